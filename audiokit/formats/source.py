@@ -1,0 +1,79 @@
+"""Random access to the bytes of one audio file, as every reader in this room sees it.
+
+Never reads more than asked (rounded up to its block) and never more than `MAX_READ` at once, so that
+no size field in a file can swell the process.  Raises nothing of its own: past the end, less comes back.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, Callable, Tuple
+
+MAX_READ = 1 << 20  # bytes; a reader that wants more walks in steps
+_BLOCK = 1 << 14  # bytes; one read of this size holds the headers of an ordinary small file
+
+
+class Source:
+    """The bytes of a file: `size`, and `read(offset, length)`.
+
+    `read_at(offset, length)` is the caller's way to the bytes (a `pread`, a seek and a read); it may
+    return less only at the end of the file.  The first block is kept, since every reader looks there.
+    """
+
+    __slots__ = ("size", "bytes_read", "_read_at", "_head")
+
+    def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
+        self.size = size
+        self.bytes_read = 0
+        self._read_at = read_at
+        self._head = b""
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Source:
+        """A source over bytes in memory (tests, pieces inside other containers)."""
+        return cls(lambda offset, length: bytes(data[offset : offset + length]), len(data))
+
+    @classmethod
+    def of_file(cls, file: BinaryIO, size: int) -> Source:
+        """A source over a seekable binary file; used by one thread at a time."""
+
+        def read_at(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        return cls(read_at, size)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset`, at most `length` of them; fewer (even none) past the end."""
+        if length > MAX_READ:
+            raise ValueError(f"a read of {length} bytes; readers walk in steps of {MAX_READ}")
+        if offset < 0 or length <= 0 or offset >= self.size:
+            return b""
+        end = offset + length
+        if end <= _BLOCK:
+            if not self._head:
+                self._head = self._fetch(0, min(_BLOCK, self.size))
+            return self._head[offset:end]
+        return self._fetch(offset, min(length, self.size - offset))
+
+    def unpack(self, layout: struct.Struct, offset: int) -> Tuple:
+        """The fields of `layout` at `offset`; raises EOFError when the file ends inside them."""
+        data = self.read(offset, layout.size)
+        if len(data) < layout.size:
+            raise EOFError(offset + len(data))
+        return layout.unpack(data)
+
+    def part(self, start: int, stop: int) -> Source:
+        """The bytes from `start` to `stop` (exclusive) as a source of their own."""
+        stop = min(stop, self.size)
+        start = min(max(start, 0), stop)
+
+        def read_at(offset: int, length: int) -> bytes:
+            return self.read(start + offset, min(length, stop - start - offset))
+
+        return Source(read_at, stop - start)
+
+    def _fetch(self, offset: int, length: int) -> bytes:
+        data = self._read_at(offset, length)
+        self.bytes_read += len(data)
+        return data
