@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
+import socket
 import struct
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Tuple
 
 import pytest
 
@@ -38,3 +40,32 @@ def wav(seconds: float = 0.1, rate: int = 8000, channels: int = 1, pitch_hz: flo
     data = struct.pack("<%dh" % len(samples), *samples)
     fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", len(data)) + data
+
+
+def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:
+    """One request on a connection of its own: (status, fields by lower-case name, body)."""
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    try:
+        connection.request(method, target, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def raw(address, data: bytes, *, end: bool = True, timeout: float = 20.0) -> bytes:
+    """What the server sends for these very bytes, until it closes; `end` says that we send no more."""
+    with socket.create_connection(address, timeout=timeout) as sock:
+        sock.sendall(data)
+        if end:
+            sock.shutdown(socket.SHUT_WR)
+        out = bytearray()
+        while True:
+            try:
+                piece = sock.recv(65536)
+            except ConnectionError:
+                break
+            if not piece:
+                break
+            out += piece
+        return bytes(out)

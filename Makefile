@@ -1,0 +1,30 @@
+# Every target is a short wrapper of plain commands, so that make is a convenience.
+PYTHON ?= python3
+# An importable pytest is used as it is; else a .venv with the pinned one is made.
+TEST_PYTHON = $(shell $(PYTHON) -c "import pytest" 2>/dev/null && echo $(PYTHON) || echo .venv/bin/python)
+
+help:  ## Show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+run:  ## Serve on http://127.0.0.1:8000, data in ./var
+	$(PYTHON) audioserver.py
+
+test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass before a commit, under a minute
+	$(TEST_PYTHON) -X dev -m pytest -m "not slow"
+
+test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
+	$(TEST_PYTHON) -X dev -m pytest
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+
+check:  ## Compile everything, hold the line length; ruff too where it is installed
+	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
+	@if command -v ruff >/dev/null; then ruff check .; else echo "ruff is not installed: skipped"; fi
+
+clean:  ## Remove what the targets made; never the data
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run test test-all check clean

@@ -1,0 +1,169 @@
+"""Every setting of the program: one frozen `Settings`, from flags and the environment.
+
+Each limit has its unit, its default and the reason for it in `TABLE`, from which the flags, the help and the
+test of the documentation are made.  Never reads files and never touches the catalogue.  A value that does not
+fit raises `BadSetting`, which names the setting and the value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+_SIZE_UNITS = {"": 1, "b": 1, "k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB,
+               "t": GIB << 10, "tib": GIB << 10, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_TIME_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+ENVIRONMENT_PREFIX = "AUDIOSERVER_"
+
+
+class BadSetting(ValueError):
+    """A setting's value that does not fit; the text names both."""
+
+
+def size(text: str) -> int:
+    """Bytes from "65536", "64KiB", "16G" (binary) or "16GB" (decimal)."""
+    found = re.fullmatch(r"(\d{1,18})\s*([a-z]*)", text.strip().lower())
+    if not found or found.group(2) not in _SIZE_UNITS:
+        raise BadSetting(f"{text!r} is not a size such as 65536, 64KiB or 16GiB")
+    return int(found.group(1)) * _SIZE_UNITS[found.group(2)]
+
+
+def seconds(text: str) -> float:
+    """Seconds from "10", "2.5s", "500ms", "5m", "1h" or "90d"."""
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)", text.strip().lower())
+    if not found or found.group(2) not in _TIME_UNITS:
+        raise BadSetting(f"{text!r} is not a time such as 10, 500ms or 1h")
+    return float(found.group(1)) * _TIME_UNITS[found.group(2)]
+
+
+def count(text: str) -> int:
+    """A whole number, not negative."""
+    if not re.fullmatch(r"\d{1,9}", text.strip()):
+        raise BadSetting(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 takes a free one."""
+    number = count(text)
+    if number > 65535:
+        raise BadSetting(f"{text!r} is not a port from 0 to 65535")
+    return number
+
+
+def yes_or_no(text: str) -> bool:
+    """A switch as the environment spells it."""
+    word = text.strip().lower()
+    if word in ("1", "yes", "true", "on"):
+        return True
+    if word in ("", "0", "no", "false", "off"):
+        return False
+    raise BadSetting(f"{text!r} is neither yes nor no")
+
+
+def words(text: str) -> Tuple[str, ...]:
+    """Comma-separated words."""
+    return tuple(word.strip().lower() for word in text.split(",") if word.strip())
+
+
+def log_format(text: str) -> str:
+    """text, json or none."""
+    if text not in ("text", "json", "none"):
+        raise BadSetting(f"{text!r} is not a log format: text, json or none")
+    return text
+
+
+class Setting(NamedTuple):
+    """One row of `TABLE`."""
+
+    name: str  # the attribute; the flag is --name with dashes, the variable AUDIOSERVER_NAME
+    default: str  # as a user would write it
+    parse: Callable[[str], Any]
+    reason: str  # what it is, its unit, and why this default
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+
+TABLE: Tuple[Setting, ...] = (
+    Setting("host", "127.0.0.1", str, "address to listen on; loopback, so that nothing is open by accident"),
+    Setting("port", "8000", port, "TCP port; 0 takes a free one, told on the first line of output"),
+    Setting("data", "var", str, "folder of the catalogue and the audio, made on first use"),
+    Setting("max_upload", "16GiB", size, "largest body taken, bytes; a day of 24-bit stereo at 48 kHz is 23 GiB"),
+    Setting("max_head", "32KiB", size, "request line and header fields together, bytes; nginx allows 4 x 8 KiB"),
+    Setting("max_fields", "100", count, "header fields of a request; browsers send about 20"),
+    Setting("max_target", "8KiB", size, "request target, bytes; RFC 9112 section 3 wants at least 8,000"),
+    Setting("head_timeout", "10s", seconds, "time to send a head from its first byte, so that a trickle ends"),
+    Setting("idle_timeout", "75s", seconds, "how long an unused connection is kept; nginx's value"),
+    Setting("body_timeout", "20s", seconds, "a body or an answer without any progress for so long is given up"),
+    Setting("linger_timeout", "2s", seconds, "how long a refused client may still send before the connection ends"),
+    Setting("max_connections", "10000", count, "connections at once; past it the longest idle one is closed"),
+    Setting("drain_limit", "64KiB", size, "an unwanted body up to so many bytes is read and dropped; beyond, "
+            "the connection ends"),
+    Setting("free_space", "64MiB", size, "free space kept on the disk, bytes, so that SQLite can always commit"),
+    Setting("grace", "10s", seconds, "time that running requests get to finish after SIGTERM"),
+    Setting("work_threads", "8", count, "threads for what may wait on the disk; 8 keep a group commit filled"),
+    Setting("bulk_threads", "2", count, "threads that move bodies; more only fight for the interpreter lock"),
+    Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
+            "literals and localhost"),
+    Setting("log", "text", log_format, "access log on standard error: text, json or none"),
+    Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no splice, "
+            "no pread"),
+)
+_BY_NAME: Dict[str, Setting] = {setting.name: setting for setting in TABLE}
+
+
+class Settings:
+    """The settings of one server, read-only: `settings.max_upload`, `settings.grace`, ….
+
+    Keyword arguments are values (not text) that replace defaults; an unknown name raises BadSetting.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        for setting in TABLE:
+            vars(self)[setting.name] = setting.parse(setting.default)
+        for name, value in values.items():
+            if name not in _BY_NAME:
+                raise BadSetting(f"there is no setting {name!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise BadSetting(f"{name}: {value!r} is not a usable number")
+            vars(self)[name] = value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"settings are read-only: {name}")
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Optional[str]], environment: Mapping[str, str]) -> Settings:
+        """Settings from parsed flags (text, or None where not given) and environment variables."""
+        values: Dict[str, Any] = {}
+        for setting in TABLE:
+            text, where = arguments.get(setting.name), setting.flag
+            if text is None:
+                text, where = environment.get(setting.variable), setting.variable
+            if text is None:
+                continue
+            try:
+                values[setting.name] = setting.parse(text)
+            except BadSetting as error:
+                raise BadSetting(f"{where}: {error}") from None
+        return cls(**values)
+
+
+def add_flags(parser: argparse.ArgumentParser, names: Optional[List[str]] = None) -> None:
+    """Give `parser` the flags of `names` (all of them by default), unset unless the user sets them."""
+    for setting in TABLE:
+        if names is not None and setting.name not in names:
+            continue
+        about = f"{setting.reason} (default {setting.default or 'none'}; {setting.variable})".replace("%", "%%")
+        if setting.parse is yes_or_no:
+            parser.add_argument(setting.flag, dest=setting.name, action="store_const", const="yes", help=about)
+        else:
+            parser.add_argument(setting.flag, dest=setting.name, metavar="VALUE", help=about)

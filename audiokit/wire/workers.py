@@ -1,0 +1,57 @@
+"""A few threads that run what must not run in the loop.
+
+Never waits on a socket: what is submitted here may wait on a disk or a lock, no longer.  A task that raises is
+a bug of the task's: it is handed to `on_bug`, and the thread goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import Any, Callable, List
+
+
+class Workers:
+    """`threads` daemon threads that take tasks in the order they came.
+
+    `concurrent.futures` would do, at four times the cost a task: its futures carry a lock each, and nobody
+    here waits for a result.
+    """
+
+    def __init__(self, threads: int, name: str, on_bug: Callable[[BaseException], None]) -> None:
+        self._tasks: SimpleQueue = SimpleQueue()
+        self._on_bug = on_bug
+        self._closed = False
+        self._threads: List[threading.Thread] = [
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> None:
+        """Have `task(*arguments)` run soon; at once, here, when the threads have ended."""
+        if self._closed:
+            task(*arguments)
+        else:
+            self._tasks.put((task, arguments))
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Finish what was submitted, then end the threads."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join(timeout)
+        self._closed = True
+
+    def _run(self) -> None:
+        while True:
+            item = self._tasks.get()
+            if item is None:
+                return
+            task, arguments = item
+            try:
+                task(*arguments)
+            except BaseException as bug:  # the edge of a thread: nobody is above to catch it
+                self._on_bug(bug)
+            del item, task, arguments  # an idle thread must not keep the last upload alive
