@@ -25,7 +25,7 @@ class BadSetting(ValueError):
 
 def size(text: str) -> int:
     """Bytes from "65536", "64KiB", "16G" (binary) or "16GB" (decimal)."""
-    found = re.fullmatch(r"(\d{1,18})\s*([a-z]*)", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,18})\s*([a-z]*)", text.strip().lower(), re.ASCII)
     if not found or found.group(2) not in _SIZE_UNITS:
         raise BadSetting(f"{text!r} is not a size such as 65536, 64KiB or 16GiB")
     return int(found.group(1)) * _SIZE_UNITS[found.group(2)]
@@ -33,7 +33,7 @@ def size(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Seconds from "10", "2.5s", "500ms", "5m", "1h" or "90d"."""
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
     if not found or found.group(2) not in _TIME_UNITS:
         raise BadSetting(f"{text!r} is not a time such as 10, 500ms or 1h")
     return float(found.group(1)) * _TIME_UNITS[found.group(2)]
@@ -41,7 +41,7 @@ def seconds(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number, not negative."""
-    if not re.fullmatch(r"\d{1,9}", text.strip()):
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
         raise BadSetting(f"{text!r} is not a whole number")
     return int(text)
 
