@@ -1,0 +1,103 @@
+"""The psychoacoustic model: how much noise each scalefactor band hides (11172-3, annex D in spirit).
+
+The model works on the energies of the lines themselves, a value a scalefactor band: the energy
+spreads to the neighbouring bands, a fixed distance below it is the masking threshold, and nothing
+is ever required below the threshold in quiet.  Energies are in the square of one step of 16-bit
+PCM, in which a sine of amplitude A has about A**2.
+
+Never changes a line; never knows of bits.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from operator import mul
+from typing import Callable, List, NamedTuple, Sequence, Tuple
+
+from .scalefactors import band_edges
+
+# Masking falls by so many dB a Bark towards lower and towards higher frequencies.
+_SLOPE_DOWN, _SLOPE_UP = 27.0, 10.0
+_OFFSET_DB = 13.0  # noise under its masker, between those of a tone (18) and of noise (6)
+
+_sum_of_products: Callable[[Sequence[float], Sequence[float]], float] = getattr(
+    math, "sumprod", lambda a, b: sum(map(mul, a, b))
+)
+
+
+def bark(hertz: float) -> float:
+    """Critical band rate of a frequency (Zwicker and Terhardt)."""
+    return 13 * math.atan(0.00076 * hertz) + 3.5 * math.atan((hertz / 7500) ** 2)
+
+
+def quiet_db(hertz: float) -> float:
+    """Threshold in quiet in dB above one step of PCM (Terhardt), full scale at about 90 dB."""
+    khz = max(hertz, 20.0) / 1000
+    return 3.64 * khz**-0.8 - 6.5 * math.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4
+
+
+class Bands(NamedTuple):
+    """The scalefactor bands of one window of a block at a sampling rate, and what hearing adds."""
+
+    edges: Tuple[int, ...]
+    widths: Tuple[int, ...]
+    up: Tuple[float, ...]  # of a band's energy, what reaches the next one above
+    down: Tuple[float, ...]  # ... and the one below
+    quiet: Tuple[float, ...]  # threshold in quiet of each
+
+
+@lru_cache(maxsize=None)
+def bands_of(sample_rate: int, is_short: bool) -> Bands:
+    """The model's constants; for short blocks those of one of the three windows."""
+    edges = band_edges(sample_rate, is_short)
+    if is_short:
+        edges = tuple(edge // 3 for edge in edges[::3])
+    line_hertz = sample_rate / 2 / edges[-1]
+    centres = [bark((low + high) / 2 * line_hertz) for low, high in zip(edges, edges[1:])]
+    steps = [b - a for a, b in zip(centres, centres[1:])]
+    quiet = []
+    for low, high in zip(edges, edges[1:]):
+        quietest = min(quiet_db((line + 0.5) * line_hertz) for line in range(low, high))
+        quiet.append(10 ** (min(quietest, 60.0) / 10))
+    return Bands(
+        edges,
+        tuple(high - low for low, high in zip(edges, edges[1:])),
+        tuple(10 ** (-step * _SLOPE_UP / 10) for step in steps),
+        tuple(10 ** (-step * _SLOPE_DOWN / 10) for step in steps),
+        tuple(quiet),
+    )
+
+
+def energies(lines: Sequence[float], edges: Sequence[int], unit: float) -> List[float]:
+    """The energy of each band, lines being `unit` for one step of PCM."""
+    scale = 1.0 / (unit * unit)
+    out = []
+    for low, high in zip(edges, edges[1:]):
+        band = lines[low:high]
+        out.append(_sum_of_products(band, band) * scale)
+    return out
+
+
+def thresholds(energy: Sequence[float], bands: Bands) -> List[float]:
+    """The noise energy that each band hides."""
+    spread = list(energy)
+    for n, share in enumerate(bands.up):
+        spread[n + 1] += spread[n] * share
+    for n in range(len(spread) - 2, -1, -1):
+        spread[n] += spread[n + 1] * bands.down[n]
+    offset = 10 ** (-_OFFSET_DB / 10)
+    return [max(s * offset, quiet) for s, quiet in zip(spread, bands.quiet)]
+
+
+def perceptual_entropy(
+    energy: Sequence[float], threshold: Sequence[float], widths: Sequence[int]
+) -> float:
+    """About how many bits the lines need for their noise to stay hidden."""
+    return sum(
+        [
+            width * math.log2(e / t)
+            for e, t, width in zip(energy, threshold, widths)
+            if e > t
+        ]
+    ) * 0.5
