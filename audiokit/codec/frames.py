@@ -1,0 +1,207 @@
+"""Frames out of a byte stream: finding, following, losing and finding again the syncword.
+
+Takes any chunking.  A frame counts only where the next header stands behind it, or the data ends
+there; so neither tags nor chance syncwords are taken for audio.  ID3v2 tags, in front or between,
+are skipped by their size without being kept; tags behind (ID3v1, APE, Lyrics3) are just not frames.
+Memory: at most a few frames, whatever comes.  Raises Undecodable for Layer I and II.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Iterator, List, NamedTuple, Optional
+
+from audiokit.formats.mpeg_header import (
+    MAX_FREE_FORMAT_BYTES,
+    FrameHeader,
+    free_format_bytes,
+    parse_header,
+    same_stream,
+)
+
+_ID3_BYTES = 10  # of an ID3v2 header
+# Looking for a free-format frame's length costs a search of 8 KiB: so in garbage only one a KiB.
+_FREE_FORMAT_TRIES_BYTES = 1024
+
+
+class Undecodable(Exception):
+    """What was handed in holds no Layer III audio; the message says what, and where."""
+
+
+class Frame(NamedTuple):
+    """One frame and what happened in front of it."""
+
+    header: FrameHeader
+    data: bytes  # from the header on; short where the frame is cut
+    offset: int  # bytes from the start of the stream to the header
+    is_continuous: bool  # the frame before it ended right here: the bit reservoir holds
+
+
+_header_of = lru_cache(maxsize=1024)(parse_header)
+
+
+class FrameReader:
+    """Bytes in, frames out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._start = 0  # of what is not yet read, in the buffer
+        self._offset = 0  # of the buffer in the stream
+        self._skip = 0  # bytes of a tag still to come
+        self._stream: Optional[FrameHeader] = None  # a header of the stream we follow
+        self._free_bytes = 0  # of an unpadded frame, in free format
+        self._free_tried = -_FREE_FORMAT_TRIES_BYTES  # offset of the last search for it
+        self._is_continuous = False
+        self.skipped_bytes = 0  # that were neither frames nor tags
+        self.is_cut = False  # the last frame was incomplete
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames that are complete with this data."""
+        return self._read(data, False)
+
+    def finish(self) -> Iterator[Frame]:
+        """The frames that only the end of the data completes."""
+        return self._read(b"", True)
+
+    def _read(self, data: bytes, is_end: bool) -> Iterator[Frame]:
+        self._buffer += data
+        while True:
+            frame = self._next(is_end)
+            if frame is None:
+                break
+            yield frame
+        self._drop()
+
+    def _drop(self) -> None:
+        del self._buffer[: self._start]
+        self._offset += self._start
+        self._start = 0
+
+    def _next(self, is_end: bool) -> Optional[Frame]:
+        """The next frame, or None if more data is needed or the end is reached."""
+        while True:
+            if self._skip:
+                some = min(self._skip, len(self._buffer) - self._start)
+                self._start += some
+                self._skip -= some
+            left = len(self._buffer) - self._start
+            if self._skip or left < 4 or (left < _ID3_BYTES and not is_end):
+                return self._at_end(left) if is_end else None
+            if self._start > 65536:
+                self._drop()
+            at = self._start
+            head = bytes(self._buffer[at : at + 4])
+            if head[:3] == b"ID3" and self._skip_id3(at):
+                continue
+            header = _header_of(head)
+            size = self._frame_bytes(header, at, is_end) if header else 0
+            if size < 0 or size + 4 > left and not is_end:
+                return None
+            if size > 0:
+                frame = self._accept(header, at, size, is_end)
+                if frame is not None:
+                    return frame
+            self._lose(at)
+
+    def _at_end(self, left: int) -> None:
+        if self._is_continuous and left and self._buffer[self._start] == 0xFF:
+            self.is_cut = True
+        self._start += left
+        return None
+
+    def _skip_id3(self, at: int) -> bool:
+        """Begin to skip an ID3v2 tag, whose size is four times 7 bits; False if it is none."""
+        head = self._buffer[at : at + _ID3_BYTES]
+        if len(head) < _ID3_BYTES or head[3] not in (2, 3, 4) or max(head[6:10]) > 127:
+            return False
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        footer = _ID3_BYTES if head[5] & 0x10 else 0
+        self._skip = _ID3_BYTES + size + footer
+        return True
+
+    def _frame_bytes(self, header: FrameHeader, at: int, is_end: bool) -> int:
+        """Bytes of the frame at `at`; 0 if it cannot be told, -1 if it can with more data."""
+        if not header.is_free_format:
+            return header.frame_bytes
+        if header.layer != 3:
+            return 0
+        if not self._free_bytes:
+            if len(self._buffer) - at < 2 * MAX_FREE_FORMAT_BYTES and not is_end:
+                return -1
+            offset = self._offset + at
+            if offset - self._free_tried < _FREE_FORMAT_TRIES_BYTES:
+                return 0
+            self._free_tried = offset
+            window = bytes(self._buffer[at : at + 2 * MAX_FREE_FORMAT_BYTES + 8])
+            self._free_bytes = free_format_bytes(window)
+            if not self._free_bytes:
+                return 0
+        return self._free_bytes + header.padding * header.slot_bytes
+
+    def _accept(
+        self, header: FrameHeader, at: int, size: int, is_end: bool
+    ) -> Optional[Frame]:
+        """The frame at `at` if what follows it confirms it, cut short if it must be."""
+        end = at + size
+        buffer = self._buffer
+        follows = self._stream is not None and same_stream(header, self._stream)
+        if end == len(buffer) or self._is_header(header, end) or self._is_tag(end, is_end):
+            confirmed = True
+        else:
+            confirmed = False
+            if end > len(buffer):  # cut by the end of the data: said, not decoded
+                self.is_cut = follows
+                return None
+        if not confirmed and not (follows and self._is_continuous):
+            return None
+        if header.layer != 3:
+            raise Undecodable(
+                "MPEG Layer %s at byte %d: only Layer III is decoded"
+                % ("I" * header.layer, self._offset + at)
+            )
+        if not confirmed:
+            # In step, but no header behind: either junk follows or bytes are missing here.
+            nearer = self._next_header(header, at + 4, end)
+            if nearer:
+                end = nearer
+        frame = Frame(header, bytes(buffer[at:end]), self._offset + at, self._is_continuous)
+        self._stream = header
+        self._is_continuous = True
+        self._start = end
+        return frame
+
+    def _next_header(self, header: FrameHeader, first: int, end: int) -> int:
+        """Where between `first` and `end` a confirmed frame of this stream begins; 0: nowhere."""
+        at = self._buffer.find(b"\xff", first, end)
+        while at >= 0:
+            if self._is_header(header, at):
+                other = _header_of(bytes(self._buffer[at : at + 4]))
+                size = other.frame_bytes if other else 0
+                if size and self._is_header(header, at + size):
+                    return at
+            at = self._buffer.find(b"\xff", at + 1, end)
+        return 0
+
+    def _is_header(self, header: FrameHeader, at: int) -> bool:
+        """Whether a header that can follow `header` stands at `at`."""
+        other = _header_of(bytes(self._buffer[at : at + 4]))
+        return other is not None and same_stream(header, other)
+
+    def _is_tag(self, at: int, is_end: bool) -> bool:
+        """Whether a tag that follows audio begins at `at`."""
+        head = bytes(self._buffer[at : at + 8])
+        return head[:3] in (b"TAG", b"ID3") or head in (b"APETAGEX", b"LYRICSBE")
+
+    def _lose(self, at: int) -> None:
+        """Out of step at `at`: go on at the next byte that can begin a header or a tag."""
+        self._is_continuous = False
+        if self._stream is None or not self._stream.is_free_format:
+            self._free_bytes = 0
+        found: List[int] = [
+            position
+            for position in (self._buffer.find(b"\xff", at + 1), self._buffer.find(b"ID3", at + 1))
+            if position >= 0
+        ]
+        # "ID3" may still be growing at the end of the buffer
+        self._start = min(found) if found else max(at + 1, len(self._buffer) - 2)
+        self.skipped_bytes += self._start - at
