@@ -189,20 +189,23 @@ def free_format_bytes(data: bytes, start: int = 0) -> int:
     """Bytes of an unpadded frame of the free-format stream whose header is at `start`; 0 if none fits.
 
     The bit rate is constant (2.4.2.3), so the distance to the next header of the same kind is the
-    length; a third header must stand where that length says, unless the data ends before it.
+    length; a third header must stand where that length says, unless the data ends before it.  Such a
+    header within the side information shows that this is no frame at all.
     """
     header = parse_header(data[start : start + HEADER_BYTES])
     if header is None or not header.is_free_format:
         return 0
     smallest = header.side_info_offset + (header.side_info_bytes if header.layer == 3 else 0)
     prefix = bytes((0xFF, data[start + 1]))
-    position = start + smallest
+    position = start + HEADER_BYTES
     while True:
         position = data.find(prefix, position, start + MAX_FREE_FORMAT_BYTES + HEADER_BYTES)
         if position < 0:
             return 0
         following = parse_header(data[position : position + HEADER_BYTES])
         if following is not None and following.is_free_format and same_stream(header, following):
+            if position < start + smallest:
+                return 0
             size = position - start - header.padding * header.slot_bytes
             third = position + size + following.padding * following.slot_bytes
             if third + HEADER_BYTES > len(data) or _continues(data, third, header):

@@ -208,13 +208,18 @@ def latin1(data: bytes) -> str:
     return data.decode("cp1252", "replace").replace("\ufffd", "")
 
 
-def utf16(data: bytes, default: str = "utf-16-le") -> str:
-    """UTF-16 by its byte order mark, or by `default` without one; half a code unit at the end is dropped."""
+def utf16(data: bytes, default: str = "") -> str:
+    """UTF-16 by its byte order mark, else by `default`, else by where its zeros are.
+
+    Half a code unit at the end is dropped.
+    """
     data = data[: len(data) & ~1]
     if data[:2] == b"\xff\xfe":
         return data[2:].decode("utf-16-le", "replace")
     if data[:2] == b"\xfe\xff":
         return data[2:].decode("utf-16-be", "replace")
+    if not default:  # the upper half of most code units is zero: first in big endian
+        default = "utf-16-be" if data[::2].count(0) > data[1::2].count(0) else "utf-16-le"
     return data.decode(default, "replace")
 
 

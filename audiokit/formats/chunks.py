@@ -1,0 +1,23 @@
+"""Chunks of the IFF kind (EA IFF 85): where the next one begins, though writers disagree on padding."""
+
+from __future__ import annotations
+
+import re
+
+from audiokit.formats.source import Source
+
+NAME = re.compile(rb"[ -~]{4}", re.DOTALL)  # four printable characters
+MAX_CHUNKS = 4096  # of one file; sample libraries have dozens
+
+
+def behind(source: Source, end: int, is_odd: bool) -> int:
+    """Where the chunk behind one whose content ends at `end` begins.
+
+    Odd content is followed by a pad byte; where only the unpadded place looks like a chunk, the writer
+    forgot it.
+    """
+    if not is_odd:
+        return end
+    around = source.read(end, 5)
+    fits_padded, fits_unpadded = NAME.match(around, 1), NAME.match(around)
+    return end if fits_unpadded and (not fits_padded or around[4:5] < b" ") else end + 1

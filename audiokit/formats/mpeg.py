@@ -1,0 +1,354 @@
+"""MPEG audio, layers I to III: every frame is counted, so that the duration is exact and what is missing shows.
+
+ISO/IEC 11172-3 section 2.4 and 13818-3; the frame header is in mpeg_header.  Reads the tags behind the audio,
+then the frames from the first to the last in steps of 1 MiB; looks for a first frame within 64 KiB and gives
+up beyond.  Raises NotAudio where no frames are, Damaged where less than half of the bytes are.
+
+A syncword is eleven bits, which anything can contain, so what counts as frames is strict: layer I, whose
+headers resemble the tables of executables, only right at the start; layers II and III where two more frames
+of the same version, layer and rate follow.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from audiokit.formats import tags as tagging
+from audiokit.formats import tail as tail_tags
+from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.mpeg_header import (
+    BITRATES, HEADER_BYTES, MAX_FREE_FORMAT_BYTES, FrameHeader, StreamNote, frame_sizes, free_format_bytes,
+    parse_header, parse_stream_note, same_stream,
+)
+from audiokit.formats.source import MAX_READ, Source
+
+_WINDOW = 1 << 16  # bytes in which a first frame must begin; 2048 is the most that was seen in real files
+_WINDOW_BEHIND_ID3 = 12 << 16  # bytes, where an ID3 tag is in front, whose size may be too small
+_CONFIRMING, _CONFIRMING_FAR = 2, 5  # further frames that must follow; more where chance has more room
+_RESYNC_WINDOW = 1 << 18  # bytes in which frames must go on after a gap
+_MAX_GAPS = 100
+_MAX_TRIES = 4096  # syncwords that are looked at while searching, in all: some 10 ms
+_MAX_FREE_TRIES = 8  # the same in free format, where each costs a search of its own
+_LOOK_AHEAD = 4 * MAX_FREE_FORMAT_BYTES
+_NOT_A_SIZE = 1 << 40  # stands for a third byte that no frame of the stream has
+
+# All that can begin a frame: the second byte without reserved version and layer, the third without
+# forbidden bit rate and reserved rate; a lookahead, since a false one may overlap a true one.
+_CANDIDATE = re.compile(rb"(?=\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][%s])" % b"".join(
+    b"\\x%02x" % byte for byte in range(0xF0) if byte >> 2 & 3 != 3
+))
+
+
+class _Start(NamedTuple):
+    """Where frames begin."""
+
+    offset: int
+    header: FrameHeader
+    free_bytes: int  # of an unpadded free-format frame, else 0
+
+
+class _Frames(NamedTuple):
+    """What counting found."""
+
+    end: int  # offset behind the last whole frame
+    thirds: Dict[int, int]  # third header byte -> frames that have it: bit rate and padding
+    bytes: int  # of all whole frames
+    gaps: Tuple[Tuple[int, int], ...]  # (offset, bytes) of what is no frame, between frames
+    lost: int  # bytes behind the last whole frame
+    is_cut: bool  # a frame begins there and the file ends inside it
+
+    @property
+    def count(self) -> int:
+        return sum(self.thirds.values())
+
+    @property
+    def gap_bytes(self) -> int:
+        return sum(size for _, size in self.gaps)
+
+
+def matches(head: bytes) -> bool:
+    """Whether the bytes begin with a frame header; frames may also begin further on, see `read`."""
+    return parse_header(head) is not None
+
+
+def starts_here(source: Source, start: int) -> bool:
+    """Whether frames, not only a syncword, are at `start`."""
+    return _chained_at_start(source.read(start, _LOOK_AHEAD), source.size - start) is not None
+
+
+def read(source: Source, start: int = 0) -> AudioInfo:
+    """The MPEG audio stream at `start` or soon behind it."""
+    tail = tail_tags.read(source, start)
+    search = _Search(source, tail.end)
+    first = search.first(start)
+    note, audio = _note(source, first, tail.end)
+    frames = _walk(source, audio, first, search)
+    if frames.count == 0:
+        raise NotAudio("an MPEG audio header without a whole frame", first.offset)
+    if frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2:
+        seconds = frames.count * first.header.samples_per_frame / first.header.sample_rate
+        raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
+    return _describe(source, start, first, note, frames, tail)
+
+
+# Finding frames ------------------------------------------------------------------------------------------------
+
+
+class _Search:
+    """Looks for frames where none need be, with a bound on what it spends on one file."""
+
+    def __init__(self, source: Source, end: int) -> None:
+        self.end = end
+        self._source = source
+        self._tries = _MAX_TRIES
+        self._free_tries = _MAX_FREE_TRIES
+
+    def first(self, start: int) -> _Start:
+        """The first frame of the stream; raises NotAudio where there is none."""
+        window = _WINDOW if start == 0 else _WINDOW_BEHIND_ID3
+        data = self._source.read(start, min(window + _LOOK_AHEAD, self.end - start))
+        free = _chained_at_start(data, self.end - start)
+        if free is not None:
+            return _Start(start, parse_header(data), free)
+        for position, header, free in self._chains(data, window, _CONFIRMING):
+            if header.layer != 1 and (position < _WINDOW or _chained(data, position, _CONFIRMING_FAR) is not None):
+                return _Start(start + position, header, free)
+        shown = " ".join(f"{byte:02x}" for byte in data[:8])
+        raise NotAudio(f"not audio that is known: starts with {shown}, no MPEG audio frames follow", start)
+
+    def next(self, offset: int, header: FrameHeader) -> Optional[int]:
+        """Where frames of the stream of `header` go on at or behind `offset`, or None."""
+        data = self._source.read(offset, min(_RESYNC_WINDOW + _LOOK_AHEAD, self.end - offset))
+        for position, other, _ in self._chains(data, _RESYNC_WINDOW, _CONFIRMING):
+            if same_stream(header, other):
+                return offset + position
+        return None
+
+    def _chains(self, data: bytes, window: int, confirming: int) -> Iterator[Tuple[int, FrameHeader, int]]:
+        for candidate in _CANDIDATE.finditer(data, 0, min(window, len(data))):
+            position = candidate.start()
+            header = parse_header(data[position : position + HEADER_BYTES])
+            if header is None:
+                continue
+            self._tries -= 1
+            self._free_tries -= header.is_free_format
+            if self._tries < 0:
+                return
+            if header.is_free_format and self._free_tries < 0:
+                continue
+            free = _chained(data, position, confirming)
+            if free is not None:
+                yield position, header, free
+
+
+def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
+    """The free-format frame size (0 in other formats) if `confirming` frames follow the one at `position`."""
+    header = parse_header(data[position : position + HEADER_BYTES])
+    free = _free_bytes(data, position, header)
+    if header is None or free is None:
+        return None
+    for _ in range(confirming):
+        position += _frame_bytes(header, free)
+        other = parse_header(data[position : position + HEADER_BYTES])
+        if other is None or not same_stream(header, other) or other.is_free_format and not free:
+            return None
+        header = other
+    return free
+
+
+def _chained_at_start(data: bytes, length: int) -> Optional[int]:
+    """The same where the audio, of `length` bytes, begins: it may also be too short for three frames.
+
+    Then the last one must end where the audio does, or two must begin.
+    """
+    free = _chained(data, 0, _CONFIRMING)
+    if free is not None:
+        return free
+    header = parse_header(data[:HEADER_BYTES])
+    if header is None or header.is_free_format:
+        return None
+    offset = header.frame_bytes
+    other = parse_header(data[offset : offset + HEADER_BYTES])
+    if other is not None and same_stream(header, other) and not other.is_free_format:
+        return 0 if offset + other.frame_bytes >= length else None
+    return 0 if offset == length else None
+
+
+def _free_bytes(data: bytes, position: int, header: Optional[FrameHeader]) -> Optional[int]:
+    if header is None or not header.is_free_format:
+        return 0
+    return free_format_bytes(data, position) or None
+
+
+def _frame_bytes(header: FrameHeader, free_bytes: int) -> int:
+    return header.frame_bytes or free_bytes + header.padding * header.slot_bytes
+
+
+def _note(source: Source, first: _Start, end: int) -> Tuple[Optional[StreamNote], int]:
+    """The descriptive first frame, if there is one, and where the audio frames begin."""
+    size = _frame_bytes(first.header, first.free_bytes)
+    if first.offset + size > end:
+        return None, first.offset
+    note = parse_stream_note(source.read(first.offset, size), first.header)
+    return note, first.offset + (size if note else 0)
+
+
+# Counting the frames -------------------------------------------------------------------------------------------
+
+
+def _walk(source: Source, offset: int, first: _Start, search: _Search) -> _Frames:
+    """Count the whole frames from `offset` to the end of the audio, stepping over gaps."""
+    sizes = [size or _NOT_A_SIZE for size in frame_sizes(first.header, first.free_bytes)]
+    second = source.read(first.offset + 1, 1)[0]
+    pair = (second & 0xFE, second | 1)  # with and without CRC
+    thirds: Dict[int, int] = {}
+    gaps: List[Tuple[int, int]] = []
+    total = 0
+    while True:
+        position, is_cut = _run(source, offset, search.end, sizes, pair, thirds)
+        total += position - offset
+        if position >= search.end or len(gaps) >= _MAX_GAPS:
+            break
+        again = search.next(position + is_cut, first.header)
+        if again is None:
+            break
+        gaps.append((position, again - position))
+        offset = again
+    return _Frames(position, thirds, total, tuple(gaps), search.end - position, is_cut)
+
+
+def _run(
+    source: Source, offset: int, end: int, sizes: List[int], pair: Tuple[int, int], thirds: Dict[int, int]
+) -> Tuple[int, bool]:
+    """Count frames into `thirds` until one does not follow; where that is, and whether the end cuts it."""
+    while offset < end:
+        data = source.read(offset, min(MAX_READ, end - offset))
+        position, seen = 0, bytearray()
+        note_third = seen.append
+        try:  # the end of the block is met once in 1 MiB, so nothing is spent on looking for it
+            while data[position] == 0xFF and data[position + 1] in pair:
+                third = data[position + 2]
+                note_third(third)
+                position += sizes[third]
+        except IndexError:
+            pass
+        is_partial = False
+        if position > len(data):  # the last one is not whole in this block, or is no frame at all
+            size = sizes[seen.pop()]
+            position -= size
+            is_partial = size != _NOT_A_SIZE
+        for third in set(seen):
+            thirds[third] = thirds.get(third, 0) + seen.count(third)
+        offset += position
+        is_stuck = not is_partial and len(data) - position >= 3
+        if is_stuck or len(data) < MAX_READ:
+            return offset, is_partial
+    return offset, False
+
+
+# Telling what was found ----------------------------------------------------------------------------------------
+
+
+def _describe(
+    source: Source,
+    start: int,
+    first: _Start,
+    note: Optional[StreamNote],
+    frames: _Frames,
+    tail: tail_tags.Tail,
+) -> AudioInfo:
+    header = first.header
+    samples_per_frame, rate = header.samples_per_frame, header.sample_rate
+    warnings: List[str] = []
+    if first.offset > start:
+        warnings.append(f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio")
+    samples = frames.count * samples_per_frame
+    trimmed = note.encoder_delay + note.encoder_padding if note and note.has_gapless else 0
+    if trimmed >= samples:
+        trimmed = 0
+    seconds = (samples - trimmed) / rate
+    truncated = _damage(source, frames, seconds, warnings)
+    declared = _declared(note, frames, samples_per_frame, trimmed, rate)
+    if note and note.frames is not None and declared is None and note.frames == 0:
+        warnings.append(f"the {note.kind} header says 0 frames, the file has {frames.count}")
+    if declared is not None:
+        warnings.append(
+            f"the {note.kind} header says {note.frames} frames ({declared:.3f} s), the file has {frames.count}"
+        )
+        lacks_bytes = note.bytes is None or first.offset + note.bytes > tail.end
+        truncated = truncated or (note.frames > frames.count and lacks_bytes)
+    bitrate, mode = _bitrate(first, note, frames, samples_per_frame)
+    tags = dict(tail.tags)
+    if note and note.encoder:
+        tagging.fill(tags, {"encoder": note.encoder})
+    return AudioInfo(
+        container="mp3",
+        codec=f"mp{header.layer}",
+        codec_profile=f"MPEG-{header.version:g} layer {'I' * header.layer}",
+        mime="audio/mpeg",
+        sample_rate=rate,
+        channels=header.channels,
+        duration=seconds,
+        duration_exact=True,
+        duration_source="frames",
+        duration_declared=declared,
+        truncated=truncated,
+        bitrate=bitrate,
+        bitrate_mode=mode,
+        tags=tags,
+        pictures=tail.pictures,
+        warnings=tuple(warnings),
+        samples=samples - trimmed,
+        audio_offset=first.offset,
+        audio_bytes=frames.end - first.offset - frames.gap_bytes,
+    )
+
+
+def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]) -> bool:
+    """Say what is no frame between and behind the frames; whether the end is missing."""
+    for offset, size in frames.gaps[:5]:
+        warnings.append(f"{size} bytes at byte {offset} are not frames")
+    if len(frames.gaps) > 5:
+        warnings.append(f"{len(frames.gaps)} places in all are not frames")
+    if frames.is_cut:
+        warnings.append(f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable")
+        return True
+    if not frames.lost:
+        return False
+    rest = source.read(frames.end, min(frames.lost, MAX_READ))
+    if not rest.strip(b"\0"):
+        warnings.append(f"{frames.lost} bytes of zeros behind the last frame, at byte {frames.end}")
+        return False
+    if frames.lost < _WINDOW and len(frames.gaps) < _MAX_GAPS:
+        warnings.append(f"{frames.lost} bytes behind the last frame, at byte {frames.end}, are not audio")
+        return False
+    warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable")
+    return True
+
+
+def _declared(
+    note: Optional[StreamNote], frames: _Frames, samples_per_frame: int, trimmed: int, rate: int
+) -> Optional[float]:
+    """Seconds that the descriptive frame claims, where it is wrong by more than counting itself."""
+    if note is None or not note.frames or note.frames in (frames.count, frames.count + 1):
+        return None
+    return max(note.frames * samples_per_frame - trimmed, 0) / rate
+
+
+def _bitrate(
+    first: _Start, note: Optional[StreamNote], frames: _Frames, samples_per_frame: int
+) -> Tuple[int, str]:
+    """bit/s of the frames, and whether they vary."""
+    header = first.header
+    seconds = frames.count * samples_per_frame / header.sample_rate
+    mean = round(frames.bytes * 8 / seconds)
+    indexes = {third >> 4 for third in frames.thirds}
+    told = note.bitrate_mode if note else None
+    if len(indexes) > 1:
+        return mean, told if told == "ABR" else "VBR"
+    if told in ("VBR", "ABR"):
+        return mean, told
+    if 0 in indexes:  # free format: constant, of any size
+        return mean, "CBR"
+    return BITRATES[header.version == 1.0, header.layer][indexes.pop()] * 1000, "CBR"
