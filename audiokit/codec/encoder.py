@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import struct
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
-from .analysis import (
-    GRANULE,
-    HISTORY,
-    LINE_SCALE,
-    NORMAL,
-    SHORT,
-    Spectra,
-    mid_side,
-)
-from .entropy import choose, long_splits, switched_splits, write
-from .frame import FrameWriter, Granule, main_data, side_info, stream_format, MAX_PART2_3_LENGTH
-from .psychoacoustics import bands_of, energies, perceptual_entropy, thresholds
-from .quantize import Levels, quantize, search_gain
+from . import transients
+from .analysis import GRANULE, HISTORY, NORMAL, SHORT, Spectra, mid_side
+from .frame import MID_SIDE, FrameWriter, Granule, main_data, side_info, stream_format
+from .granule import Spectrum, code_at_bits, wanted_scalefactors
 from .reservoir import ConstantRate
-from . import scalefactors as sf
 
 DELAY = 576
 FRONT = DELAY - 528
 CHUNK = 200
 LOOKAHEAD = 2
-_UNPACK = struct.Struct("<%di" % GRANULE)
-_S2 = bytes(v >> 7 << 1 for v in range(256))
-_S1 = bytes(v >> 7 for v in range(256))
-
+MS=1;SW=1;BETA=.7
 
 class Encoder:
     def __init__(self, sample_rate, channels, *, bitrate_kbps=128):
@@ -38,6 +24,9 @@ class Encoder:
         self._buffer = bytearray(2 * channels * (HISTORY * GRANULE + FRONT))
         self._gains = [0] * channels
         self._samples = 0
+        self._type = NORMAL
+        self.stats = [0] * 4
+        self.msn = 0
 
     def encode(self, pcm):
         self._buffer += pcm
@@ -46,7 +35,7 @@ class Encoder:
         unit = 2 * ch * GRANULE
         out = []
         while len(self._buffer) >= unit * (HISTORY + CHUNK + LOOKAHEAD):
-            out.append(self._chunk(bytes(self._buffer[: unit * (HISTORY + CHUNK)]), CHUNK))
+            out.append(self._chunk(bytes(self._buffer[: unit * (HISTORY + CHUNK + LOOKAHEAD)]), CHUNK))
             del self._buffer[: unit * CHUNK]
         return b"".join(out)
 
@@ -60,74 +49,65 @@ class Encoder:
         todo = frames * self.layout.granules
         while todo:
             n = min(todo, CHUNK)
-            out.append(self._chunk(bytes(self._buffer[: unit * (HISTORY + n)]), n))
+            out.append(self._chunk(bytes(self._buffer[: unit * (HISTORY + n + LOOKAHEAD)]), n))
             del self._buffer[: unit * n]
             todo -= n
         return b"".join(out) + self.writer.finish()
 
     def _chunk(self, pcm, count):
         lay = self.layout
-        spectra = Spectra(pcm, lay.channels, lay.sample_rate)
-        spectra.transform([NORMAL] * (HISTORY + count))
+        unit = 2 * lay.channels * GRANULE
+        att = transients.attacked_granules(pcm, lay.channels)
+        if SW:
+            types = [NORMAL] * HISTORY + transients.block_types(att[HISTORY : HISTORY + count + 1], self._type)
+        else:
+            types = [NORMAL] * (HISTORY + count)
+        self._type = types[-1]
+        for t in types[2:]: self.stats[t] += 1
+        spectra = Spectra(pcm[: unit * (HISTORY + count)], lay.channels, lay.sample_rate)
+        spectra.transform(types)
         out = []
         for g in range(HISTORY, HISTORY + count, lay.granules):
-            out.append(self._frame(spectra, g))
+            out.append(self._frame(spectra, g, types))
         return b"".join(out)
 
-    def _frame(self, spectra, g):
+    def _frame(self, spectra, g, types):
         lay = self.layout
         padding = self.rate.next_padding()
         area = lay.frame_bytes(self.rate.bitrate_kbps, padding) - lay.overhead
         ahead = self.writer.ahead
-        aim, at_most = self.rate.budget(area, ahead, 1.0)
+        datas = [[spectra.lines(c, g + i) for c in range(lay.channels)] for i in range(lay.granules)]
+        sp = [[Spectrum(d, types[g + i], lay, 576, False) for d in row] for i, row in enumerate(datas)]
+        ms = False
+        if MS and lay.channels == 2:
+            alt = [[Spectrum(d, types[g + i], lay, 576, True) for d in mid_side(*row)] for i, row in enumerate(datas)]
+            if sum(s.entropy for r in alt for s in r) < sum(s.entropy for r in sp for s in r):
+                sp = alt
+                ms = True
+        self.msn += ms
+        pe = [s.entropy for r in sp for s in r]
+        aim, at_most = self.rate.budget(area, ahead, sum(pe))
         rows = []
-        parts = lay.granules * lay.channels
-        left = aim
-        for gr in range(lay.granules):
-            row = []
-            for c in range(lay.channels):
-                one = self._granule(spectra.lines(c, g + gr), c, left // parts)
+        n = len(pe)
+        left = at_most
+        mpe = sum(pe) / n
+        want = [max(aim / n + BETA * (p - mpe), .1 * aim / n) for p in pe]
+        k = aim / sum(want)
+        want = [int(w * k) for w in want]
+        i = 0
+        for row in sp:
+            r = []
+            for c, s in enumerate(row):
+                scf = wanted_scalefactors(s)
+                one = code_at_bits(s, scf, want[i], left, self._gains[c])
+                self._gains[c] = one.global_gain - 210
                 left -= len(one.main)
-                parts -= 1
-                row.append(one)
-            rows.append(row)
+                i += 1
+                r.append(one)
+            rows.append(r)
         main = main_data(rows)
         over = ahead + area - len(main) - self.rate.largest
         main += bytes(max(over, 0))
         scfsi = [[0] * 4] * lay.channels
-        head = lay.header(self.rate.bitrate_kbps, padding, 0) + side_info(lay, ahead, scfsi, rows)
+        head = lay.header(self.rate.bitrate_kbps, padding, MID_SIDE if ms else 0) + side_info(lay, ahead, scfsi, rows)
         return self.writer.add(head, area, main)
-
-    def _granule(self, data, c, target):
-        lay = self.layout
-        lines = _UNPACK.unpack(data)
-        mags = [v**0.75 for v in map(abs, lines)]
-        splits = long_splits(lay.sample_rate)
-        scf = sf.encode([0] * 21, lay.is_lsf, NORMAL)
-        peak = max(mags)
-        target = min(target, MAX_PART2_3_LENGTH)
-        if peak == 0:
-            gain, used = 0, 0
-        else:
-            lv = Levels(mags, peak * 1.001)
-
-            def bits_at(gain):
-                cod = lv.code(gain, splits)
-                return cod.bits, 2 * cod.big_values + 4 * cod.quads
-
-            gain = search_gain(bits_at, target - scf.bits, self._gains[c], lv.lowest_gain)
-            self._gains[c] = gain
-        while True:
-            q = quantize(mags, gain)
-            coding = choose(q.pairs, splits, q.largest)
-            if coding.bits + scf.bits <= target or gain >= 45:
-                break
-            gain += 1
-        tops = data[3::4]
-        signs = (
-            int.from_bytes(tops[0::2].translate(_S2), "little")
-            | int.from_bytes(tops[1::2].translate(_S1), "little")
-        ).to_bytes(GRANULE // 2, "little")
-        main = scf.coded() + write(q.pairs, signs, coding, q.magnitude)
-        assert len(main) == coding.bits + scf.bits, (len(main), coding.bits, scf.bits)
-        return Granule(gain + 210, NORMAL, coding, scf, main)

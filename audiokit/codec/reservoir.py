@@ -42,15 +42,9 @@ class ConstantRate:
         `demand` is how much the frame needs, in any unit; the mean demand gets the mean rate.
         """
         mean = 8 * area
-        self._mean_demand += (demand - self._mean_demand) * (0.1 if self._mean_demand else 1.0)
-        ratio = demand / self._mean_demand if self._mean_demand > 0 else 1.0
+        self._mean_demand += (demand - self._mean_demand) * (0.05 if self._mean_demand else 1.0)
         at_most = mean + 8 * ahead
-        aim = mean * min(max(ratio, 0.7), 2.0)
         full = 8 * self.largest
-        # Towards a full reservoir whatever the demand, and never more than six tenths of it.
-        aim = min(aim, mean + 0.6 * 8 * ahead)
-        if full:
-            aim = max(aim, mean + 8 * ahead - 0.9 * full)
-        else:
-            aim = at_most
+        aim = mean + min(max(demand - self._mean_demand, -0.3 * mean), 0.6 * 8 * ahead)
+        aim = max(aim, at_most - 0.9 * full)
         return int(min(aim, at_most)), at_most

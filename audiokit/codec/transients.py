@@ -1,0 +1,82 @@
+"""Window switching: which granules are coded in short blocks (11172-3, C.1.5.3 and figure C.7).
+
+A long block spreads its quantisation noise over 36 ms at 32 kHz; before an attack that noise is
+heard.  The attack detector looks at the energies of the PCM's first difference, which favours high
+frequencies, in BLOCKs so short that an attack falls into one of the three short windows.
+
+Never looks at lines; decides for all channels alike, so that middle and side may be formed.
+"""
+
+from __future__ import annotations
+
+import struct
+from operator import mul, sub
+from typing import List, Sequence
+
+from .analysis import GRANULE, NORMAL, SHORT, START, STOP
+
+BLOCK = 48  # samples: twelve a granule, four a short window
+BLOCKS = GRANULE // BLOCK
+# A granule's lines answer for the PCM up to one BLOCK into the next granule: the window of granule
+# g is centred on the end of granule g - 1, and the polyphase filters add 240 samples.
+BEHIND = 11  # blocks of the granule before that are this granule's own
+
+_RATIO = 10.0  # an attack is so many times the mean of what went before
+_DECAY = 0.8  # of that mean, a block
+_FLOOR = 48 * 40.0**2  # energy of a block below which nothing is an attack
+
+
+def block_energies(samples: Sequence[int]) -> List[float]:
+    """Energy of the first difference of each whole BLOCK; the first sample's is taken as 0."""
+    difference = list(map(sub, samples, (*samples[:1], *samples)))
+    return [
+        sum(map(mul, block, block))
+        for block in [difference[at : at + BLOCK] for at in range(0, len(difference), BLOCK)]
+    ]
+
+
+def attacks(energies: Sequence[float]) -> List[bool]:
+    """Whether each block is much louder than the decaying mean of those before it."""
+    out = []
+    mean = energies[0] if energies else 0.0
+    for energy in energies:
+        out.append(energy > _RATIO * mean and energy > _FLOOR)
+        mean = _DECAY * mean + (1 - _DECAY) * energy
+    return out
+
+
+def attacked_granules(pcm: bytes, channels: int) -> List[bool]:
+    """Whether an attack falls among the samples that each granule answers for.
+
+    `pcm` is interleaved, whole granules; the last granule's own next block is not seen.
+    """
+    samples = struct.unpack("<%dh" % (len(pcm) // 2), pcm)
+    granules = len(samples) // (GRANULE * channels)
+    out = [False] * granules
+    for channel in range(channels):
+        found = attacks(block_energies(samples[channel::channels]))
+        for block, attack in enumerate(found):
+            granule = (block + BEHIND) // BLOCKS
+            if attack and granule < granules:
+                out[granule] = True
+    return out
+
+
+def block_types(attacked: Sequence[bool], previous: int) -> List[int]:
+    """The block types of all granules but the last, whose attack is only looked ahead to.
+
+    `previous` is the type of the granule before the first.  A start block must come before a short
+    one and a stop block behind it; a granule that would have to be both is short as well.
+    """
+    out: List[int] = []
+    for now, following in zip(attacked, attacked[1:]):
+        after_short = previous in (START, SHORT)
+        if previous == START or now or (after_short and following):
+            block_type = SHORT
+        elif after_short:
+            block_type = STOP
+        else:
+            block_type = START if following else NORMAL
+        out.append(block_type)
+        previous = block_type
+    return out
