@@ -1,0 +1,66 @@
+"""Conditional requests (RFC 9110 section 13): whether the client's copy is current, or its edit still applies.
+
+Pure: fields and validators in, a verdict out.  Malformed dates are ignored, malformed entity tags match
+nothing, as the standard says; nothing is raised.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, Optional, Tuple
+
+from .fields import parse_http_date
+
+_ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'  # section 8.8.3
+_LIST = re.compile(rf"[ \t,]*{_ETAG}[ \t]*(?:,[ \t]*(?:{_ETAG})?[ \t]*)*")
+_ONE = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+def _tags(value: str) -> List[Tuple[bool, str]]:
+    """(is weak, opaque tag) of each tag in a list; nothing where it is no list."""
+    if not _LIST.fullmatch(value):
+        return []
+    return [(bool(weak), tag) for weak, tag in _ONE.findall(value)]
+
+
+def _matches(value: str, etag: str, *, weakly: bool) -> bool:
+    """Whether a tag of the list is the representation's (section 8.8.3.2); "*" is any."""
+    if value == "*":
+        return True
+    is_weak, opaque = etag.startswith("W/"), etag[2:] if etag.startswith("W/") else etag
+    if is_weak and not weakly:
+        return False
+    return any(tag == opaque and (weakly or not weak) for weak, tag in _tags(value))
+
+
+def evaluate(fields: Dict[str, str], method: str, etag: str, last_modified: int) -> Optional[int]:
+    """304, 412 or None (go on) for a representation with these validators, in the order of section 13.2.2.
+
+    `etag` is quoted; `last_modified` is in whole seconds since 1970.
+    """
+    is_read = method in ("GET", "HEAD")
+    if "if-match" in fields:
+        if not _matches(fields["if-match"], etag, weakly=False):
+            return 412
+    elif "if-unmodified-since" in fields:
+        date = parse_http_date(fields["if-unmodified-since"])
+        if date is not None and last_modified > date:
+            return 412
+    if "if-none-match" in fields:
+        if _matches(fields["if-none-match"], etag, weakly=True):
+            return 304 if is_read else 412
+    elif is_read and "if-modified-since" in fields:
+        date = parse_http_date(fields["if-modified-since"])
+        if date is not None and last_modified <= date:
+            return 304
+    return None
+
+
+def if_range_matches(fields: Dict[str, str], etag: str, last_modified: int) -> bool:
+    """Whether a Range still applies (section 13.1.5): there is no If-Range, or it names this very content."""
+    value = fields.get("if-range")
+    if value is None:
+        return True
+    if _ONE.fullmatch(value):
+        return value == etag and not value.startswith("W/")  # strong comparison only
+    return parse_http_date(value) == last_modified
