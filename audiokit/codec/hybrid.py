@@ -2,7 +2,7 @@
 
 Everything is packed: a vector's slots are (channel, granule), its number is the line or the time
 slot.  Lines come with FRACTION_BITS (7) below the last place of 16-bit PCM, subband samples leave
-with SAMPLE_BITS (4): an error of 0.02 last places, and room for finer factors in the synthesis.
+with SAMPLE_BITS (6).
 
 IMDCT-36.  With u the DCT-IV of the 18 lines, the 36 outputs are u with signs, twice; and
 u[n] = 2 cos(pi (2n+1) / 72) v[n], where v is the DCT-III of z, z[k] = X[k] - z[k+1].  The cosine
@@ -34,7 +34,7 @@ ALIAS_BITS = 20  # of the butterflies' coefficients
 COSINE_BITS = 22  # of the transform's
 DROPPED_BITS = 8  # after the transform, to make room for the window
 WINDOW_BITS = 18
-SAMPLE_BITS = 4  # fraction of the subband samples that leave
+SAMPLE_BITS = 6  # fraction of the subband samples that leave
 # What comes in is limited to 8 times full scale (2**22), or the window's product could overflow:
 # 25 + 4.2 (18 terms) + 22 - 8 + 18 + 1 < 63.
 LIMIT_BITS = 25

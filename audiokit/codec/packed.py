@@ -87,6 +87,7 @@ class Slots:
         self._sign = self.ones << (width - 1)
         self._rescales: Dict[int, Tuple[int, int, int]] = {}
         self._biases: Dict[int, int] = {}
+        self._int16_biases: Dict[int, int] = {}
 
     # In: values become a vector.
 
@@ -201,24 +202,28 @@ class Slots:
         """
         at, odd = divmod(fraction, 8)
         size = self.slot_bytes
-        # 0x8000 makes the sample positive; 0x10000 makes the byte above it 1 unless it overflows.
-        biased = vector + self.splat((0x18000 << fraction) + (1 << (fraction - 1)))
-        data = ((biased & self.all) >> odd).to_bytes(self.size, "little")
-        above = data[at + 2 :: size]
+        bias = self._int16_biases.get(fraction)
+        if bias is None:
+            # 0x8000 makes the sample positive; 0x10000 makes the byte above it 1 unless it
+            # overflows; the bit above the last slot keeps the whole positive.
+            slot = (0x18000 << fraction) + (1 << (fraction - 1))
+            bias = self._int16_biases[fraction] = self.ones * slot + self.all + 1
+        data = ((vector + bias) >> odd).to_bytes(self.size + 1, "little")
+        above = data[at + 2 : self.size : size]
         if odd and at + 3 == size:  # the shift brought low bits of the next slot down
             above = above.translate(_low_bits(8 - odd))
         if above != b"\x01" * self.count or not self._is_zero_above(data, at + 3, odd):
             return self._saturated(vector, fraction)
         plane = bytearray(2 * self.count)
-        plane[0::2] = data[at::size]
-        plane[1::2] = data[at + 1 :: size]
+        plane[0::2] = data[at : self.size : size]
+        plane[1::2] = data[at + 1 : self.size : size]
         return plane
 
     def _is_zero_above(self, data: bytes, first: int, odd: int) -> bool:
         """Whether the bytes of every slot from number `first` on are zero."""
         size, zero = self.slot_bytes, bytes(self.count)
         for at in range(first, size):
-            plane = data[at::size]
+            plane = data[at : self.size : size]
             if odd and at + 1 == size:
                 plane = plane.translate(_low_bits(8 - odd))
             if plane != zero:
