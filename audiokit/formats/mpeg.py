@@ -27,9 +27,11 @@ _WINDOW = 1 << 16  # bytes in which a first frame must begin; 2048 is the most t
 _WINDOW_BEHIND_ID3 = 12 << 16  # bytes, where an ID3 tag is in front, whose size may be too small
 _CONFIRMING, _CONFIRMING_FAR = 2, 5  # further frames that must follow; more where chance has more room
 _RESYNC_WINDOW = 1 << 18  # bytes in which frames must go on after a gap
-_MAX_GAPS = 100
+_MAX_GAPS = 10_000
 _MAX_TRIES = 4096  # syncwords that are looked at while searching, in all: some 10 ms
+_TRIES_A_GAP = 8  # more of them for every gap that ended: a damaged recording is not junk
 _MAX_FREE_TRIES = 8  # the same in free format, where each costs a search of its own
+_FIRST_READ = 1 << 14  # bytes; reads grow from here on, so that short runs of frames cost little
 _LOOK_AHEAD = 4 * MAX_FREE_FORMAT_BYTES
 _NOT_A_SIZE = 1 << 40  # stands for a third byte that no frame of the stream has
 
@@ -119,10 +121,12 @@ class _Search:
 
     def next(self, offset: int, header: FrameHeader) -> Optional[int]:
         """Where frames of the stream of `header` go on at or behind `offset`, or None."""
-        data = self._source.read(offset, min(_RESYNC_WINDOW + _LOOK_AHEAD, self.end - offset))
-        for position, other, _ in self._chains(data, _RESYNC_WINDOW, _CONFIRMING):
-            if same_stream(header, other):
-                return offset + position
+        for window in (_FIRST_READ, _RESYNC_WINDOW):
+            data = self._source.read(offset, min(window + _LOOK_AHEAD, self.end - offset))
+            for position, other, _ in self._chains(data, window, _CONFIRMING):
+                if same_stream(header, other):
+                    self._tries += _TRIES_A_GAP
+                    return offset + position
         return None
 
     def _chains(self, data: bytes, window: int, confirming: int) -> Iterator[Tuple[int, FrameHeader, int]]:
@@ -148,6 +152,8 @@ def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
     free = _free_bytes(data, position, header)
     if header is None or free is None:
         return None
+    if data[position : position + HEADER_BYTES] == data[position + HEADER_BYTES : position + 2 * HEADER_BYTES]:
+        return None  # a pattern, not a stream: side information never looks like the header before it
     for _ in range(confirming):
         position += _frame_bytes(header, free)
         other = parse_header(data[position : position + HEADER_BYTES])
@@ -222,8 +228,9 @@ def _run(
     source: Source, offset: int, end: int, sizes: List[int], pair: Tuple[int, int], thirds: Dict[int, int]
 ) -> Tuple[int, bool]:
     """Count frames into `thirds` until one does not follow; where that is, and whether the end cuts it."""
+    step = _FIRST_READ
     while offset < end:
-        data = source.read(offset, min(MAX_READ, end - offset))
+        data = source.read(offset, min(step, end - offset))
         position, seen = 0, bytearray()
         note_third = seen.append
         try:  # the end of the block is met once in 1 MiB, so nothing is spent on looking for it
@@ -242,8 +249,9 @@ def _run(
             thirds[third] = thirds.get(third, 0) + seen.count(third)
         offset += position
         is_stuck = not is_partial and len(data) - position >= 3
-        if is_stuck or len(data) < MAX_READ:
+        if is_stuck or len(data) < step:
             return offset, is_partial
+        step = min(4 * step, MAX_READ)
     return offset, False
 
 
