@@ -1,0 +1,97 @@
+"""A blob store in a directory: `ab/abcdef…` under a root, 256 folders, one file a key.
+
+A key's bytes are there whole or not at all: `put` syncs the file, renames it into place and syncs the folder.
+Raises OSError; `open` of a key that is not there raises FileNotFoundError.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import BinaryIO, Iterator, Optional, Set
+
+from .fileops import FileOps
+
+_KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits; the same on file systems that ignore case
+
+
+def new_key() -> str:
+    """A fresh key; nobody can guess it and none comes twice."""
+    return os.urandom(16).hex()
+
+
+class DirectoryBlobs:
+    """Blobs in the directory `root`, on the file system that uploads are received on."""
+
+    def __init__(self, root: Path, ops: FileOps) -> None:
+        self._root = root
+        self._ops = ops
+        self._folders: Set[str] = set()  # those that surely are on the disk
+        ops.make_directory(str(root))
+
+    def path(self, key: str) -> Path:
+        """Where the bytes of `key` are, or would be."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no key")
+        return self._root / key[:2] / key
+
+    def put(self, key: str, file: BinaryIO, size: int, sha256: str) -> None:
+        """Move the open file `file` (it has a `name`) under `key`; durable when this returns.
+
+        `file` is closed.  `size` and `sha256` are for stores that send them along; here they are known to hold.
+        """
+        self._ops.sync(file.fileno())
+        file.close()  # Windows renames no open file
+        folder = self._folder(key)
+        target = str(self.path(key))
+        self._ops.rename(file.name, target)
+        try:
+            self._ops.sync_directory(folder)
+        except BaseException:
+            self._ops.remove(target)
+            raise
+
+    def open(self, key: str) -> int:
+        """A descriptor for reading the bytes of `key`."""
+        return self._ops.open(str(self.path(key)))
+
+    def size(self, key: str) -> Optional[int]:
+        """How many bytes `key` has, None when it is not there."""
+        try:
+            return os.stat(self.path(key)).st_size
+        except FileNotFoundError:
+            return None
+
+    def delete(self, key: str) -> None:
+        """Remove the bytes of `key`; fine when they are not there.
+
+        Raises OSError when they stay: Windows removes no open file.
+        """
+        try:
+            self._ops.remove(str(self.path(key)))
+        except FileNotFoundError:
+            pass
+
+    def scan(self, after: str = "") -> Iterator[str]:
+        """Every key behind `after`, in order; memory for one folder at a time."""
+        for folder in sorted(_entries(self._root)):
+            if len(folder) == 2 and folder >= after[:2]:
+                for key in sorted(_entries(self._root / folder)):
+                    if _KEY.fullmatch(key) and key > after:
+                        yield key
+
+    def _folder(self, key: str) -> str:
+        folder = str(self._root / key[:2])
+        if key[:2] not in self._folders:
+            self._ops.make_directory(folder)
+            self._ops.sync_directory(str(self._root))
+            self._folders.add(key[:2])
+        return folder
+
+
+def _entries(folder: Path) -> list:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,94 @@
+"""The few operations of the file system on which durability hangs, as one object.
+
+Everything that the storage does to the disk goes through here, so that tests can make the n-th of them fail
+and see what is left, and so that each platform's way of making bytes durable stands in one place.
+Raises OSError, as the system does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform == "darwin" else None
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+
+class FileOps:
+    """The real operations.  A test's child counts them, and lets one fail."""
+
+    def create(self, path: str) -> int:
+        """A descriptor of a new file that only we may read; FileExistsError when it is there."""
+        return os.open(path, _NEW, 0o600)
+
+    def open(self, path: str) -> int:
+        """A descriptor for reading."""
+        return os.open(path, _READ)
+
+    def write(self, file: Any, data: Any) -> int:
+        """Write to a raw file; how many bytes it took."""
+        return file.write(data)
+
+    def sync(self, descriptor: int) -> None:
+        """Wait until the file's bytes and length are on the disk itself."""
+        if _FULL_SYNC is not None:
+            try:
+                fcntl.fcntl(descriptor, _FULL_SYNC)  # fsync alone stops at the drive's cache on macOS
+                return
+            except OSError:  # a file system that does not know it
+                pass
+        os.fsync(descriptor)
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file its final name, at once or not at all."""
+        os.replace(source, target)
+
+    def sync_directory(self, path: str) -> None:
+        """Wait until the names in a directory are on the disk; Windows does that by itself."""
+        if os.name == "nt":
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; FileNotFoundError when it is not there."""
+        os.remove(path)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory that only we may enter; fine when it is there."""
+        os.makedirs(path, 0o700, exist_ok=True)
+
+    def link_or_copy(self, source: Path, target: Path) -> None:
+        """A second name for the same bytes, or a durable copy where the file system has no second names."""
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(source, target)
+            descriptor = os.open(target, os.O_RDWR | getattr(os, "O_BINARY", 0))
+            try:
+                self.sync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def free_bytes(self, path: str) -> int:
+        """What an ordinary user may still write to the file system of `path`."""
+        return shutil.disk_usage(path).free
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Make a transaction of the catalogue durable."""
+        connection.execute("COMMIT")

@@ -1,0 +1,11 @@
+"""The catalogue behind one door: `read(sql, params)` and `write([(sql, params), …])`.
+
+A call of `write` is one transaction, all or nothing, durable when it returns.  What may stand in its statements
+is what any engine that speaks SQLite's SQL can do over a wire: no RETURNING, no PRAGMA, no BEGIN, no functions of
+time or chance, no blobs; every write safe to repeat.  `allowed` holds that, also where it would work.
+"""
+
+from .guard import allowed
+from .sqlite import Catalogue, InDoubt, TooSlow
+
+__all__ = ["Catalogue", "InDoubt", "TooSlow", "allowed"]

@@ -1,0 +1,626 @@
+"""What is kept: catalogue rows and audio bytes, behind one door.
+
+Never: a row without its bytes, a byte that a refused upload leaves, an acknowledgement before the disk has it.
+
+    upload    1 temporary file in uploads/     crash: swept at the next start
+              2 bytes, sha256, what it is      crash: the same
+              3 the file synced                crash: the same
+              4 renamed to files/ab/KEY        crash: bytes without a row: the next start finds and removes them
+              5 the directory synced           crash: the same
+              6 the row committed, synced      crash: the file is there, whole, though nobody was told
+              7 the answer
+    replace   as above; step 6 moves the row to the new key and notes the old one in `removals`, in one
+              transaction; then the old bytes go, then the note.  crash in between: the next start removes them
+    remove    1 the row goes, its key is noted in `removals`, in one transaction    crash before: nothing happened
+              2 the bytes go, then the note                   crash: the next start does it
+
+A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
+later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
+
+A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/` and `lock`.  Whoever writes files
+holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`, and
+OSError for a disk that fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import unicodedata
+from base64 import b32encode
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+import audiometa
+from audiokit.blobs import DirectoryBlobs, FileOps
+from audiokit.blobs.directory import new_key
+from audiokit.blobs.lock import DataFolderBusy, FolderLock
+from audiokit.catalogue import Catalogue, TooSlow
+from audiokit.catalogue.pages import Page, Pages
+from audiokit.catalogue.rows import COLUMNS, labels_of, row_of, when
+from audiokit.formats.info import AudioInfo
+from audiokit.wire.problems import Refusal
+
+__all__ = ["Content", "DataFolderBusy", "Kept", "Page", "Report", "Storage", "Upload", "valid_name"]
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+NAME_BYTES = 255  # what file systems allow for a name
+LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
+SCAN_SECONDS = 10.0  # a query that no index serves may take so long
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+_INSERT = (
+    f"INSERT INTO files ({', '.join(COLUMNS)}) "
+    f"SELECT {', '.join('?' * len(COLUMNS))} "
+    "WHERE NOT EXISTS (SELECT 1 FROM removals WHERE key = ?) "
+    "ON CONFLICT DO NOTHING"
+)
+_UPDATE = (
+    f"UPDATE files SET {', '.join(column + ' = ?' for column in COLUMNS)} "
+    "WHERE id = ? AND version = ?"
+)
+_DROP_LABELS = "DELETE FROM labels WHERE file = (SELECT n FROM files WHERE id = ? AND version = ?)"
+_ADD_LABEL = (
+    "INSERT OR IGNORE INTO labels (owner, label, value, file) "
+    "SELECT owner, ?, ?, n FROM files WHERE id = ? AND version = ?"
+)
+_NOTE_REMOVAL = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM files WHERE id = ? AND version = ?"
+_FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
+_FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record FROM files WHERE "
+_CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
+_BY_ID = "id = ? AND owner = ?"
+_BY_NAME = "owner = ? AND name = ?"
+
+
+class Kept(NamedTuple):
+    """What became of an upload."""
+
+    outcome: str  # "created", "same" or "replaced"
+    id: str
+    record: str  # JSON, one line
+    etag: str  # with its quotes
+
+
+class Content(NamedTuple):
+    """What it takes to send a file."""
+
+    id: str
+    name: str
+    size: int  # bytes
+    sha256: str  # lower-case hex
+    mime: str
+    uploaded_ms: int  # milliseconds since 1970, UTC
+    key: str  # in the blob store
+
+
+class _File(NamedTuple):
+    """A row as changes need it."""
+
+    id: str
+    version: int
+    key: str
+    sha256: str
+    size: int
+    uploaded_ms: int
+    family: str
+    record: str
+
+
+class Report(NamedTuple):
+    """What `check` found; each a list of sentences."""
+
+    files: int
+    problems: List[str]
+    repaired: List[str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong, or all that was is repaired."""
+        return not self.problems
+
+    def lines(self) -> Iterator[str]:
+        """The report for a terminal."""
+        yield from (f"wrong: {line}" for line in self.problems)
+        yield from (f"repaired: {line}" for line in self.repaired)
+        yield f"{self.files} files, {len(self.problems)} problems, {len(self.repaired)} repaired"
+
+
+def valid_name(text: str) -> str:
+    """`text` as a file's name, in NFC; Refusal `bad-name` says what is wrong with it."""
+    if not text:
+        raise _bad_name("the name is empty")
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Cs", "Zl", "Zp") or character in "/\\" or character in _BIDI:
+            raise _bad_name(f"the name has the character U+{ord(character):04X} in it")
+    name = unicodedata.normalize("NFC", text)
+    if name in (".", ".."):
+        raise _bad_name(f"{name!r} is a directory's name")
+    if len(name.encode("utf-8")) > NAME_BYTES:
+        raise _bad_name(f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken")
+    return name
+
+
+def _bad_name(why: str) -> Refusal:
+    return Refusal("bad-name", why, parameter="name")
+
+
+def no_space(error: OSError) -> Union[Refusal, OSError]:
+    """The refusal that a full disk means; any other error as it is."""
+    if error.errno in _FULL:
+        return Refusal("no-space", "the disk is full")
+    return error
+
+
+class Upload:
+    """One upload's temporary file.  A context manager that discards it unless it was kept."""
+
+    def __init__(self, storage: Storage, path: str, expected: Optional[int]) -> None:
+        self.path = path
+        self.expected = expected  # bytes, None when nobody said
+        self._storage = storage
+        self._ops = storage.ops
+        self._written = 0
+        self._look_at = LOOK_BYTES
+        self._is_over = False
+        self.file = open(path, "r+b", buffering=0, opener=lambda name, _: self._ops.create(name))
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def fileno(self) -> int:
+        """The descriptor, for whoever moves bytes without us; then set `written`."""
+        return self.file.fileno()
+
+    @property
+    def written(self) -> int:
+        """Bytes that are in the file.  Setting it looks, now and then, whether the disk has room for more."""
+        return self._written
+
+    @written.setter
+    def written(self, count: int) -> None:
+        self._written = count
+        if count >= self._look_at:
+            self._look_at = count + LOOK_BYTES
+            if self.expected is None or count > self.expected:
+                self._storage.check_room(0)
+
+    def write(self, data: Any) -> None:
+        """Append bytes; Refusal `no-space` when the disk is full."""
+        view = memoryview(data)
+        try:
+            while view:
+                count = self._ops.write(self.file, view)
+                view = view[count:]
+                self.written += count
+        except OSError as error:
+            raise no_space(error) from error
+
+    def discard(self) -> None:
+        """Leave nothing of it; harmless after `keep` and a second time."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._storage.upload_is_over(self)
+        self.file.close()
+        try:
+            self._ops.remove(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._storage.leave_for_sweep()
+
+    def give_away(self) -> None:
+        """The file has moved to the blob store."""
+        self._is_over = True
+        self._storage.upload_is_over(self)
+
+
+class Storage:
+    """The files of one data folder.  Thread-safe; a context manager."""
+
+    def __init__(
+        self, data: Union[str, Path], *, create: bool = True, exclusive: bool = True,
+        free_space_kept: int = 64 << 20, ops: Optional[FileOps] = None,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Open the folder `data`; with `create` make what is missing, with `exclusive` own and sweep it.
+
+        DataFolderBusy when another process owns it, FileNotFoundError when there is no catalogue.
+        """
+        self.data = Path(data)
+        self.ops = ops or FileOps()
+        self._kept_free = free_space_kept
+        self._clock_ms = clock_ms
+        self._uploads: Dict[str, Upload] = {}
+        self._lock = threading.Lock()
+        self._is_clean = True
+        if create:
+            self.ops.make_directory(str(self.data))
+        elif not self.exists(self.data):
+            raise FileNotFoundError(errno.ENOENT, "no catalogue here", str(self.data))
+        with ExitStack() as stack:
+            self._folder_lock = FolderLock(self.data / "lock") if exclusive else None
+            if self._folder_lock is not None:
+                stack.callback(self._folder_lock.release, False)
+            self._spool = self.data / "uploads"
+            self.ops.make_directory(str(self._spool))
+            self._blobs = DirectoryBlobs(self.data / "files", self.ops)
+            self._catalogue = Catalogue(
+                self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
+            )
+            stack.callback(self._catalogue.close)
+            self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
+            if exclusive:
+                self.ops.sync_directory(str(self.data))
+                self._sweep()
+            stack.pop_all()
+
+    def __enter__(self) -> Storage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def exists(data: Union[str, Path]) -> bool:
+        """Whether the folder has a catalogue."""
+        return (Path(data) / "catalogue.db").is_file()
+
+    @staticmethod
+    def destroy(data: Union[str, Path]) -> None:
+        """Remove catalogue and bytes for good; the folder stays, and what is not ours in it.
+
+        The catalogue goes last, so that an interrupted removal can be repeated.  DataFolderBusy while it is served.
+        """
+        folder = Path(data)
+        lock = FolderLock(folder / "lock")
+        try:
+            for name in ("files", "uploads"):
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+            for name in ("catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
+                if (folder / name).exists():
+                    os.remove(folder / name)
+        finally:
+            lock.release(True)
+
+    def close(self) -> None:
+        """Give up the folder; uploads still under way are discarded."""
+        for upload in list(self._uploads.values()):
+            upload.discard()
+        self._catalogue.close()
+        if self._folder_lock is not None:
+            self._folder_lock.release(self._is_clean)
+
+    valid_name = staticmethod(valid_name)
+
+    # -- uploads ---------------------------------------------------------------------------------------
+
+    def check_room(self, expected: Optional[int]) -> None:
+        """Refusal `no-space` unless `expected` bytes more leave the disk the space that is kept free."""
+        with self._lock:
+            promised = sum(max(0, (u.expected or 0) - u.written) for u in self._uploads.values())
+        free = self.ops.free_bytes(str(self.data)) - self._kept_free - promised
+        if free < (expected or 0):
+            raise Refusal("no-space", f"{expected or 0} bytes are to be stored, there is room for {max(0, free)}")
+
+    def begin_upload(self, expected: Optional[int]) -> Upload:
+        """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
+        self.check_room(expected)
+        path = str(self._spool / (new_key() + ".part"))
+        try:
+            upload = Upload(self, path, expected)
+        except OSError as error:
+            raise no_space(error) from error
+        with self._lock:
+            self._uploads[path] = upload
+        return upload
+
+    def upload_is_over(self, upload: Upload) -> None:
+        """An upload tells that it needs no room any more."""
+        with self._lock:
+            self._uploads.pop(upload.path, None)
+
+    def leave_for_sweep(self) -> None:
+        """Something could not be removed: the next start must look."""
+        self._is_clean = False
+
+    def keep(
+        self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
+        metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
+        now_ms: Optional[int] = None, default_extension: str = "",
+    ) -> Kept:
+        """Make a received file one of ours, durable when this returns; the upload is over either way.
+
+        `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.
+        Refusal `name-taken` when the name has other bytes and `overwrite` is false, `bad-name`, `no-space`.
+        """
+        with upload:
+            if now_ms is None:
+                now_ms = self._clock_ms()
+            fields = {
+                "id": "", "name": "", "size": size, "sha256": sha256, "uploaded": when(now_ms),
+                "uploaded_by": uploaded_by, **audiometa.record_fields(info), "metadata": dict(metadata),
+            }
+            fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
+            family = audiometa.FAMILY.get(info.container, info.container)
+            incoming = _Incoming(fields, owner, now_ms, family, overwrite)
+            names = [valid_name(name)] if name is not None else _free_names(sha256[:12], default_extension)
+            return self._place(upload, incoming, iter(names), name is None)
+
+    def _place(self, upload: Upload, incoming: _Incoming, names: Iterator[str], is_generated: bool) -> Kept:
+        """Find out under which name, then move the bytes and write the row."""
+        key = ""
+        name = next(names)
+        while True:
+            incoming.fields["name"] = name
+            there = self._file(_BY_NAME, (incoming.owner, name))
+            if there is not None and (there.sha256, there.size) == incoming.identity:
+                self._drop(key)
+                return Kept("same", there.id, there.record, f'"{there.sha256}"')
+            if there is not None and is_generated:
+                name = next(names)
+                continue
+            if there is not None and not incoming.overwrite:
+                self._drop(key)
+                raise Refusal("name-taken", f"there is another file named {name!r}", parameter="name")
+            if not key:
+                key = self._put(upload, incoming)
+            try:
+                kept = self._replace(there, key, incoming) if there else self._create(key, incoming)
+            except BaseException as error:
+                self._disown(key)
+                raise no_space(error) if isinstance(error, OSError) else error
+            if kept is not None:
+                return kept
+            # Someone else came first: look again.
+
+    def _put(self, upload: Upload, incoming: _Incoming) -> str:
+        key = new_key()
+        sha256, size = incoming.identity
+        try:
+            self._blobs.put(key, upload.file, size, sha256)
+        except OSError as error:
+            raise no_space(error) from error
+        upload.give_away()
+        return key
+
+    def _create(self, key: str, incoming: _Incoming) -> Optional[Kept]:
+        record = incoming.fields
+        record["id"] = b32encode(os.urandom(15)).decode("ascii").lower()  # 120 bits
+        row = incoming.row(key, 1)
+        counts = self._catalogue.write(
+            [(_INSERT, (*row, key)), *_labels(record, 1)]
+        )
+        if not counts[0]:
+            return None
+        return Kept("created", record["id"], row[-1], f'"{record["sha256"]}"')
+
+    def _replace(self, there: _File, key: str, incoming: _Incoming) -> Optional[Kept]:
+        record = incoming.fields
+        record["id"] = there.id
+        row = incoming.row(key, there.version + 1)
+        counts = self._catalogue.write([
+            (_NOTE_REMOVAL, (incoming.now_ms, there.id, there.version)),
+            (_DROP_LABELS, (there.id, there.version)),
+            *_labels(record, there.version),
+            (_UPDATE, (*row, there.id, there.version)),
+        ])
+        if not counts[-1]:
+            return None
+        self._remove_bytes(there.key)
+        return Kept("replaced", there.id, row[-1], f'"{record["sha256"]}"')
+
+    def _drop(self, key: str) -> None:
+        """Bytes whose row was surely never written."""
+        if key:
+            try:
+                self._blobs.delete(key)
+            except OSError:
+                self.leave_for_sweep()
+
+    def _disown(self, key: str) -> None:
+        """Bytes whose row may come back: say durably that it must not, and only then remove them."""
+        try:
+            self._catalogue.write([
+                ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES (?, ?)", (key, self._clock_ms())),
+                ("DELETE FROM files WHERE key = ?", (key,)),
+            ])
+        except (OSError, sqlite3.Error, ValueError):
+            self.leave_for_sweep()
+            return
+        self._remove_bytes(key)
+
+    def _remove_bytes(self, key: str) -> None:
+        """Carry out a noted removal; what fails now is done at the next start."""
+        try:
+            self._blobs.delete(key)
+            self._catalogue.write([(_FORGET_REMOVAL, (key,))])
+        except (OSError, sqlite3.Error, ValueError):
+            self.leave_for_sweep()
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def record(self, *, id: Optional[str] = None, name: Optional[str] = None, owner: int = 0) -> Optional[str]:
+        """The record of one file as JSON text, by id or by name; None when there is none."""
+        rows = self._one("SELECT record FROM files WHERE ", id, name, owner)
+        return rows[0][0] if rows else None
+
+    def content(self, *, id: Optional[str] = None, name: Optional[str] = None, owner: int = 0) -> Optional[Content]:
+        """What it takes to send one file, by id or by name; None when there is none."""
+        rows = self._one(_CONTENT, id, name, owner)
+        return Content._make(rows[0]) if rows else None
+
+    def open_content(self, content: Content) -> int:
+        """A descriptor for reading its bytes; FileNotFoundError when they are gone."""
+        return self._blobs.open(content.key)
+
+    def list(self, listing: Any, owner: int = 0) -> Page:
+        """The page of records that a `Listing` asks for; Refusal `busy` when no index helps in time."""
+        try:
+            return self._pages.page(listing, owner)
+        except TooSlow as error:
+            raise Refusal("busy", f"{error}: narrow the filters", headers=[("Retry-After", "10")]) from None
+
+    def _one(self, select: str, id: Optional[str], name: Optional[str], owner: int) -> List[tuple]:
+        if id is not None:
+            return self._catalogue.read(select + _BY_ID, (id, owner))
+        try:
+            return self._catalogue.read(select + _BY_NAME, (owner, unicodedata.normalize("NFC", name or "")))
+        except UnicodeEncodeError:  # half a surrogate pair: no file is called so
+            return []
+
+    def _file(self, where: str, params: Tuple[Any, ...]) -> Optional[_File]:
+        rows = self._catalogue.read(_FILE + where, params)
+        return _File._make(rows[0]) if rows else None
+
+    # -- changing --------------------------------------------------------------------------------------
+
+    def change(
+        self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None, owner: int = 0,
+    ) -> Optional[str]:
+        """Rename a file or replace its metadata; the new record, None when there is no such file.
+
+        Refusal `bad-name`, `name-taken`, `no-space`.
+        """
+        wanted = valid_name(name) if name is not None else None
+        while True:
+            there = self._file(_BY_ID, (id, owner))
+            if there is None:
+                return None
+            record = json.loads(there.record)
+            if wanted is not None:
+                record["name"] = wanted
+            if metadata is not None:
+                record["metadata"] = dict(metadata)
+            row = row_of(
+                record, owner=owner, key=there.key, uploaded_ms=there.uploaded_ms, family=there.family,
+                version=there.version + 1,
+            )
+            try:
+                counts = self._catalogue.write([
+                    (_DROP_LABELS, (id, there.version)),
+                    *_labels(record, there.version),
+                    (_UPDATE, (*row, id, there.version)),
+                ])
+            except sqlite3.IntegrityError:
+                raise Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name") from None
+            except OSError as error:
+                raise no_space(error) from error
+            if counts[-1]:
+                return row[-1]
+
+    def remove(self, id: str, owner: int = 0) -> bool:
+        """Remove a file; whether there was one."""
+        while True:
+            there = self._file(_BY_ID, (id, owner))
+            if there is None:
+                return False
+            try:
+                counts = self._catalogue.write([
+                    (_NOTE_REMOVAL, (self._clock_ms(), id, there.version)),
+                    ("DELETE FROM files WHERE id = ? AND version = ?", (id, there.version)),
+                ])
+            except OSError as error:
+                raise no_space(error) from error
+            if counts[-1]:
+                self._remove_bytes(there.key)
+                return True
+
+    # -- care ------------------------------------------------------------------------------------------
+
+    def health(self) -> Optional[str]:
+        """What is wrong, None when nothing is."""
+        if not self._catalogue.is_writing:
+            return "the catalogue's writer has ended"
+        if self._catalogue.failure is not None:
+            return f"the last write to the catalogue failed: {self._catalogue.failure}"
+        try:
+            self._catalogue.read("SELECT 1 FROM files LIMIT 1")
+            free = self.ops.free_bytes(str(self._spool))
+        except (OSError, sqlite3.Error) as error:
+            return f"the data folder cannot be read: {error}"
+        if free < self._kept_free:
+            return f"{free} bytes are free on the disk, {self._kept_free} are kept free: uploads are refused"
+        return None
+
+    def _sweep(self) -> None:
+        """Remove what a crash left; only under the folder's lock."""
+        for path in self._spool.glob("*.part"):
+            self.ops.remove(str(path))
+        for (key,) in self._catalogue.read("SELECT key FROM removals"):
+            self._remove_bytes(key)
+        if self._folder_lock is not None and not self._folder_lock.was_clean:
+            for key in self._strays():
+                self._blobs.delete(key)
+
+    def _strays(self) -> Iterator[str]:
+        """The keys of bytes that no row names."""
+        rows = self._keys()
+        known = next(rows, None)
+        for key in self._blobs.scan():
+            while known is not None and known < key:
+                known = next(rows, None)
+            if known != key:
+                yield key
+
+    def _keys(self) -> Iterator[str]:
+        after = ""
+        while True:
+            rows = self._catalogue.read("SELECT key FROM files WHERE key > ? ORDER BY key LIMIT 1000", (after,))
+            if not rows:
+                return
+            for (after,) in rows:
+                yield after
+
+    def check(self, *, deep: bool = False, fix: bool = False) -> Report:
+        """Compare rows with bytes both ways; see audiokit.catalogue.checks."""
+        from audiokit.catalogue.checks import check
+
+        return Report(*check(self._catalogue, self._blobs, deep, fix, self._remove_row, self._strays))
+
+    def _remove_row(self, id: str) -> None:
+        self._catalogue.write([("DELETE FROM files WHERE id = ?", (id,))])
+
+    def dump(self) -> Iterator[str]:
+        """The catalogue as SQL, a statement at a time."""
+        return self._catalogue.dump()
+
+
+class _Incoming:
+    """An upload's record while its place is looked for."""
+
+    def __init__(self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool) -> None:
+        self.fields, self.owner, self.now_ms = fields, owner, now_ms
+        self.family, self.overwrite = family, overwrite
+        self.identity = (fields["sha256"], fields["size"])
+
+    def row(self, key: str, version: int) -> tuple:
+        """The values of the row that it becomes."""
+        return row_of(
+            self.fields, owner=self.owner, key=key, uploaded_ms=self.now_ms, family=self.family, version=version
+        )
+
+
+def _labels(record: Dict[str, Any], version: int) -> List[Tuple[str, tuple]]:
+    return [(_ADD_LABEL, (label, value, record["id"], version)) for label, value in labels_of(record)]
+
+
+def _free_names(stem: str, extension: str) -> Iterator[str]:
+    yield stem + extension
+    number = 2
+    while True:
+        yield f"{stem}-{number}{extension}"
+        number += 1
+
