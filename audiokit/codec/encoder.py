@@ -81,6 +81,8 @@ class Encoder:
         ms = False
         if MS and lay.channels == 2:
             alt = [[Spectrum(d, types[g + i], lay, 576, True) for d in mid_side(*row)] for i, row in enumerate(datas)]
+            for r, q in zip(sp, alt):
+                for t in q: t.thresholds = list(map(min, r[0].thresholds, r[1].thresholds))
             if sum(s.entropy for r in alt for s in r) < sum(s.entropy for r in sp for s in r):
                 sp = alt
                 ms = True

@@ -126,7 +126,7 @@ class Granule(NamedTuple):
             out.append("1" + format(self.block_type, "02b") + "0")
             out.append("".join([format(table, "05b") for table in tables[:2]]))
             out.append("".join([format(gain, "03b") for gain in scalefactors.subblock_gain]))
-        out.append("" if is_lsf else "0")  # preflag
+        out.append("" if is_lsf else str(scalefactors.preflag))
         out.append(format(scalefactors.scalefac_scale << 1 | coding.count1table_select, "02b"))
         return "".join(out)
 

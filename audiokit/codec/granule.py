@@ -24,7 +24,7 @@ _UNPACK = struct.Struct("<%di" % GRANULE).unpack
 _SIGN_FIRST = bytes(byte >> 7 << 1 for byte in range(256))
 _SIGN_SECOND = bytes(byte >> 7 for byte in range(256))
 _GAIN_OFFSET = 210  # global_gain of gain 0
-SHAPING = 0.25
+SHAPING = 0.45
 _PEAK_MARGIN = 1.001
 
 
@@ -58,7 +58,11 @@ class Spectrum:
         else:
             self.thresholds = hearing.thresholds(self.energies, bands)
             self.widths = bands.widths
-        self.entropy = hearing.perceptual_entropy(self.energies, self.thresholds, self.widths)
+
+    @property
+    def entropy(self) -> float:
+        """About how many bits it needs."""
+        return hearing.perceptual_entropy(self.energies, self.thresholds, self.widths)
 
     def _cut(self, lines: Sequence[int], cutoff: int) -> Sequence[int]:
         if self.block_type != SHORT:
@@ -107,21 +111,14 @@ class Spectrum:
 
 def wanted_scalefactors(spectrum: Spectrum) -> Scalefactors:
     """Scalefactors that bend the noise towards the thresholds, SHAPING of the way."""
-    is_lsf = spectrum.layout.is_lsf
-    is_short = spectrum.block_type == SHORT
     gains = spectrum.ideal_gains()
     heard = [e > t for e, t in zip(spectrum.energies, spectrum.thresholds)]
-    count = 36 if is_short else 21
     top = max([g for g, h in zip(gains, heard) if h], default=0.0)
-    steps = [
-        max((top - g) * SHAPING, 0.0) if h else 0.0 for g, h in zip(gains, heard)
-    ][:count]
-    subblock = (0, 0, 0)
-    scale = 0
-    if max(steps, default=0.0) / 2 > 15:
-        scale = 1
-    wanted = [int(s / (4 if scale else 2) + 0.5) for s in steps]
-    return encode(wanted, is_lsf, spectrum.block_type, scalefac_scale=scale, subblock_gain=subblock)
+    # A gain has four steps an octave, a scalefactor two.
+    wanted = [
+        max((top - g) * SHAPING / 2, 0.0) if h else 0.0 for g, h in zip(gains, heard)
+    ]
+    return encode(wanted, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
 
 
 def code_at_bits(

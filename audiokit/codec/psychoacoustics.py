@@ -17,9 +17,12 @@ from typing import Callable, List, NamedTuple, Sequence, Tuple
 
 from .scalefactors import band_edges
 
-# Masking falls by so many dB a Bark towards lower and towards higher frequencies.
-_SLOPE_DOWN, _SLOPE_UP = 27.0, 10.0
-_OFFSET_DB = 13.0  # noise under its masker, between those of a tone (18) and of noise (6)
+# Masking falls by 27 dB a Bark towards lower frequencies; towards higher ones by 24 dB and 230 dB
+# / f, less a fifth of the masker's level (Terhardt), which for an energy E is a power of E.
+_SLOPE_DOWN, _SLOPE_UP, _SLOPE_UP_HERTZ, _SLOPE_UP_LEVEL = 27.0, 24.0, 230.0, 0.2
+_OFFSET_LOW = 13.0  # dB of noise under its masker up to 12 Bark
+_OFFSET_RISE = 0.25  # dB a Bark above
+_QUIET_OFFSET = 10.0  # dB: who listens to quiet music turns the volume up
 
 _sum_of_products: Callable[[Sequence[float], Sequence[float]], float] = getattr(
     math, "sumprod", lambda a, b: sum(map(mul, a, b))
@@ -34,7 +37,7 @@ def bark(hertz: float) -> float:
 def quiet_db(hertz: float) -> float:
     """Threshold in quiet in dB above one step of PCM (Terhardt), full scale at about 90 dB."""
     khz = max(hertz, 20.0) / 1000
-    return 3.64 * khz**-0.8 - 6.5 * math.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4
+    return 3.64 * khz**-0.8 - 6.5 * math.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**3.6
 
 
 class Bands(NamedTuple):
@@ -42,8 +45,9 @@ class Bands(NamedTuple):
 
     edges: Tuple[int, ...]
     widths: Tuple[int, ...]
-    up: Tuple[float, ...]  # of a band's energy, what reaches the next one above
-    down: Tuple[float, ...]  # ... and the one below
+    up: Tuple[Tuple[float, float], ...]  # ... above: a factor and an exponent
+    down: Tuple[float, ...]  # of a band's energy, what reaches the next one below
+    ratios: Tuple[float, ...]  # of threshold and spread energy
     quiet: Tuple[float, ...]  # threshold in quiet of each
 
 
@@ -54,17 +58,22 @@ def bands_of(sample_rate: int, is_short: bool) -> Bands:
     if is_short:
         edges = tuple(edge // 3 for edge in edges[::3])
     line_hertz = sample_rate / 2 / edges[-1]
-    centres = [bark((low + high) / 2 * line_hertz) for low, high in zip(edges, edges[1:])]
+    hertz = [(low + high) / 2 * line_hertz for low, high in zip(edges, edges[1:])]
+    centres = [bark(f) for f in hertz]
     steps = [b - a for a, b in zip(centres, centres[1:])]
     quiet = []
     for low, high in zip(edges, edges[1:]):
         quietest = min(quiet_db((line + 0.5) * line_hertz) for line in range(low, high))
-        quiet.append(10 ** (min(quietest, 60.0) / 10))
+        quiet.append(10 ** ((min(quietest, 60.0) - _QUIET_OFFSET) / 10))
     return Bands(
         edges,
         tuple(high - low for low, high in zip(edges, edges[1:])),
-        tuple(10 ** (-step * _SLOPE_UP / 10) for step in steps),
+        tuple(
+            (10 ** (-step * (_SLOPE_UP + _SLOPE_UP_HERTZ / f) / 10), 1 + step * _SLOPE_UP_LEVEL)
+            for step, f in zip(steps, hertz)
+        ),
         tuple(10 ** (-step * _SLOPE_DOWN / 10) for step in steps),
+        tuple(10 ** (-(_OFFSET_LOW + _OFFSET_RISE * max(z - 12, 0)) / 10) for z in centres),
         tuple(quiet),
     )
 
@@ -82,12 +91,11 @@ def energies(lines: Sequence[float], edges: Sequence[int], unit: float) -> List[
 def thresholds(energy: Sequence[float], bands: Bands) -> List[float]:
     """The noise energy that each band hides."""
     spread = list(energy)
-    for n, share in enumerate(bands.up):
-        spread[n + 1] += spread[n] * share
+    for n, (share, power) in enumerate(bands.up):
+        spread[n + 1] += share * spread[n] ** power
     for n in range(len(spread) - 2, -1, -1):
         spread[n] += spread[n + 1] * bands.down[n]
-    offset = 10 ** (-_OFFSET_DB / 10)
-    return [max(s * offset, quiet) for s, quiet in zip(spread, bands.quiet)]
+    return [max(s * r, quiet) for s, r, quiet in zip(spread, bands.ratios, bands.quiet)]
 
 
 def perceptual_entropy(

@@ -12,15 +12,16 @@ Never decides how loud noise may be; the gains handed in say that.
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import add, gt
 from typing import List, NamedTuple, Sequence, Tuple
 
-from .analysis import SHORT
-from .tables import LSF_PARTITIONS, SFB_LONG, SFB_SHORT, SLEN
+from .tables import LSF_PARTITIONS, PRETAB, SFB_LONG, SFB_SHORT, SLEN
 
 LONG_BANDS = 22  # the last has no scalefactor of its own
 SHORT_BANDS = 13
-_LSF_SLEN = (4, 4, 3, 3)  # the widest fields of scalefac_compress 0..399
-_FLAT_GAIN = (0, 0, 0)
+_LONG_COUNT = LONG_BANDS - 1
+_SLEN = (4, 3)  # the widest fields of scalefac_compress
+_LSF_SLEN = (4, 4, 3, 3)  # ... of its values 0..399
 
 
 @lru_cache(maxsize=None)
@@ -41,6 +42,7 @@ class Scalefactors(NamedTuple):
     widths: Tuple[int, ...]  # bits of each
     scalefac_compress: int
     scalefac_scale: int
+    preflag: int
     subblock_gain: Tuple[int, int, int]
 
     @property
@@ -61,8 +63,9 @@ class Scalefactors(NamedTuple):
     def factors(self) -> List[float]:
         """What |x| ** 0.75 is multiplied by in each band, the ones without scalefactor too."""
         step = 0.75 if self.scalefac_scale else 0.375
-        if len(self.values) < 3 * (SHORT_BANDS - 1):
-            return [2.0 ** (step * sf) for sf in self.values] + [1.0]
+        if len(self.values) == _LONG_COUNT:
+            raised = map(add, self.values, PRETAB) if self.preflag else self.values
+            return [2.0 ** (step * sf) for sf in raised] + [1.0]
         windows = [2.0 ** (1.5 * gain) for gain in self.subblock_gain]
         values = self.values + (0, 0, 0)
         return [2.0 ** (step * sf) * windows[n % 3] for n, sf in enumerate(values)]
@@ -76,31 +79,56 @@ def _groups(is_lsf: bool, is_short: bool) -> Tuple[int, ...]:
     return (18, 18) if is_short else (11, 10)
 
 
-def encode(wanted: Sequence[int], is_lsf: bool, block_type: int, **fields: object) -> Scalefactors:
-    """The coding of the wanted scalefactors (each at least 0), limited to what can be said."""
-    groups = _groups(is_lsf, block_type == SHORT)
-    limits = _LSF_SLEN if is_lsf else (4, 3)
-    values: List[int] = []
-    needs: List[int] = []
-    for count, slen in zip(groups, limits):
-        group = wanted[len(values) : len(values) + count]
-        group = [min(value, (1 << slen) - 1) for value in group]
-        needs.append(max(group).bit_length())
-        values += group
+@lru_cache(maxsize=None)
+def _limits(is_lsf: bool, is_short: bool) -> Tuple[int, ...]:
+    """The largest value of each scalefactor."""
+    slens = _LSF_SLEN if is_lsf else _SLEN
+    groups = _groups(is_lsf, is_short)
+    return tuple((1 << slen) - 1 for slen, count in zip(slens, groups) for _ in range(count))
+
+
+def encode(
+    wanted: Sequence[float],
+    is_lsf: bool,
+    is_short: bool,
+    subblock_gain: Tuple[int, int, int] = (0, 0, 0),
+) -> Scalefactors:
+    """The coding nearest to the wanted amplifications (at least 0, in steps of sqrt 2).
+
+    The fine scale if it reaches far enough; preflag where it helps.
+    """
+    limits = _limits(is_lsf, is_short)
+    values = [int(want + 0.5) for want in wanted[: len(limits)]]
+    scale = preflag = 0
+    if any(map(gt, values, limits)):
+        raised = [value - pre for value, pre in zip(values, PRETAB)]
+        if not (is_lsf or is_short) and min(raised) >= 0 and not any(map(gt, raised, limits)):
+            values, preflag = raised, 1
+        else:
+            values = [int(want / 2 + 0.5) for want in wanted[: len(limits)]]
+            values, scale = list(map(min, values, limits)), 1
+    slens, compress = _compress(values, _groups(is_lsf, is_short), is_lsf)
+    return Scalefactors(tuple(values), slens, compress, scale, preflag, subblock_gain)
+
+
+def _compress(
+    values: Sequence[int], groups: Tuple[int, ...], is_lsf: bool
+) -> Tuple[Tuple[int, ...], int]:
+    """The bits of each scalefactor, and the scalefac_compress that says so."""
+    needs, at = [], 0
+    for count in groups:
+        needs.append(max(values[at : at + count]).bit_length())
+        at += count
     if is_lsf:
-        slens: Sequence[int] = needs
         compress = (needs[0] * 5 + needs[1]) << 4 | needs[2] << 2 | needs[3]
-    else:
-        compress = _cheapest(needs[0], needs[1], groups)
-        slens = SLEN[compress]
-    widths = [slen for slen, count in zip(slens, groups) for _ in range(count)]
-    return Scalefactors(
-        tuple(values),
-        tuple(widths),
-        compress,
-        int(fields.get("scalefac_scale", 0)),  # type: ignore[call-overload]
-        fields.get("subblock_gain", _FLAT_GAIN),  # type: ignore[arg-type]
-    )
+        return _spread(tuple(needs), groups), compress
+    compress = _cheapest(needs[0], needs[1], groups)
+    return _spread(SLEN[compress], groups), compress
+
+
+@lru_cache(maxsize=None)
+def _spread(slens: Tuple[int, ...], groups: Tuple[int, ...]) -> Tuple[int, ...]:
+    return tuple(slen for slen, count in zip(slens, groups) for _ in range(count))
 
 
 @lru_cache(maxsize=None)
