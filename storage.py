@@ -42,6 +42,8 @@ from audiokit.blobs import DirectoryBlobs, FileOps
 from audiokit.blobs.directory import new_key
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.catalogue import Catalogue, TooSlow
+from audiokit.catalogue.backups import back_up
+from audiokit.catalogue.checks import Check, Report, strays
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.rows import COLUMNS, labels_of, row_of, when
 from audiokit.formats.info import AudioInfo
@@ -111,25 +113,6 @@ class _File(NamedTuple):
     uploaded_ms: int
     family: str
     record: str
-
-
-class Report(NamedTuple):
-    """What `check` found; each a list of sentences."""
-
-    files: int
-    problems: List[str]
-    repaired: List[str]
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing is wrong, or all that was is repaired."""
-        return not self.problems
-
-    def lines(self) -> Iterator[str]:
-        """The report for a terminal."""
-        yield from (f"wrong: {line}" for line in self.problems)
-        yield from (f"repaired: {line}" for line in self.repaired)
-        yield f"{self.files} files, {len(self.problems)} problems, {len(self.repaired)} repaired"
 
 
 def valid_name(text: str) -> str:
@@ -562,36 +545,29 @@ class Storage:
         for (key,) in self._catalogue.read("SELECT key FROM removals"):
             self._remove_bytes(key)
         if self._folder_lock is not None and not self._folder_lock.was_clean:
-            for key in self._strays():
+            for key in strays(self._catalogue, self._blobs):
                 self._blobs.delete(key)
 
-    def _strays(self) -> Iterator[str]:
-        """The keys of bytes that no row names."""
-        rows = self._keys()
-        known = next(rows, None)
-        for key in self._blobs.scan():
-            while known is not None and known < key:
-                known = next(rows, None)
-            if known != key:
-                yield key
-
-    def _keys(self) -> Iterator[str]:
-        after = ""
-        while True:
-            rows = self._catalogue.read("SELECT key FROM files WHERE key > ? ORDER BY key LIMIT 1000", (after,))
-            if not rows:
-                return
-            for (after,) in rows:
-                yield after
-
     def check(self, *, deep: bool = False, fix: bool = False) -> Report:
-        """Compare rows with bytes both ways; see audiokit.catalogue.checks."""
-        from audiokit.catalogue.checks import check
+        """Compare rows with bytes both ways, with `deep` every sha256; `fix` repairs, as checks.py says.
 
-        return Report(*check(self._catalogue, self._blobs, deep, fix, self._remove_row, self._strays))
+        `fix` needs the folder's lock; looking does not.
+        """
+        if fix and self._folder_lock is None:
+            raise ValueError("fixing needs the data folder's lock")
+        return Check(self._catalogue, self._blobs, deep=deep, fix=fix).run()
 
-    def _remove_row(self, id: str) -> None:
-        self._catalogue.write([("DELETE FROM files WHERE id = ?", (id,))])
+    def backup(self, directory: Union[str, Path]) -> int:
+        """Copy everything to a new or empty folder while others go on; how many files it has then.
+
+        FileExistsError when there is something in it.
+        """
+        target = Path(directory)
+        self.ops.make_directory(str(target))
+        if any(target.iterdir()):
+            raise FileExistsError(errno.EEXIST, "the folder is not empty", str(target))
+        blobs = DirectoryBlobs(target / "files", self.ops)
+        return back_up(self._catalogue, self._blobs, target, blobs, self.ops)
 
     def dump(self) -> Iterator[str]:
         """The catalogue as SQL, a statement at a time."""

@@ -54,7 +54,13 @@ class _Call:
 class Catalogue:
     """The SQLite door.  Thread-safe; close it when no other thread uses it any more."""
 
-    def __init__(self, path: Path, schema: str, ops: Any, *, create: bool = True, migrate: bool = True) -> None:
+    def __init__(
+        self, path: Path, schema: str, ops: Any, *, create: bool = True, migrate: bool = True, trigrams: bool = True,
+    ) -> None:
+        """Open the file at `path`; `schema` is the text of a new one.
+
+        `create` makes a missing file, `migrate` brings an older one up, `trigrams` False leaves the index aside.
+        """
         self.path = path
         self.generation = 0  # raised by every commit: what was counted before it may be stale
         self.failure: Optional[str] = None  # why the last commit failed, None after one that did not
@@ -70,7 +76,7 @@ class Catalogue:
             raise FileNotFoundError(f"there is no catalogue at {path}")
         self._writer = self._connect()
         try:
-            self._open(schema, migrate)
+            self._open(schema, migrate, trigrams)
         except BaseException:
             self._writer.close()
             raise
@@ -164,7 +170,7 @@ class Catalogue:
         connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
         return connection
 
-    def _open(self, schema: str, migrate: bool) -> None:
+    def _open(self, schema: str, migrate: bool, trigrams: bool) -> None:
         connection = self._writer
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -177,7 +183,7 @@ class Catalogue:
                 f"the catalogue has version {migrations.version_of(connection)}, this program speaks "
                 f"{migrations.version_in(schema)}: start the server once"
             )
-        self.has_trigrams = _can_trigrams()
+        self.has_trigrams = trigrams and _can_trigrams()
         if migrate:
             _fit_search(connection, self.has_trigrams)
         self.has_trigrams = self.has_trigrams and _has_table(connection, "words")

@@ -1,0 +1,187 @@
+"""The schema and its migrations: a migrated catalogue equals a fresh one, a failed step leaves no trace."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+import pytest
+
+from audiokit import migrations
+from support import ROOT
+
+SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
+# A schema of version 2 that nobody has, and the step to it.
+NEXT = SCHEMA.replace(
+    "PRAGMA user_version = 1;",
+    "ALTER TABLE files ADD COLUMN mood TEXT;\nCREATE INDEX files_by_mood ON files (owner, mood);\n"
+    "PRAGMA user_version = 2;",
+)
+STEP = "ALTER TABLE files ADD COLUMN mood TEXT;\nCREATE INDEX files_by_mood ON files (owner, mood);\nPRAGMA user_version = 2;\n"
+
+
+@pytest.fixture
+def connect(tmp_path):
+    opened = []
+
+    def open_one(name="catalogue.db"):
+        opened.append(sqlite3.connect(str(tmp_path / name), isolation_level=None))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "steps").mkdir()
+    return tmp_path / "steps"
+
+
+def shape(connection):
+    """All that tells two catalogues apart, whatever their SQL was."""
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    found = {"version": migrations.version_of(connection)}
+    for table in tables:
+        for pragma in ("table_info", "foreign_key_list"):
+            found[table, pragma] = connection.execute(f"PRAGMA {pragma}({table})").fetchall()
+        indexes = connection.execute(f"PRAGMA index_list({table})").fetchall()
+        found[table, "indexes"] = sorted((row[1], row[2], row[3]) for row in indexes)
+        for row in indexes:
+            found[row[1]] = connection.execute(f"PRAGMA index_xinfo({row[1]})").fetchall()
+    found["triggers"] = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 1").fetchall()
+    return found
+
+
+def add_file(connection, name):
+    connection.execute(
+        "INSERT INTO files (id, name, key, size, sha256, uploaded_ms, family, codec, mime, duration, sample_rate, "
+        "channels, search, record) VALUES (?, ?, ?, 5, ?, 0, 'wav', 'pcm', 'audio/wav', 1, 8000, 1, '', '{}')",
+        ("id-" + name, name, "key-" + name, "0" * 64),
+    )
+
+
+def test_a_fresh_catalogue_has_the_version_of_the_schema(connect):
+    assert migrations.bring_up(connect(), SCHEMA) == 0
+    assert migrations.version_of(connect()) == migrations.version_in(SCHEMA)
+
+
+def test_bringing_up_twice_does_nothing(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    add_file(connection, "a")
+    assert migrations.bring_up(connection, SCHEMA) is None
+    assert connection.execute("SELECT count(*) FROM files").fetchone() == (1,)
+
+
+def test_the_migrations_lead_to_the_version_of_the_schema():
+    known = migrations.steps()
+    assert list(known) == list(range(2, migrations.version_in(SCHEMA) + 1))
+
+
+def test_a_migrated_catalogue_equals_a_fresh_one_and_keeps_its_rows(connect, folder):
+    (folder / "0002_mood.sql").write_text(STEP)
+    old, fresh = connect("old.db"), connect("fresh.db")
+    migrations.bring_up(old, SCHEMA)
+    add_file(old, "a")
+    assert migrations.bring_up(old, NEXT, folder) == 1
+    migrations.bring_up(fresh, NEXT, folder)
+    assert shape(old) == shape(fresh)
+    assert old.execute("SELECT name FROM files").fetchall() == [("a",)]
+
+
+def test_the_comparison_sees_an_index_that_a_migration_forgot(connect, folder):
+    (folder / "0002_mood.sql").write_text("ALTER TABLE files ADD COLUMN mood TEXT;\nPRAGMA user_version = 2;\n")
+    old, fresh = connect("old.db"), connect("fresh.db")
+    migrations.bring_up(old, SCHEMA)
+    migrations.bring_up(old, NEXT, folder)
+    migrations.bring_up(fresh, NEXT, folder)
+    assert shape(old) != shape(fresh)
+
+
+@pytest.mark.parametrize("step, why", [
+    ("ALTER TABLE files ADD COLUMN mood TEXT;\nSELECT nonsense;\nPRAGMA user_version = 2;\n", "a statement fails"),
+    ("ALTER TABLE files ADD COLUMN mood TEXT;\n", "the version is not set"),
+    ("ALTER TABLE files ADD COLUMN mood TEXT;\nPRAGMA user_version = 3;\n", "the version is wrong"),
+    ("ALTER TABLE files ADD COLUMN mood TEXT;\nPRAGMA user_version = 2", "the script ends inside a statement"),
+])
+def test_a_step_that_fails_leaves_neither_tables_nor_version(connect, folder, step, why):
+    (folder / "0002_mood.sql").write_text(step)
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    before = shape(connection)
+    with pytest.raises((migrations.MigrationError, sqlite3.Error)):
+        migrations.bring_up(connection, NEXT, folder)
+    assert not connection.in_transaction, why
+    assert shape(connection) == before, why
+
+
+@pytest.mark.parametrize("names, why", [
+    (["0003_later.sql"], "a gap"),
+    (["0002_a.sql", "0002_b.sql"], "the same number twice"),
+    (["2_short.sql"], "not four digits"),
+    (["0002_Upper.sql"], "not lower case"),
+    (["notes.sql"], "no number"),
+])
+def test_wrongly_named_migrations_are_refused(folder, names, why):
+    for name in names:
+        (folder / name).write_text(STEP)
+    with pytest.raises(migrations.MigrationError):
+        migrations.steps(folder)
+
+
+def test_a_newer_catalogue_is_refused_by_its_number(connect):
+    connection = connect()
+    connection.execute("PRAGMA user_version = 42")
+    with pytest.raises(migrations.MigrationError, match="42"):
+        migrations.bring_up(connection, SCHEMA)
+
+
+def test_a_missing_step_is_refused_by_its_number(connect, folder):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    with pytest.raises(migrations.MigrationError, match="2"):
+        migrations.bring_up(connection, NEXT, folder)
+
+
+def test_the_schema_needs_no_newer_sqlite_than_3_26():
+    code = re.sub(r"--.*", "", SCHEMA + (ROOT / "audiokit/catalogue/search.sql").read_text("utf-8"))
+    for word in ("STRICT", "RETURNING", "GENERATED", "DATETIME", "BOOLEAN", "VACUUM INTO", "->>"):
+        assert word not in code.upper(), word
+
+
+def test_every_table_and_every_odd_column_is_explained():
+    for found in re.finditer(r"((?:--[^\n]*\n)*)CREATE TABLE", SCHEMA):
+        assert found.group(1).startswith("-- One row per"), SCHEMA[found.start():found.end() + 40]
+
+
+def test_counters_follow_every_change(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    for name in "abc":
+        add_file(connection, name)
+    connection.execute("DELETE FROM files WHERE name = 'a'")
+    connection.execute("UPDATE files SET size = 8 WHERE name = 'b'")
+    assert connection.execute("SELECT owner, files, bytes FROM counters").fetchall() == [(0, 2, 13)]
+
+
+def test_labels_go_with_their_file(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    add_file(connection, "a")
+    connection.execute("INSERT INTO labels SELECT 0, 'tag.artist', 'Bach', n FROM files")
+    connection.execute("DELETE FROM files")
+    assert connection.execute("SELECT count(*) FROM labels").fetchone() == (0,)
+
+
+def test_a_name_is_there_once_for_each_owner_and_nobody_is_an_owner(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    add_file(connection, "a")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(
+            "INSERT INTO files (id, name, key, size, sha256, uploaded_ms, family, codec, mime, duration, sample_rate, "
+            "channels, search, record) SELECT 'x', name, 'k', size, sha256, 0, family, codec, mime, duration, "
+            "sample_rate, channels, search, record FROM files"
+        )
