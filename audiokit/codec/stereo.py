@@ -113,9 +113,13 @@ def band_factors(
 ) -> List[Tuple[float, ...]]:
     """What `joint` takes: the factors of each band, () where intensity does not apply.
 
-    `positions` are the right channel's scalefactors by band, `illegal` the value of each that says
-    "no position".  The last band of each window has no scalefactor: it takes the position of the
-    band below it.  `lsf_scale` is intensity_scale, or -1 for version 1.
+    `positions` are the right channel's scalefactors by band, `illegal` the least value of each that
+    says "no position" (7, or what fills the bits: 2**slen - 1, 0 of no bits included).  `lsf_scale`
+    is intensity_scale, or -1 for version 1.
+
+    The last band of each window has no scalefactor: it takes the position of the band below.  Where
+    that one lies below the bound, what it has is no position; version 2 then takes 0 (the
+    conformance streams of 13818-4 need it), version 1 the same number, as decoders agree.
     """
     applies = intensity_bands(right, places)
     count = len(places.ends)
@@ -125,10 +129,12 @@ def band_factors(
         source = index if index < count - windows else index - windows
         if not applies[index] or source >= len(positions):
             result.append(())
+        elif lsf_scale >= 0 and not applies[source]:
+            result.append(lsf_position(0, lsf_scale))
         elif positions[source] >= illegal[source]:
             result.append(())
         elif lsf_scale < 0:
-            result.append(POSITIONS[min(positions[source], 6)])
+            result.append(POSITIONS[positions[source]])
         else:
             result.append(lsf_position(positions[source], lsf_scale))
     return result
