@@ -315,7 +315,8 @@ _TEXT_KINDS = tuple((re.compile(pattern, re.DOTALL), words) for pattern, words i
 
 
 def _text(head: bytes) -> Optional[str]:
-    if not looks_like_text(head):
+    # No audio begins with markup, so there its first bytes are enough, whatever is appended to it.
+    if not looks_like_text(head[:16] if head.lstrip()[:1] == b"<" else head):
         return None
     text = (head[3:] if head[:3] == b"\xef\xbb\xbf" else head).lstrip().lower()
     for pattern, words in _TEXT_KINDS:
