@@ -1,0 +1,185 @@
+"""The commands beside serving: `db` and `info`.
+
+Each is a function from parsed arguments to an exit status: 0 done, 1 not done (said on standard error), 2 wrong
+usage.  What they work on is handed in: the storage class, and what looks at audio.  They print results on
+standard output and talk on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, TextIO
+
+from .formats.info import NotAudio
+from .settings import add_flags
+
+OK, FAILED = 0, 1
+
+
+def add_db(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `db`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    about = {
+        "create": "make an empty data folder",
+        "destroy": "remove the catalogue and the audio",
+        "reset": "destroy, then create",
+        "dump": "print the catalogue as SQL",
+        "check": "compare rows with bytes, both ways",
+        "backup": "copy catalogue and bytes to a folder that --data can serve, while the server runs",
+    }
+    for name, text in about.items():
+        action = actions.add_parser(name, help=text, description=text)
+        add_flags(action, ["data"])
+        if name in ("destroy", "reset"):
+            action.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "check":
+            action.add_argument("--deep", action="store_true", help="read every file and verify its sha256")
+            action.add_argument("--fix", action="store_true", help="repair what can be repaired")
+        if name == "backup":
+            action.add_argument("directory", metavar="DIR", help="a folder that does not exist, or is empty")
+
+
+def add_info(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `info`."""
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one record a line, also on a terminal")
+    shape.add_argument("--table", action="store_true", help="a table, also into a pipe")
+
+
+def run_db(given: argparse.Namespace, data: str, storage_class: Any) -> int:
+    """Carry out one `db` action on the folder `data`."""
+    return _DB[given.action](given, Path(data), storage_class)
+
+
+def _create(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if storage_class.exists(data):
+        return _fail(f"{data} has a catalogue already")
+    storage_class(data).close()
+    print(f"created {data}")
+    return OK
+
+
+def _destroy(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    if not _agreed(given, f"This removes the catalogue and every audio file in {data}."):
+        return _fail("nothing was removed")
+    storage_class.destroy(data)
+    print(f"removed the catalogue and the audio of {data}")
+    return OK
+
+
+def _reset(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    status = _destroy(given, data, storage_class) if storage_class.exists(data) else OK
+    return status or _create(given, data, storage_class)
+
+
+def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    with storage_class(data, create=False, exclusive=False) as storage:
+        for line in storage.dump():
+            print(line)
+    return OK
+
+
+def _check(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    with storage_class(data, create=False, exclusive=given.fix) as storage:
+        report = storage.check(deep=given.deep, fix=given.fix)
+    for line in report.lines():
+        print(line)
+    return OK if report.is_sound else FAILED
+
+
+def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    with storage_class(data, create=False, exclusive=False) as storage:
+        count = storage.backup(Path(given.directory))
+    print(f"backed up {count} files to {given.directory}; serve them with --data {given.directory}")
+    return OK
+
+
+_DB: Dict[str, Callable[[argparse.Namespace, Path, Any], int]] = {
+    "create": _create, "destroy": _destroy, "reset": _reset, "dump": _dump, "check": _check, "backup": _backup,
+}
+
+
+def _agreed(given: argparse.Namespace, what: str) -> bool:
+    if given.yes:
+        return True
+    if not sys.stdin.isatty():
+        print(f"{what} Say --yes.", file=sys.stderr)
+        return False
+    print(f"{what} Type yes to go on: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _fail(text: str) -> int:
+    print(f"audioserver: {text}", file=sys.stderr)
+    return FAILED
+
+
+def run_info(
+    given: argparse.Namespace, identify_path: Callable[[str], Any], record_fields: Callable[[Any], dict],
+    out: TextIO,
+) -> int:
+    """Print what each file is; 1 when any is not audio or cannot be read."""
+    as_table = given.table or (out.isatty() and not given.json)
+    status = OK
+    for path in given.files:
+        try:
+            fields = record_fields(identify_path(path))
+        except (NotAudio, OSError) as error:
+            status = _fail(f"{path}: {_why(error)}")
+            continue
+        record = {"name": Path(path).name, "size": Path(path).stat().st_size, **fields}
+        if as_table:
+            _print_table(path, record, out)
+        else:
+            print(json.dumps({"file": path, **record}, ensure_ascii=False), file=out)
+    return status
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, NotAudio):
+        return error.reason if error.offset is None else f"{error.reason} (byte {error.offset})"
+    return getattr(error, "strerror", None) or str(error)
+
+
+_UNITS = {"size": "bytes", "duration": "s", "duration_declared": "s", "sample_rate": "Hz", "bits_per_sample": "bits",
+          "bitrate": "bit/s"}
+
+
+def _print_table(path: str, record: Dict[str, Any], out: TextIO) -> None:
+    """The fields that say something, one a line, for a person."""
+    print(_plain(path), file=out)
+    for key, value in record.items():
+        if value in (None, [], {}, False) or key == "name":
+            continue
+        for label, text in _rows(key, value):
+            print(f"  {label:18} {_plain(text)}", file=out)
+    print(file=out)
+
+
+def _rows(key: str, value: Any) -> List[tuple]:
+    if isinstance(value, dict):
+        return [(f"{key}.{k}", "; ".join(v) if isinstance(v, list) else v) for k, v in value.items()]
+    if key == "pictures":
+        return [(key, f"{p['type']}, {p['mime']}, {p['length']} bytes at {p['offset']}") for p in value]
+    if isinstance(value, list):
+        return [(key, item) for item in value]
+    if value is True:
+        return [(key, "yes")]
+    return [(key, f"{value} {_UNITS[key]}" if key in _UNITS else str(value))]
+
+
+def _plain(text: str) -> str:
+    """A tag must not be able to steer the terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))

@@ -1,0 +1,308 @@
+"""The routes: functions from a request to an answer.
+
+They know requests and responses as values, the storage and what looks at audio; they know nothing of sockets or
+threads.  A route returns a `Response`, or `Later` for work that may wait on the disk, or `Receive` for a body;
+or it raises `Refusal`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from . import listing
+from .uploads import UploadSink, Wishes, check_metadata, parameters
+from .wire.answers import Answer, Later, Receive, Sink
+from .wire.bodies import Framing
+from .wire.conditions import evaluate, if_range_matches
+from .wire.fields import (
+    content_disposition, format_digest, http_date, parse_content_disposition, parse_digest_field,
+)
+from .wire.heads import Head
+from .wire.multipart import boundary_of
+from .wire.problems import Refusal
+from .wire.ranges import multipart_byteranges, parse_ranges
+from .wire.responses import FileBody, Response, json_response
+from .wire.targets import split_query
+
+_PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
+_SANDBOX = "default-src 'none'; media-src 'self'; sandbox"
+
+
+class Services(NamedTuple):
+    """What routes work with; made once by the server."""
+
+    storage: Any
+    settings: Any
+    identify: Callable[[Any, int], Any]
+    extension_of: Callable[[Any], str]
+    valid_name: Callable[[str], str]
+    hashing: Any  # the workers that hash behind uploads
+    boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
+
+
+class Request(NamedTuple):
+    """One request as a route sees it."""
+
+    head: Head
+    framing: Framing
+    services: Services
+    id: str = ""  # of the path, where the route has one
+
+    @property
+    def fields(self) -> Dict[str, str]:
+        """The header fields by lower-case name."""
+        return self.head.fields
+
+    def parameters(self, *known: str) -> Dict[str, str]:
+        """The query's parameters; Refusal names one that is unknown, given twice or empty."""
+        found: Dict[str, str] = {}
+        for key, value in split_query(self.head.query):
+            if key not in known:
+                raise Refusal("bad-parameter", f"there is no parameter {key!r} here", parameter=key)
+            if key in found:
+                raise Refusal("bad-parameter", f"{key} is given twice", parameter=key)
+            if not value:
+                raise Refusal("bad-parameter", f"{key} is empty", parameter=key)
+            found[key] = value
+        return found
+
+    def which(self, *others: str) -> Tuple[Dict[str, str], Dict[str, str]]:
+        """The file that is meant, as arguments of the storage: {"id": …} or {"name": …}; and the other parameters."""
+        if self.id:
+            return {"id": self.id}, self.parameters(*others)
+        found = self.parameters("id", "name", *others)
+        meant = {key: found.pop(key) for key in ("id", "name") if key in found}
+        if len(meant) != 1:
+            raise Refusal("bad-parameter", "one of name and id says which file is meant", parameter="name")
+        return meant, found
+
+
+def _not_found(meant: Dict[str, str]) -> Refusal:
+    (key, value), = meant.items()
+    return Refusal("not-found", f"no file has the {key} {value!r}")
+
+
+# -- reading ------------------------------------------------------------------------------------------------
+
+
+def info(request: Request) -> Answer:
+    """GET /info, GET /files/{id}: the record."""
+    meant, _ = request.which()
+    record = request.services.storage.record(**meant)
+    if record is None:
+        raise _not_found(meant)
+    return json_response(record.encode(), 200)
+
+
+def list_files(request: Request) -> Answer:
+    """GET /list, GET /files: records that fit the filters, a page of them."""
+    wanted = listing.parse(split_query(request.head.query))
+    if wanted.is_quick:
+        return _list_page(request, wanted)
+    return Later(lambda: _list_page(request, wanted))
+
+
+def _list_page(request: Request, wanted: Any) -> Response:
+    page = request.services.storage.list(wanted)
+    headers: List[Tuple[str, str]] = []
+    following = "null"
+    if page.next_cursor is not None:
+        target = request.head.path + "?" + wanted.next_query(page.next_cursor)
+        following = json.dumps(target)
+        headers.append(("Link", f'<{target}>; rel="next"'))
+    body = '{"files": [%s], "total": %d, "total_exact": %s, "next": %s}' % (
+        page.records, page.total, "true" if page.total_exact else "false", following,
+    )
+    return json_response(body.encode(), 200, headers)
+
+
+def health(request: Request) -> Answer:
+    """GET /health."""
+    request.parameters()
+
+    def look() -> Response:
+        wrong = request.services.storage.health()
+        if wrong is None:
+            return json_response(b'{"status": "ok"}')
+        return json_response(json.dumps({"status": "ill", "detail": wrong}).encode(), 503)
+
+    return Later(look)
+
+
+def download(request: Request) -> Answer:
+    """GET /download, GET /files/{id}/content: the bytes, whole or in ranges (RFC 9110 sections 13 and 14)."""
+    meant, others = request.which("disposition")
+    kind = others.get("disposition", "attachment")
+    if kind not in ("attachment", "inline"):
+        raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
+    storage = request.services.storage
+    content = storage.content(**meant)
+    if content is None:
+        raise _not_found(meant)
+    etag = f'"{content.sha256}"'
+    modified = content.uploaded_ms // 1000
+    verdict = evaluate(request.fields, request.head.method, etag, modified)
+    validators = (("ETag", etag), ("Last-Modified", http_date(modified)), ("Cache-Control", "no-cache"))
+    if verdict == 304:
+        return Response(304, validators)
+    if verdict == 412:
+        raise Refusal("precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)])
+    common = validators + (
+        ("Accept-Ranges", "bytes"),
+        ("Content-Disposition", content_disposition(kind, content.name)),
+        ("Repr-Digest", format_digest(bytes.fromhex(content.sha256))),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", _SANDBOX),
+    )
+    return _content(request, content, etag, modified, common)
+
+
+def _content(request: Request, content: Any, etag: str, modified: int, common: tuple) -> Response:
+    ranges = None
+    # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
+    if request.head.method == "GET" and "range" in request.fields:
+        if if_range_matches(request.fields, etag, modified):
+            ranges = parse_ranges(request.fields["range"], content.size)
+    mime = ("Content-Type", content.mime)
+    fd = None if request.head.method == "HEAD" else request.services.storage.open_content(content)
+    if ranges is None:
+        spans = [(b"", 0, content.size)]
+        return Response(200, (mime,) + common, file=FileBody(fd, spans, b"", content.size))
+    if len(ranges) == 1:
+        start, stop = ranges[0]
+        place = ("Content-Range", f"bytes {start}-{stop - 1}/{content.size}")
+        return Response(206, (mime, place) + common, file=FileBody(fd, [(b"", start, stop)], b"", stop - start))
+    boundary = request.services.boundary()
+    prefixes, trailer, length = multipart_byteranges(ranges, content.size, content.mime, boundary)
+    spans = [(prefix, start, stop) for prefix, (start, stop) in zip(prefixes, ranges)]
+    mime = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
+    return Response(206, (mime,) + common, file=FileBody(fd, spans, trailer, length))
+
+
+# -- changing -----------------------------------------------------------------------------------------------
+
+
+def post(request: Request) -> Answer:
+    """POST /post, POST /files: stores the body.  All that the head alone can tell is refused here."""
+    services, framing = request.services, request.framing
+    settings = services.settings
+    if not framing.is_given:
+        raise Refusal("length-required", "an upload needs Content-Length or Transfer-Encoding: chunked")
+    wishes = _wishes(request)
+    if (framing.length or 0) > settings.max_upload:
+        raise Refusal(
+            "too-large", f"the body has {framing.length} bytes, {settings.max_upload} are taken",
+            limit=settings.max_upload,
+        )
+    if wishes.name is not None:
+        services.valid_name(wishes.name)
+    services.storage.check_room(framing.length)
+    sink = UploadSink(
+        wishes, services.storage, services.identify, services.hashing, services.extension_of, settings.portable
+    )
+    return Receive(sink, settings.max_upload)
+
+
+def _wishes(request: Request) -> Wishes:
+    fields = request.fields
+    name, overwrite, metadata = parameters(split_query(request.head.query))
+    if name is None and "content-disposition" in fields:
+        _, filename, extended = parse_content_disposition(fields["content-disposition"])
+        name = extended if extended is not None else filename
+    kind = fields.get("content-type", "").split(";")[0].strip().lower()
+    return Wishes(
+        name, overwrite, metadata,
+        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
+        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
+        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
+        request.framing.length,
+    )
+
+
+class _PatchSink(Sink):
+    """The JSON of PATCH /files/{id}."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._body = bytearray()
+
+    def write(self, piece: memoryview) -> None:
+        self._body += piece
+
+    def finish(self) -> Response:
+        wanted = _patch_of(bytes(self._body))
+        storage = self._request.services.storage
+        record = storage.change(self._request.id, name=wanted.get("name"), metadata=wanted.get("metadata"))
+        if record is None:
+            raise _not_found({"id": self._request.id})
+        return json_response(record.encode())
+
+
+def _patch_of(body: bytes) -> Dict[str, Any]:
+    try:
+        wanted = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Refusal("bad-request", f"the body is not JSON: {error}")
+    if not isinstance(wanted, dict):
+        raise Refusal("bad-request", "the body is not a JSON object")
+    for key in wanted:
+        if key not in ("name", "metadata"):
+            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name and metadata can", parameter=key)
+    if "name" in wanted and not isinstance(wanted["name"], str):
+        raise Refusal("bad-name", "name is not a string", parameter="name")
+    metadata = wanted.get("metadata", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter="metadata")
+    check_metadata(metadata)
+    return wanted
+
+
+def change(request: Request) -> Answer:
+    """PATCH /files/{id}: renames, replaces metadata."""
+    request.parameters()
+    if not request.framing.is_given:
+        raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
+    if (request.framing.length or 0) > _PATCH_LIMIT:
+        raise Refusal("too-large", f"a change has at most {_PATCH_LIMIT} bytes", limit=_PATCH_LIMIT)
+    if request.services.storage.record(id=request.id) is None:
+        raise _not_found({"id": request.id})
+    return Receive(_PatchSink(request), _PATCH_LIMIT)
+
+
+def remove(request: Request) -> Answer:
+    """DELETE /files/{id}."""
+    request.parameters()
+
+    def work() -> Response:
+        if not request.services.storage.remove(request.id):
+            raise _not_found({"id": request.id})
+        return Response(204, ())
+
+    return Later(work)
+
+
+Route = Callable[[Request], Answer]
+ROUTES: Dict[str, Dict[str, Route]] = {
+    "/post": {"POST": post},
+    "/list": {"GET": list_files},
+    "/info": {"GET": info},
+    "/download": {"GET": download},
+    "/files": {"GET": list_files, "POST": post},
+    "/files/{id}": {"GET": info, "PATCH": change, "DELETE": remove},
+    "/files/{id}/content": {"GET": download},
+    "/health": {"GET": health},
+}
+
+
+def find(path: str) -> Tuple[Optional[Dict[str, Route]], str]:
+    """The methods of `path` and the id in it, or (None, "") for a path that is not there."""
+    methods = ROUTES.get(path)
+    if methods is not None and "{" not in path:
+        return methods, ""
+    if path.startswith("/files/"):
+        id, slash, rest = path[7:].partition("/")
+        methods = ROUTES.get("/files/{id}/" + rest if slash else "/files/{id}")
+        if id and methods is not None:
+            return methods, id
+    return None, ""

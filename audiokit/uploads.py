@@ -1,0 +1,305 @@
+"""One upload on its way in: from the bytes of a body to a record of the catalogue.
+
+The bytes go to a temporary file of the storage; the sha256 is taken behind the writer by another thread; when
+all is there the content is looked at, and kept or refused.  Nothing here knows sockets or SQL.  Raises
+`Refusal`; whatever happens, `abandon` leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from .formats.info import AudioInfo, Damaged, NotAudio
+from .wire.answers import Sink
+from .wire.fields import format_digest
+from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd
+from .wire.problems import Refusal
+from .wire.responses import Response, json_response
+
+_PIECE = 1 << 19  # bytes a read of the follower takes: the hash's own speed is reached from 256 KiB on
+_BEHIND = 1 << 20  # bytes the follower may lag before it is sent after the writer
+_TURN = 32 << 20  # bytes it hashes before another upload gets its turn
+METADATA_KEYS = 64  # uploader's own fields a file may have
+METADATA_BYTES = 16 << 10  # bytes of UTF-8 they may take together: a record stays a page, not a book
+
+
+class _Buffers(threading.local):
+    """One buffer a thread, made when first used."""
+
+    def __init__(self) -> None:
+        self._bytes: Optional[bytearray] = None
+
+    def get(self) -> bytearray:
+        if self._bytes is None:
+            self._bytes = bytearray(_PIECE)
+        return self._bytes
+
+
+_buffers = _Buffers()
+
+
+class FollowingDigest:
+    """The sha256 of a file that is still growing, taken in `crew`'s thread while another one writes.
+
+    Hashing reads the bytes back from the page cache, so that neither `splice` nor a slow hash holds up the
+    socket.  Needs `os.preadv`: where it is missing, `uploads` hashes what it writes.
+    """
+
+    def __init__(self, fd: int, crew: Any) -> None:
+        self._fd, self._crew = fd, crew
+        self._hash = hashlib.sha256()
+        self._hashed = self._grown = 0
+        self._lock = threading.Lock()
+        self._sent = False
+        self._closed = False
+
+    def grew(self, count: int) -> None:
+        """The file has `count` bytes more."""
+        self._grown += count
+        if not self._sent and self._grown - self._hashed >= _BEHIND:
+            self._sent = True
+            self._crew.submit(self._follow)
+
+    def digest(self) -> bytes:
+        """The digest of all that was written; hashes here what is left."""
+        with self._lock:
+            self._advance(self._grown)
+            self._closed = True
+            return self._hash.digest()
+
+    def close(self) -> None:
+        """The descriptor is about to be closed: never read it again."""
+        with self._lock:
+            self._closed = True
+
+    def _follow(self) -> None:
+        with self._lock:
+            self._sent = False
+            self._advance(min(self._grown, self._hashed + _TURN))
+        self.grew(0)
+
+    def _advance(self, end: int) -> None:
+        view = memoryview(_buffers.get())
+        while self._hashed < end and not self._closed:
+            count = os.preadv(self._fd, [view[: min(_PIECE, end - self._hashed)]], self._hashed)
+            if not count:
+                raise OSError(f"the upload's file ends at {self._hashed}, {end} were written")
+            self._hash.update(view[:count])
+            self._hashed += count
+
+
+class WritingDigest:
+    """The plain path: the sha256 of what is written, taken as it is written."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def wrote(self, piece: memoryview) -> None:
+        """These bytes went into the file."""
+        self._hash.update(piece)
+
+    def digest(self) -> bytes:
+        """The digest of all of them."""
+        return self._hash.digest()
+
+
+class Wishes(NamedTuple):
+    """What the request's head and parameters say of an upload."""
+
+    name: Optional[str]  # from name= or Content-Disposition
+    overwrite: bool
+    metadata: Dict[str, str]
+    repr_digest: Optional[bytes]  # sha-256 of the audio that the client promises
+    content_digest: Optional[bytes]  # sha-256 of the message as sent
+    boundary: Optional[bytes]  # of multipart/form-data, else None
+    length: Optional[int]  # Content-Length, None for chunked
+
+
+def parameters(pairs: List[Tuple[str, str]]) -> Tuple[Optional[str], bool, Dict[str, str]]:
+    """`name`, `overwrite` and `meta.KEY` out of query or form parameters; Refusal names a wrong one."""
+    name: Optional[str] = None
+    overwrite: Optional[bool] = None
+    metadata: Dict[str, str] = {}
+    for key, value in pairs:
+        if key == "name":
+            if name is not None:
+                raise _twice(key)
+            name = value
+        elif key == "overwrite":
+            if overwrite is not None:
+                raise _twice(key)
+            if value not in ("true", "false"):
+                raise Refusal("bad-parameter", f"overwrite is {value!r}, not true or false", parameter=key)
+            overwrite = value == "true"
+        elif key.startswith("meta."):
+            if key[5:] in metadata:
+                raise _twice(key)
+            metadata[key[5:]] = value
+        else:
+            raise Refusal("bad-parameter", f"there is no parameter {key!r} here", parameter=key)
+    check_metadata(metadata)
+    return name, bool(overwrite), metadata
+
+
+def check_metadata(metadata: Dict[str, str]) -> None:
+    """Refuse metadata with an empty or overlong key, or too much of it."""
+    for key, value in metadata.items():
+        if not key or len(key) > 100 or not key.isprintable():
+            raise Refusal("bad-parameter", f"{key!r} is no key of 1 to 100 characters", parameter="meta." + key)
+        if any(ord(c) < 32 and c not in "\t\n" or 0xD800 <= ord(c) < 0xE000 or ord(c) == 127 for c in value):
+            raise Refusal("bad-parameter", f"meta.{key} has a control character", parameter="meta." + key)
+    total = sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items())
+    if len(metadata) > METADATA_KEYS or total > METADATA_BYTES:
+        raise Refusal(
+            "bad-parameter", f"{len(metadata)} metadata fields of {total} bytes; {METADATA_KEYS} fields and "
+            f"{METADATA_BYTES} bytes are taken", parameter="meta", limit=METADATA_BYTES,
+        )
+
+
+def _twice(key: str) -> Refusal:
+    return Refusal("bad-parameter", f"{key} is given twice", parameter=key)
+
+
+class UploadSink(Sink):
+    """The body of POST /post on its way into the storage (a `Sink`)."""
+
+    def __init__(
+        self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
+        extension_of: Callable[[AudioInfo], str], portable: bool = False,
+    ) -> None:
+        self._wishes, self._storage, self._identify, self._crew = wishes, storage, identify, crew
+        self._extension_of = extension_of
+        self._follows = hasattr(os, "preadv") and not portable
+        self._upload: Any = None
+        self._digest: Any = None
+        self._message = hashlib.sha256() if wishes.boundary and wishes.content_digest else None
+        self._form = Form(wishes.boundary) if wishes.boundary else None
+
+    def open(self) -> None:
+        """Make the temporary file; Refusal `no-space` when there is no room for it."""
+        self._upload = self._storage.begin_upload(self._wishes.length)
+        fd = self._upload.fileno()
+        self._digest = FollowingDigest(fd, self._crew) if self._follows else WritingDigest()
+
+    def fileno(self) -> Optional[int]:
+        """The file itself takes a raw body when nobody else needs to see the bytes."""
+        return self._upload.fileno() if self._form is None and self._follows else None
+
+    def write(self, piece: memoryview) -> None:
+        """Take bytes of the body."""
+        if self._form is None:
+            self._store(piece)
+            return
+        if self._message is not None:
+            self._message.update(piece)
+        for data in self._form.feed(piece):
+            self._store(data)
+
+    def moved(self, count: int) -> None:
+        """The bytes went straight into the file."""
+        self._upload.written += count
+        self._digest.grew(count)
+
+    def finish(self) -> Response:
+        """Check, look, keep; 201 or 200 with the record."""
+        wishes, upload = self._wishes, self._upload
+        name, overwrite, metadata = wishes.name, wishes.overwrite, wishes.metadata
+        if self._form is not None:
+            name, overwrite, metadata = self._form.merge(wishes)
+        sha256 = self._digest.digest()
+        self._check_digests(sha256)
+        info = self._look(upload)
+        kept = self._storage.keep(
+            upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
+            overwrite=overwrite, default_extension=self._extension_of(info),
+        )
+        self._upload = None
+        headers = [("Repr-Digest", format_digest(sha256))]
+        if kept.outcome == "created":
+            headers.append(("Location", f"/files/{kept.id}"))
+        return json_response(kept.record.encode(), 201 if kept.outcome == "created" else 200, headers)
+
+    def abandon(self) -> None:
+        """Leave nothing behind; harmless after `finish`."""
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            if self._follows:
+                self._digest.close()
+            upload.discard()
+
+    def _store(self, piece: memoryview) -> None:
+        self._upload.write(piece)
+        if self._follows:
+            self._digest.grew(len(piece))
+        else:
+            self._digest.wrote(piece)
+
+    def _check_digests(self, sha256: bytes) -> None:
+        wishes = self._wishes
+        message = sha256 if self._form is None else self._message and self._message.digest()
+        for promised, found, field in (
+            (wishes.repr_digest, sha256, "Repr-Digest"), (wishes.content_digest, message, "Content-Digest"),
+        ):
+            if promised is not None and promised != found:
+                raise Refusal(
+                    "digest-mismatch", f"{field} promises sha-256 {promised.hex()}, the bytes have {found.hex()}"
+                )
+
+    def _look(self, upload: Any) -> AudioInfo:
+        try:
+            return self._identify(upload.file, upload.written)
+        except Damaged as damaged:
+            raise Refusal("damaged-audio", damaged.reason, **_offset(damaged))
+        except NotAudio as other:
+            raise Refusal("not-audio", other.reason, **_offset(other))
+
+
+def _offset(error: NotAudio) -> Dict[str, int]:
+    return {} if error.offset is None else {"offset": error.offset}
+
+
+class Form:
+    """A multipart/form-data body: its first part with a file name is the audio, other fields are parameters.
+
+    Form fields are read as the query's are, and come behind them: `name=` in the URL wins.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self._parser = MultipartParser(boundary)
+        self._pairs: List[Tuple[str, str]] = []
+        self._in_file = False
+        self._has_file = False
+        self._filename: Optional[str] = None
+
+    def feed(self, data: memoryview) -> List[memoryview]:
+        """The bytes of the audio in `data`."""
+        out = []
+        for event in self._parser.feed(data):
+            if isinstance(event, PartData):
+                if self._in_file:
+                    out.append(event.data)
+            elif isinstance(event, PartBegin):
+                self._in_file = event.filename is not None and not self._has_file
+                if self._in_file:
+                    self._has_file, self._filename = True, event.filename
+            elif isinstance(event, Field):
+                self._pairs.append((event.name, event.value))
+            elif isinstance(event, PartEnd):
+                self._in_file = False
+        return out
+
+    def merge(self, wishes: Wishes) -> Tuple[Optional[str], bool, Dict[str, str]]:
+        """name, overwrite and metadata of head and form together; Refusal when the form is not whole."""
+        self._parser.close()
+        if not self._has_file:
+            raise Refusal("bad-request", "the form has no part with a file name: there is no audio in it")
+        name, overwrite, metadata = parameters(self._pairs)
+        metadata = {**metadata, **wishes.metadata}
+        check_metadata(metadata)
+        name = wishes.name if wishes.name is not None else name
+        if name is None and self._filename:
+            name = self._filename.replace("\\", "/").rsplit("/", 1)[-1] or None
+        return name, overwrite or wishes.overwrite, metadata

@@ -1,0 +1,509 @@
+"""One client's connection: bytes in, requests out to the handler, answers back, in order.
+
+A connection belongs to the loop, which alone calls it, except while it is *away*: then one worker has its
+transfer, and the loop neither watches its socket nor closes it.  Nothing here ever waits.
+
+    HEAD       idle, or part of a head is there            watched for reading
+    RECEIVING  a body goes to its sink, step by step       watched for reading, or away
+    WORKING    a route runs in a worker thread             away
+    SENDING    an answer is on its way out                 watched for writing, or away
+    LINGERING  all is said; what still comes is dropped    watched for reading
+    CLOSED
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Optional
+
+from .answers import Later, Receive
+from .bodies import ChunkedDecoder
+from .heads import check_partial
+from .poller import READ, WRITE
+from .problems import Refusal
+from .responses import Response
+from .transfers import AGAIN, DONE, WAIT, PeerGone, Receiving, Sending, Span
+
+if TYPE_CHECKING:  # the loop makes connections; they only call back
+    from .reactor import Reactor
+
+HEAD, RECEIVING, WORKING, SENDING, LINGERING, CLOSED = "head receiving working sending lingering closed".split()
+_RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
+_TURN = 64  # requests a connection may have answered before others get their turn
+_INLINE = 1 << 18  # bytes of a file that leave from the loop: smaller than what a hand-off costs
+_LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _Unwanted:
+    """An unread body that is small enough to be read and dropped, so that the connection can go on."""
+
+    def __init__(self, length: Optional[int], limit: int) -> None:
+        self._left, self._limit = length, limit
+        self._chunks = ChunkedDecoder() if length is None else None
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Drop the body's part of `data`, give back what follows it."""
+        if self._chunks is None:
+            rest = data[self._left :]
+            self._left -= len(data) - len(rest)
+            self.done = not self._left
+            return rest
+        self._limit -= sum(map(len, self._chunks.feed(data)))
+        if self._limit < 0:
+            raise Refusal("too-large", "an unwanted body, and a long one", close=True)
+        self.done = self._chunks.done
+        return bytes(self._chunks.leftover) if self.done else b""
+
+
+class Connection:
+    """A client's socket and where the conversation stands."""
+
+    __slots__ = (
+        "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
+        "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
+        "linger_until", "limit_left", "__weakref__",
+    )
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
+        self.reactor = reactor
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.state = HEAD
+        self.watched = 0  # READ, WRITE or nothing
+        self.away = False  # a worker has it
+        self.buffer = b""  # read, not yet understood
+        self.checked = 0  # bytes of an unfinished head that were found good
+        self.timer: Any = None  # the wheel that holds us
+        self.receiving: Optional[Receiving] = None
+        self.sink: Any = None
+        self.sending: Optional[Sending] = None
+        self.files: tuple = ()  # descriptors to close when the answer is out
+        self.unwanted: Optional[_Unwanted] = None
+        self.closing = False  # no request after this answer
+        self.request: Any = None  # the handler's note of the request being answered, for the log
+        self.started = 0.0
+        self.linger_until = 0.0
+        self.handler = reactor.new_handler(self)
+
+    # -- events, in the loop ---------------------------------------------------------------------------
+
+    def on_ready(self) -> None:
+        """The socket is ready for what it was watched for."""
+        state = self.state
+        if state is HEAD:
+            self._read()
+        elif state is SENDING:
+            self._continue_sending()
+        elif state is RECEIVING:
+            self._hand_off(self.reactor.bulk, self._receive_in_worker)
+        elif state is LINGERING:
+            self._linger_read()
+
+    def on_timeout(self) -> None:
+        """No progress for as long as this state may last."""
+        if self.state is HEAD and self.buffer:
+            self._refuse_and_close(Refusal("timeout", "the request's head took too long", close=True))
+            self.close()  # no lingering: a trickle would only use it to live on
+        elif self.state is RECEIVING:
+            refusal = Refusal(
+                "timeout", f"the body made no progress after {self.receiving.received} bytes", close=True
+            )
+            self._drop_sink()
+            self._answer(self.handler.problem(refusal))
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """End it now; what a request had begun is undone."""
+        if self.state is CLOSED:
+            return
+        self._watch(0)
+        self.reactor.forget(self)
+        self.state = CLOSED
+        self._drop_sink()
+        self._sent(whole=False)
+        try:
+            self.sock.close()
+        except OSError:
+            pass
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            data = self.sock.recv(_RECV)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            return self.close()
+        if not data:
+            return self._on_end()
+        self.buffer = self.buffer + data if self.buffer else data
+        self.advance()
+
+    def _on_end(self) -> None:
+        """The client will send nothing more; half a request is refused in words, nothing needs none."""
+        if self.unwanted is None and self.buffer.strip(b"\r\n"):
+            self._refuse_and_close(Refusal("bad-request", "the request ended inside its head", close=True))
+        else:
+            self.close()
+
+    def advance(self) -> None:
+        """Answer the requests that are whole in the buffer."""
+        out = []  # answers to pipelined requests leave in one send
+        turns = 0
+        while self.state is HEAD and (self.buffer or (self.unwanted is not None and self.unwanted.done)):
+            if self.unwanted is not None:
+                if not self._skip(out):
+                    break
+                continue
+            end = self.buffer.find(b"\r\n\r\n")
+            if end < 0:
+                self._check_partial(out)
+                break
+            if turns >= _TURN:
+                self.reactor.later(self)
+                break
+            turns += 1
+            self.checked = 0
+            block = self.buffer[: end + 4]
+            self.buffer = self.buffer[end + 4 :]
+            self.started = time.monotonic()
+            answer = self.handler.answer(block)
+            if type(answer) is Response and answer.file is None:
+                self._settle_body(answer)
+                out.append(self._encoded(answer))
+                if self.closing:
+                    self._send(b"".join(out))
+                    return
+                continue
+            if out:
+                self._push(b"".join(out))
+                out = []
+                if self.state is not HEAD:  # the client reads slowly: this request waits its turn
+                    self.buffer = block + self.buffer
+                    self._close_files_of(answer)
+                    return
+            self._carry_out(answer)
+        if out:
+            self._push(b"".join(out))
+        if self.state is HEAD:
+            self._watch(READ)
+            if turns:
+                self.reactor.untime(self)  # what is in the buffer now is a new head, with its own time
+            self.reactor.await_head(self)
+
+    def _carry_out(self, answer: Any) -> None:
+        if type(answer) is Response:
+            self._answer(answer)
+        elif type(answer) is Later:
+            self._settle_body(None)
+            self.state = WORKING
+            self._hand_off(self.reactor.work, self._work_in_worker, answer.work)
+        else:
+            self._receive(answer)
+
+    def _check_partial(self, out: list) -> None:
+        try:
+            self.checked = check_partial(self.buffer, self.reactor.limits, self.checked)
+        except Refusal as refusal:
+            self.closing = True
+            self.started = time.monotonic()
+            out.append(self._encoded(self.handler.problem(refusal)))
+            data = b"".join(out)
+            out.clear()
+            self._send(data)
+
+    def _skip(self, out: list) -> bool:
+        """Drop what has come of an unwanted body; False when more of it is to come."""
+        try:
+            self.buffer = self.unwanted.feed(self.buffer)
+        except Refusal:  # answered already: there is nothing to say, and nothing here can be trusted
+            self.closing = True
+            self.buffer = b""
+            self._send(b"".join(out))
+            out.clear()
+            return False
+        if self.unwanted.done:
+            self.unwanted = None
+            return True
+        return False
+
+    def _settle_body(self, answer: Optional[Response]) -> None:
+        """A body that nobody wants is dropped when short; else the connection ends with the answer."""
+        handler = self.handler
+        if not handler.keep_alive or (answer is not None and answer.close):
+            self.closing = True
+        framing = handler.framing
+        if not framing.has_body:
+            return
+        limit = self.reactor.limits.drain_limit
+        if handler.expects_continue or (framing.length or 0) > limit:
+            self.closing = True
+        elif not self.closing:
+            self.unwanted = _Unwanted(framing.length, limit)
+
+    # -- bodies in -------------------------------------------------------------------------------------
+
+    def _receive(self, receive: Receive) -> None:
+        framing = self.handler.framing
+        first, self.buffer = self.buffer, b""
+        self.sink = receive.sink
+        self.receiving = Receiving(
+            self.sock, receive.sink, framing.length, first, receive.limit, self.reactor.limits.portable
+        )
+        if not self.handler.keep_alive:
+            self.closing = True
+        if self.handler.expects_continue and not first:
+            try:
+                self.sock.send(_CONTINUE)
+            except OSError:
+                return self.close()
+        self.state = RECEIVING
+        is_whole = framing.length is not None and len(first) >= framing.length
+        crew = self.reactor.work if is_whole else self.reactor.bulk
+        self._hand_off(crew, self._receive_in_worker, True)
+
+    def _receive_in_worker(self, is_first: bool = False) -> None:
+        """In a worker: one step of the body, and the route's answer once it is whole."""
+        try:
+            if is_first:
+                self.sink.open()
+            outcome: Any = self.receiving.step()
+        except Refusal as refusal:
+            outcome = refusal
+        except PeerGone as gone:
+            outcome = gone
+        except Exception as bug:
+            outcome = self.handler.bug(bug)
+        if outcome is DONE:
+            self.reactor.work.submit(self._finish_in_worker)
+        else:
+            if outcome is not WAIT and outcome is not AGAIN:
+                self._abandon_in_worker()
+            self.reactor.post(self, outcome)
+
+    def _finish_in_worker(self) -> None:
+        try:
+            outcome: Any = self.sink.finish()
+            self.sink = None
+        except Refusal as refusal:
+            outcome = self.handler.problem(refusal)
+        except Exception as bug:
+            outcome = self.handler.bug(bug)
+        self._abandon_in_worker()
+        self.reactor.post(self, outcome)
+
+    def _abandon_in_worker(self) -> None:
+        sink, self.sink = self.sink, None
+        if sink is not None:
+            try:
+                sink.abandon()
+            except Exception as bug:  # the client still gets its answer
+                self.handler.bug(bug)
+
+    def _work_in_worker(self, work: Any) -> None:
+        try:
+            outcome: Any = work()
+        except Refusal as refusal:
+            outcome = self.handler.problem(refusal)
+        except Exception as bug:
+            outcome = self.handler.bug(bug)
+        self.reactor.post(self, outcome)
+
+    def on_outcome(self, outcome: Any) -> None:
+        """A worker gives the connection back, in the loop."""
+        self.away = False
+        if self.state is CLOSED:
+            return
+        if outcome is WAIT:
+            self._watch(READ if self.state is RECEIVING else WRITE)
+            self.reactor.await_transfer(self)
+        elif outcome is AGAIN:
+            if self.state is RECEIVING:
+                self._hand_off(self.reactor.bulk, self._receive_in_worker)
+            else:
+                self._hand_off(self.reactor.bulk, self._send_in_worker)
+        elif isinstance(outcome, PeerGone):
+            self.close()
+        elif self.state is SENDING:
+            self._sending_done()
+        else:
+            self._body_done(outcome)
+
+    def _body_done(self, outcome: Any) -> None:
+        receiving, self.receiving = self.receiving, None
+        if receiving is not None:
+            if receiving.is_complete:
+                self.buffer = receiving.leftover
+            else:
+                self.closing = True
+        if isinstance(outcome, Refusal):
+            outcome = self.handler.problem(outcome)
+        if outcome.close:
+            self.closing = True
+        self._answer(outcome, settled=True)
+
+    def _drop_sink(self) -> None:
+        self.receiving = None
+        sink, self.sink = self.sink, None
+        if sink is not None:
+            self.reactor.work.submit(sink.abandon)  # removing a large file is not the loop's work
+
+    # -- answers out -----------------------------------------------------------------------------------
+
+    def _encoded(self, response: Response) -> bytes:
+        data = self.reactor.encode(response, self.handler, self.closing)
+        self.reactor.log(self, response.status, len(data))
+        return data
+
+    def _answer(self, response: Response, settled: bool = False) -> None:
+        """Send one answer, which may carry a file."""
+        if not settled:
+            self._settle_body(response)
+        sending = Sending(self.sock, self.reactor.limits.portable)
+        if response.file is None:
+            sending.add(self._encoded(response))
+        else:
+            self._add_file(sending, response)
+        self.sending = sending
+        self.state = SENDING
+        self._continue_sending()
+
+    def _add_file(self, sending: Sending, response: Response) -> None:
+        is_head = self.handler.command == "HEAD"
+        body = response.file
+        self.request = (self.handler.note(), response.status)
+        sending.add(self.reactor.encode(response, self.handler, self.closing))
+        if is_head:
+            return
+        self.files = (body.fd,)
+        for prefix, start, stop in body.spans:
+            sending.add(prefix)
+            sending.add(Span(body.fd, start, stop))
+        sending.add(body.trailer)
+
+    def _push(self, data: bytes) -> None:
+        """Send now what the socket takes; the rest makes the state SENDING."""
+        try:
+            sent = self.sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            return self.close()
+        if sent == len(data):
+            return
+        self.sending = Sending(self.sock, self.reactor.limits.portable)
+        self.sending.add(memoryview(data)[sent:])
+        self.state = SENDING
+        self._watch(WRITE)
+        self.reactor.await_transfer(self)
+
+    def _send(self, data: bytes) -> None:
+        """Send the last answer of this connection."""
+        self._push(data)
+        if self.state is HEAD:
+            self._finish_connection()
+
+    def _continue_sending(self) -> None:
+        sending = self.sending
+        try:
+            outcome = sending.step(_INLINE)
+        except PeerGone:
+            return self.close()
+        if outcome is DONE:
+            self._sending_done()
+        elif outcome is AGAIN:
+            self._hand_off(self.reactor.bulk, self._send_in_worker)
+        else:
+            self._watch(WRITE)
+            self.reactor.await_transfer(self)
+
+    def _send_in_worker(self) -> None:
+        try:
+            outcome: Any = self.sending.step()
+        except PeerGone as gone:
+            outcome = gone
+        except Exception as bug:
+            self.handler.bug(bug)
+            outcome = PeerGone("cannot go on sending")
+        self.reactor.post(self, outcome)
+
+    def _sending_done(self) -> None:
+        self._sent(whole=True)
+        if self.closing:
+            return self._finish_connection()
+        self.state = HEAD
+        self._watch(READ)
+        self.advance()
+
+    def _sent(self, whole: bool) -> None:
+        """The answer is out, or never will be: close its files, write its line."""
+        sending, self.sending = self.sending, None
+        files, self.files = self.files, ()
+        for fd in files:
+            os.close(fd)
+        request, self.request = self.request, None
+        if request is not None:
+            note, status = request
+            self.reactor.log_note(self, note, status, sending.sent, whole)
+
+    def _close_files_of(self, answer: Any) -> None:
+        if type(answer) is Response and answer.file is not None:
+            os.close(answer.file.fd)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def _refuse_and_close(self, refusal: Refusal) -> None:
+        self.closing = True
+        self.buffer = b""
+        self.started = time.monotonic()
+        self._send(self._encoded(self.handler.problem(refusal)))
+
+    def _finish_connection(self) -> None:
+        """Say that nothing more will come; then let the client read before the socket closes.
+
+        Closing while input is unread resets the connection, and the answer is lost with it.
+        """
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return self.close()
+        self.buffer = b""
+        self.state = LINGERING
+        self.linger_until = time.monotonic() + _LINGER_MAX
+        self._watch(READ)
+        self.reactor.await_linger(self)
+
+    def _linger_read(self) -> None:
+        try:
+            for _ in range(16):
+                if not self.sock.recv(_RECV):
+                    return self.close()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            return self.close()
+        if time.monotonic() > self.linger_until:
+            self.close()
+        elif self.handler.had_body:
+            self.reactor.await_linger(self)
+
+    # -- the loop's bookkeeping ------------------------------------------------------------------------
+
+    def _watch(self, events: int) -> None:
+        if self.watched != events:
+            self.reactor.watch(self, events)
+
+    def _hand_off(self, crew: Any, task: Any, *arguments: Any) -> None:
+        """Give the connection to a worker.  Unwatched first: a hang-up is reported even for no event."""
+        self._watch(0)
+        self.reactor.untime(self)
+        self.away = True
+        crew.submit(task, *arguments)
+

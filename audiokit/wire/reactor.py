@@ -1,0 +1,304 @@
+"""The loop: it owns every connection that is idle, slow or reading a head, and its clock.
+
+One thread runs it.  It accepts, reads heads, answers what is quick, and lends connections to workers for what
+is not; no thread ever waits on a socket, so a slow client costs memory and no thread, and back-pressure is
+TCP's own.  It never reads files or SQL itself: that is the handler's.
+
+Deadlines are kept in *wheels*: one insertion-ordered dict for each kind of waiting, whose entries all last
+equally long, so that the oldest is always the first and every operation costs the same.
+
+Raises only what `serve` is told by its listener; everything else ends one connection, in words where it can.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+
+from .connection import HEAD, LINGERING, Connection
+from .poller import READ, best_poller
+from .workers import Workers
+
+_SWEEP_S = 0.25  # s between looks at the clocks; what a deadline may be late
+_ACCEPTS = 64  # connections taken a tick, so that a flood of them does not starve the others
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_S = 0.1  # s without accepting after the system ran out of descriptors
+
+
+class Wheel(Dict[Connection, float]):
+    """The connections that wait for one thing, oldest first, and how long they may (s)."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def expired(self, now: float) -> List[Connection]:
+        """Those whose time is over."""
+        limit = now - self.seconds
+        out = []
+        for connection, since in self.items():
+            if since > limit:
+                break
+            out.append(connection)
+        return out
+
+
+class Reactor:
+    """The loop of one listening socket.
+
+    `new_handler(connection)` makes the handler of a connection, `encode(response, handler, closing)` the bytes
+    of an answer, `write_log(line)` takes finished lines, `limits` are the settings.
+    """
+
+    def __init__(
+        self, listener: socket.socket, limits: Any, new_handler: Callable[[Connection], Any],
+        encode: Callable[..., bytes], log_entry: Optional[Callable[..., None]],
+        on_bug: Callable[[BaseException], None],
+    ) -> None:
+        self.listener = listener
+        self.limits = limits
+        self.new_handler = new_handler
+        self.encode = encode
+        self.draining = False
+        self._log_entry = log_entry
+        self._on_bug = on_bug
+        self._poller = best_poller(limits.portable)
+        self._max_connections = min(limits.max_connections, self._poller.capacity)
+        self._connections: Dict[int, Connection] = {}
+        self.heads = Wheel(limits.head_timeout)
+        self.idle = Wheel(limits.idle_timeout)
+        self.transfers = Wheel(limits.body_timeout)
+        self.lingering = Wheel(limits.linger_timeout)
+        self._posted: Deque[Tuple[Connection, Any]] = deque()
+        self._ready: Deque[Connection] = deque()
+        self._wake_out, self._wake_in = socket.socketpair()  # not a pipe: select() on Windows wants sockets
+        self._wake_out.setblocking(False)
+        self._wake_in.setblocking(False)
+        self._woken = False
+        self._stopping: Optional[float] = None
+        self._accept_again = 0.0
+        self._spare_fd = _spare_descriptor()
+        self.work = Workers(limits.work_threads, "work", on_bug)
+        self.bulk = Workers(limits.bulk_threads, "bulk", on_bug)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Run until `stop` was called and the requests under way are done or out of time."""
+        poller, connections = self._poller, self._connections
+        listener_fd, wake_fd = self.listener.fileno(), self._wake_out.fileno()
+        poller.register(listener_fd, READ)
+        poller.register(wake_fd, READ)
+        next_sweep = 0.0
+        while not self._is_drained():
+            for fd, _ in poller.wait(0.0 if self._ready else _SWEEP_S):
+                connection = connections.get(fd)
+                if connection is not None:
+                    if connection.watched:
+                        self._guarded(connection, connection.on_ready)
+                elif fd == wake_fd:
+                    self._hear()
+                elif fd == listener_fd:
+                    self._accept()
+            for _ in range(len(self._ready)):
+                connection = self._ready.popleft()
+                if connection.state is HEAD:
+                    self._guarded(connection, connection.advance)
+            now = time.monotonic()
+            if now >= next_sweep:
+                next_sweep = now + _SWEEP_S
+                self._sweep(now)
+
+    def stop(self, grace: float) -> None:
+        """Take no new connections; end `serve` when running requests are done, at most `grace` s from now.
+
+        May be called from any thread and from a signal handler.
+        """
+        if self._stopping is None:
+            self._stopping = time.monotonic() + grace
+        self.wake()
+
+    def close(self) -> None:
+        """End every connection, the workers and the descriptors.  The loop must have ended."""
+        self.bulk.close()  # what a worker holds must come back before it may be undone
+        self.work.close()
+        for connection in list(self._connections.values()):
+            connection.close()
+        self._poller.close()
+        self._wake_in.close()
+        self._wake_out.close()
+        if self._spare_fd is not None:
+            os.close(self._spare_fd)
+
+    def wake(self) -> None:
+        """Have the loop look at what was posted."""
+        try:
+            self._wake_in.send(b"\0")
+        except (BlockingIOError, OSError):
+            pass  # a full pair wakes as well as one byte more
+
+    def post(self, connection: Connection, outcome: Any) -> None:
+        """From a worker: give the connection back with what came of it."""
+        self._posted.append((connection, outcome))
+        if not self._woken:
+            self._woken = True
+            self.wake()
+
+    def later(self, connection: Connection) -> None:
+        """Go on with the buffer of `connection` after the others had their turn."""
+        self._ready.append(connection)
+
+    def _hear(self) -> None:
+        try:
+            self._wake_out.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            pass
+        self._woken = False  # before looking: a post from now on wakes again
+        while self._posted:
+            connection, outcome = self._posted.popleft()
+            self._guarded(connection, connection.on_outcome, outcome)
+
+    def _guarded(self, connection: Connection, act: Callable[..., None], *arguments: Any) -> None:
+        """A fault of ours ends the connection it showed on, not the loop of all the others."""
+        try:
+            act(*arguments)
+        except Exception as bug:
+            self._on_bug(bug)
+            connection.close()
+
+    def _is_drained(self) -> bool:
+        if self._stopping is None:
+            return False
+        if not self.draining:
+            self.draining = True
+            self._poller.unregister(self.listener.fileno())
+            self.listener.close()
+            for connection in [*self.idle, *self.heads]:
+                if not connection.buffer:
+                    connection.close()
+        busy = any(c.buffer or c.state not in (HEAD, LINGERING) for c in self._connections.values())
+        return not busy or time.monotonic() >= self._stopping
+
+    # -- connections come and go -----------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, peer = self.listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_DESCRIPTORS:
+                    self._out_of_descriptors()
+                return
+            if len(self._connections) >= self._max_connections and not self._evict():
+                sock.close()
+                continue
+            try:
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                sock.close()
+                continue
+            connection = Connection(self, sock, peer)
+            self._connections[connection.fd] = connection
+            connection._watch(READ)
+            self.await_head(connection)
+
+    def _out_of_descriptors(self) -> None:
+        """Make room rather than spin: a listener that cannot accept stays ready for ever."""
+        if self._evict():
+            return
+        if self._spare_fd is not None:  # let one in, only to tell it by closing
+            os.close(self._spare_fd)
+            self._spare_fd = None
+            try:
+                self.listener.accept()[0].close()
+            except OSError:
+                pass
+            self._spare_fd = _spare_descriptor()
+        self._poller.unregister(self.listener.fileno())
+        self._accept_again = time.monotonic() + _PAUSE_S
+
+    def _evict(self) -> bool:
+        """Close the connection that has been idle longest, else the one longest at its head."""
+        for wheel in (self.idle, self.heads, self.lingering):
+            for connection in wheel:
+                connection.close()
+                return True
+        return False
+
+    def watch(self, connection: Connection, events: int) -> None:
+        """Watch for READ, WRITE or (0) nothing; nothing is no registration at all."""
+        if connection.watched:
+            self._poller.unregister(connection.fd)
+        connection.watched = events
+        if events:
+            self._poller.register(connection.fd, events)
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is about to be closed."""
+        self.untime(connection)
+        if self._connections.get(connection.fd) is connection:
+            del self._connections[connection.fd]
+
+    # -- clocks ----------------------------------------------------------------------------------------
+
+    def _sweep(self, now: float) -> None:
+        for wheel in (self.heads, self.idle, self.transfers, self.lingering):
+            for connection in wheel.expired(now):
+                self.untime(connection)
+                self._guarded(connection, connection.on_timeout)
+        if self._accept_again and now >= self._accept_again and not self.draining:
+            self._accept_again = 0.0
+            self._poller.register(self.listener.fileno(), READ)
+
+    def _wait_in(self, wheel: Wheel, connection: Connection) -> None:
+        if connection.timer is not None:
+            connection.timer.pop(connection, None)
+        connection.timer = wheel
+        wheel[connection] = time.monotonic()
+
+    def untime(self, connection: Connection) -> None:
+        """Stop the clock of `connection`."""
+        if connection.timer is not None:
+            connection.timer.pop(connection, None)
+            connection.timer = None
+
+    def await_head(self, connection: Connection) -> None:
+        """A head has 10 s from its first byte, or from connecting: no later byte moves that deadline."""
+        if connection.started and not connection.buffer:
+            self._wait_in(self.idle, connection)
+        elif connection.timer is not self.heads:
+            self._wait_in(self.heads, connection)
+
+    def await_transfer(self, connection: Connection) -> None:
+        """A body or an answer: each progress starts the clock anew."""
+        self._wait_in(self.transfers, connection)
+
+    def await_linger(self, connection: Connection) -> None:
+        """All is said."""
+        self._wait_in(self.lingering, connection)
+
+    # -- the access log --------------------------------------------------------------------------------
+
+    def log(self, connection: Connection, status: int, sent: int) -> None:
+        """One answer that left in one piece."""
+        if self._log_entry is not None:
+            self._log_entry(connection, connection.handler.note(), status, sent, True)
+
+    def log_note(self, connection: Connection, note: Any, status: int, sent: int, whole: bool) -> None:
+        """One answer that carried a file: its line is written when it is out."""
+        if self._log_entry is not None:
+            self._log_entry(connection, note, status, sent, whole)
+
+
+def _spare_descriptor() -> Optional[int]:
+    try:
+        return os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return None

@@ -1,0 +1,124 @@
+"""The architecture, held: imports point downwards, and stay inside the standard library."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+
+import pytest
+
+from support import ROOT
+
+GONE = {"aifc", "audioop", "cgi", "cgitb", "chunk", "imghdr", "sndhdr", "sunau", "crypt", "pipes", "telnetlib", "uu",
+        "xdrlib", "asyncore", "asynchat", "smtpd", "distutils", "imp"}
+# room: rooms it may import besides itself
+MAY_IMPORT = {
+    "audioserver": {"storage", "audiometa", "audiokit.routes", "audiokit.commands", "audiokit.accesslog",
+                    "audiokit.settings", "audiokit.wire", "audiokit.resample_command", "audiokit.resampling"},
+    "storage": {"audiometa", "audiokit.blobs", "audiokit.catalogue", "audiokit.listing", "audiokit.migrations",
+                "audiokit.formats", "audiokit.wire"},
+    "audiometa": {"audiokit.formats"},
+    "audiokit": set(),
+    "audiokit.settings": set(),
+    "audiokit.accesslog": set(),
+    "audiokit.routes": {"audiokit.listing", "audiokit.uploads", "audiokit.wire"},
+    "audiokit.uploads": {"audiokit.formats", "audiokit.wire"},
+    "audiokit.commands": {"audiokit.settings", "audiokit.formats"},
+    "audiokit.listing": {"audiokit.wire"},
+    "audiokit.resampling": {"audiokit.codec", "audiokit.formats"},
+    "audiokit.resample_command": {"audiokit.resampling", "audiokit.codec", "audiokit.formats"},
+    "audiokit.catalogue": {"audiokit.migrations", "audiokit.wire"},
+    "audiokit.blobs": {"audiokit.wire"},
+    "audiokit.migrations": set(),
+    "audiokit.wire": set(),
+    "audiokit.formats": set(),
+    "audiokit.codec": {"audiokit.formats"},
+}
+PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec")
+IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "random", "secrets",
+          "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}
+# The engine's own half of the wire: it is made of sockets, threads and clocks.
+ENGINE = {"audiokit.wire.reactor", "audiokit.wire.connection", "audiokit.wire.transfers", "audiokit.wire.poller",
+          "audiokit.wire.workers"}
+
+
+def sources():
+    for path in sorted([*ROOT.glob("*.py"), *(ROOT / "audiokit").rglob("*.py")]):
+        dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield re.sub(r"\.__init__$", "", dotted), path
+
+
+def room_of(module):
+    return max((room for room in MAY_IMPORT if module == room or module.startswith(room + ".")), key=len, default=None)
+
+
+def imports(module, path, at_run_time=True):
+    """Absolute names of what a module imports; what only a type checker sees does not count."""
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped.update(id(inner) for inner in ast.walk(node))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                parents = parents[: len(parents) - node.level + 1]
+                base = ".".join(parents + ([node.module] if node.module else []))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names if base.startswith("audiokit"))
+
+
+MODULES = list(sources())
+
+
+@pytest.mark.parametrize("module, path", MODULES, ids=[m for m, _ in MODULES])
+def test_every_module_has_a_room_and_a_docstring(module, path):
+    assert room_of(module) is not None, f"{module}: choose its room in MAY_IMPORT"
+    if path.stat().st_size:
+        assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), f"{module} does not say what it is"
+
+
+@pytest.mark.parametrize("module, path", MODULES, ids=[m for m, _ in MODULES])
+def test_imports_point_downwards(module, path):
+    own = room_of(module)
+    for name in imports(module, path):
+        target = room_of(name)
+        if target is not None and target not in ("audiokit", own):
+            assert target in MAY_IMPORT[own], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module, path", MODULES, ids=[m for m, _ in MODULES])
+def test_imports_stay_inside_the_standard_library(module, path):
+    own = {"audioserver", "storage", "audiometa", "audiokit", "__future__"}
+    for name in imports(module, path):
+        head = name.split(".")[0]
+        assert head not in GONE, f"{module} imports {head}, which newer interpreters lack"
+        if hasattr(sys, "stdlib_module_names"):
+            assert head in own or head in sys.stdlib_module_names, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module, path",
+    [pair for pair in MODULES if pair[0].startswith(PURE) and pair[0] not in ENGINE],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_pure_rooms_touch_nothing(module, path):
+    found = {name.split(".")[0] for name in imports(module, path)} & IMPURE
+    assert not found, f"{module} is pure and imports {sorted(found)}"
+
+
+def test_the_project_speaks_of_itself_alone():
+    files = [p for p in ROOT.rglob("*") if p.suffix in (".py", ".md", ".sql", ".toml") and ".venv" not in str(p)]
+    assert files
+    for path in files:
+        text = path.read_text("utf-8")
+        for word in ("/" + "work/", "pypi" + ".org", "registry" + ".npmjs"):
+            assert word not in text, f"{path.relative_to(ROOT)} names {word}"

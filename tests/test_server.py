@@ -1,0 +1,385 @@
+"""The server as its callers meet it: life stories over real sockets, on native and on plain paths."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from support import raw, request, wav
+
+SOUND = wav(0.5)
+OTHER = wav(0.25, pitch_hz=300.0)
+RECORD = (
+    "id name size sha256 uploaded uploaded_by container codec codec_profile mime duration duration_exact "
+    "duration_source duration_declared truncated sample_rate channels bits_per_sample sample_format bitrate "
+    "bitrate_mode lossless tags pictures metadata warnings"
+).split()
+
+
+def post(address, body, target="/post", **headers):
+    status, fields, answer = request(address, "POST", target, body, headers)
+    return status, fields, json.loads(answer)
+
+
+def digest(data, algorithm=hashlib.sha256):
+    return "sha-256=:" + base64.b64encode(algorithm(data).digest()).decode() + ":"
+
+
+def on_disk(data):
+    """The audio files, finished or not, that are in a data folder."""
+    folders = (data / "files", data / "uploads")
+    assert all(folder.is_dir() for folder in folders)
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+class TestTheFourPromises:
+    def test_post_list_info_download(self, both_ways):
+        address = both_ways.address
+        status, fields, record = post(address, SOUND, "/post?name=myfile.wav", **{
+            "Content-Type": "application/x-www-form-urlencoded"})
+        assert status == 201 and fields["location"] == "/files/" + record["id"]
+        assert (record["name"], record["duration"], record["size"]) == ("myfile.wav", 0.5, len(SOUND))
+        status, _, body = request(address, "GET", "/list?maxduration=300")
+        assert status == 200 and record in json.loads(body)["files"]
+        status, _, body = request(address, "GET", "/info?name=myfile.wav")
+        assert status == 200 and json.loads(body) == record
+        status, fields, body = request(address, "GET", "/download?name=myfile.wav")
+        assert status == 200 and body == SOUND
+        assert fields["content-type"] == "audio/wav"
+        assert fields["content-disposition"].startswith('attachment; filename="myfile.wav"')
+
+    def test_a_post_without_a_name_gets_one(self, server):
+        status, _, record = post(server.address, SOUND)
+        assert status == 201
+        assert record["name"] == hashlib.sha256(SOUND).hexdigest()[:12] + ".wav"
+
+    def test_the_record_has_every_field_in_its_order(self, server):
+        _, _, record = post(server.address, SOUND)
+        assert list(record) == RECORD
+
+
+class TestUploading:
+    def test_same_name_and_bytes_again_is_the_same_file(self, server):
+        first = post(server.address, SOUND, "/post?name=a.wav")
+        again = post(server.address, SOUND, "/post?name=a.wav")
+        assert (first[0], again[0]) == (201, 200) and first[2] == again[2]
+
+    def test_same_name_other_bytes_is_a_conflict_until_told_to_overwrite(self, server):
+        _, _, first = post(server.address, SOUND, "/post?name=a.wav")
+        status, _, problem = post(server.address, OTHER, "/post?name=a.wav")
+        assert (status, problem["code"]) == (409, "name-taken")
+        status, _, replaced = post(server.address, OTHER, "/post?name=a.wav&overwrite=true")
+        assert status == 200 and replaced["id"] == first["id"] and replaced["size"] == len(OTHER)
+        _, fields, body = request(server.address, "GET", "/files/%s/content" % first["id"])
+        assert body == OTHER and fields["etag"] == '"%s"' % replaced["sha256"]
+        assert len(on_disk(server.data)) == 1
+
+    def test_chunked_and_multipart_carry_the_same_bytes(self, both_ways):
+        address = both_ways.address
+        connection_body = iter([SOUND[:10], SOUND[10:5000], SOUND[5000:]])
+        status, _, chunked = post(address, connection_body, "/post?name=chunked.wav")
+        assert (status, chunked["sha256"]) == (201, hashlib.sha256(SOUND).hexdigest())
+        form = (
+            b'--XX\r\nContent-Disposition: form-data; name="meta.place"\r\n\r\nhall\r\n'
+            b'--XX\r\nContent-Disposition: form-data; name="file"; filename="form.wav"\r\n'
+            b"Content-Type: audio/wav\r\n\r\n" + SOUND + b"\r\n--XX--\r\n"
+        )
+        status, _, record = post(address, form, **{"Content-Type": "multipart/form-data; boundary=XX"})
+        assert (status, record["name"], record["sha256"]) == (201, "form.wav", chunked["sha256"])
+        assert record["metadata"] == {"place": "hall"}
+
+    def test_digests_must_match_or_nothing_is_kept(self, server):
+        for field in ("Repr-Digest", "Content-Digest"):
+            status, _, problem = post(server.address, SOUND, **{field: digest(OTHER)})
+            assert (status, problem["code"]) == (400, "digest-mismatch"), field
+        assert on_disk(server.data) == []
+        assert post(server.address, SOUND, **{"Repr-Digest": digest(SOUND), "Content-Digest": digest(SOUND)})[0] == 201
+
+    def test_names_come_from_the_parameter_then_the_disposition(self, server):
+        disposition = {"Content-Disposition": "attachment; filename=\"b.wav\"; filename*=UTF-8''%C3%A4.wav"}
+        assert post(server.address, SOUND, "/post?name=a.wav", **disposition)[2]["name"] == "a.wav"
+        assert post(server.address, SOUND, **disposition)[2]["name"] == "\u00e4.wav"
+
+    def test_metadata_is_kept_and_changed(self, server):
+        _, _, record = post(server.address, SOUND, "/post?name=a.wav&meta.room=3&meta.who=Ann%20B")
+        assert record["metadata"] == {"room": "3", "who": "Ann B"}
+        target = "/files/" + record["id"]
+        change = json.dumps({"name": "b.wav", "metadata": {"room": "4"}})
+        status, _, body = request(server.address, "PATCH", target, change)
+        assert status == 200
+        assert (json.loads(body)["name"], json.loads(body)["metadata"]) == ("b.wav", {"room": "4"})
+        assert request(server.address, "GET", "/info?name=a.wav")[0] == 404
+
+    def test_text_is_refused_in_words_and_leaves_nothing(self, server):
+        status, fields, problem = post(server.address, b"Dear diary, today I recorded nothing.\n" * 40)
+        assert (status, problem["code"]) == (415, "not-audio")
+        assert "text" in problem["detail"]
+        assert fields["content-type"] == "application/problem+json"
+        assert on_disk(server.data) == []
+        assert json.loads(request(server.address, "GET", "/list")[2])["files"] == []
+
+    def test_100_continue_comes_only_when_the_head_will_do(self, running):
+        server = running(max_upload=100_000)
+        head = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        assert raw(server.address, head % (b"a.wav", 200_000)).startswith(b"HTTP/1.1 413 ")
+        assert raw(server.address, head % (b"a%2Fb.wav", 100)).startswith(b"HTTP/1.1 400 ")
+        with socket.create_connection(server.address, timeout=10) as sock:
+            sock.sendall(head % (b"a.wav", len(SOUND)))
+            assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            sock.sendall(SOUND)
+            assert sock.recv(100).startswith(b"HTTP/1.1 201 ")
+
+    def test_a_refused_upload_reads_its_answer_three_megabytes_into_the_body(self, running):
+        server = running(max_upload=1000)
+        chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
+        for head in (b"Content-Length: 4000000", b"Transfer-Encoding: chunked"):
+            body = bytes(4_000_000) if b"Length" in head else chunk * 60
+            answer = raw(server.address, b"POST /post HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n" + body, end=False)
+            assert answer.startswith(b"HTTP/1.1 413 "), head
+            assert answer.count(b"HTTP/1.1") == 1, "nothing of the body was taken for a request"
+
+    def test_a_body_that_breaks_off_leaves_nothing(self, server):
+        head = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
+        answer = raw(server.address, head + SOUND[:4000])
+        assert answer.startswith(b"HTTP/1.1 400 ") and b"incomplete-body" in answer
+        assert request(server.address, "GET", "/list")[0] == 200
+        server.server.shutdown()
+        assert on_disk(server.data) == []
+
+    def test_two_of_one_name_at_once_one_wins(self, server):
+        bodies = [wav(0.1, pitch_hz=200.0 + n) for n in range(8)]
+        with ThreadPoolExecutor(8) as crew:
+            answers = list(crew.map(lambda body: post(server.address, body, "/post?name=one.wav"), bodies))
+        assert sorted(status for status, _, _ in answers) == [201] + [409] * 7
+        assert len(on_disk(server.data)) == 1
+
+
+class TestDownloading:
+    @pytest.fixture(scope="class")
+    def stored(self, both_ways):
+        status, _, record = post(both_ways.address, SOUND, "/post?name=stored.wav&overwrite=true")
+        assert status in (200, 201)
+        return both_ways.address, "/files/%s/content" % record["id"], record
+
+    RANGES = [
+        ("bytes=0-3", 206, slice(0, 4), "first bytes"),
+        ("bytes=-4", 206, slice(-4, None), "a suffix"),
+        ("bytes=8000-", 206, slice(8000, None), "to the end"),
+        ("bytes=0-99999999", 206, slice(None), "past the end means to the end"),
+        ("bytes=99999999-", 416, None, "nothing of it is there"),
+        ("bytes=5-2", 200, slice(None), "an invalid range is ignored"),
+        ("lines=1-2", 200, slice(None), "another unit is ignored"),
+    ]
+
+    @pytest.mark.parametrize("value, status, part, why", RANGES)
+    def test_ranges(self, stored, value, status, part, why):
+        address, target, _ = stored
+        found, fields, body = request(address, "GET", target, headers={"Range": value})
+        assert found == status, why
+        if status == 416:
+            assert fields["content-range"] == "bytes */%d" % len(SOUND)
+        else:
+            assert body == SOUND[part]
+
+    def test_several_ranges_come_as_parts(self, stored):
+        address, target, _ = stored
+        status, fields, body = request(address, "GET", target, headers={"Range": "bytes=0-3,100-103"})
+        assert status == 206 and fields["content-type"].startswith("multipart/byteranges; boundary=")
+        assert len(body) == int(fields["content-length"])
+        assert b"\r\n\r\nRIFF\r\n" in body and SOUND[100:104] in body
+
+    def test_conditions(self, stored):
+        address, target, record = stored
+        etag = '"%s"' % record["sha256"]
+        assert request(address, "GET", target, headers={"If-None-Match": etag})[0] == 304
+        assert request(address, "GET", target, headers={"If-Match": '"other"'})[0] == 412
+        status, _, body = request(address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": '"other"'})
+        assert (status, body) == (200, SOUND)
+
+    def test_head_says_what_get_would(self, stored):
+        address, target, _ = stored
+        get, head = request(address, "GET", target), request(address, "HEAD", target)
+        assert head[0] == 200 and head[2] == b""
+        differing = {k for k in {**get[1], **head[1]} if get[1].get(k) != head[1].get(k)}
+        assert differing <= {"date"}
+
+    def test_a_file_removed_while_it_is_sent_arrives_whole(self, running, tmp_path):
+        server = running()
+        large = wav(120, rate=16000)
+        _, _, record = post(server.address, large)
+        with socket.create_connection(server.address, timeout=20) as sock:
+            sock.sendall(b"GET /files/%s/content HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % record["id"].encode())
+            first = sock.recv(1000)
+            assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204
+            rest = bytearray(first)
+            while True:
+                piece = sock.recv(1 << 16)
+                if not piece:
+                    break
+                rest += piece
+        assert bytes(rest).partition(b"\r\n\r\n")[2] == large
+        assert request(server.address, "GET", "/files/" + record["id"])[0] == 404
+
+
+class TestManners:
+    STEPS = [
+        ("GET", "/nowhere", 404, "not-found"),
+        ("GET", "/info?name=none.wav", 404, "not-found"),
+        ("GET", "/info?id=none", 404, "not-found"),
+        ("GET", "/info", 400, "bad-parameter"),
+        ("GET", "/info?name=a&id=b", 400, "bad-parameter"),
+        ("GET", "/info?name=a&colour=blue", 400, "bad-parameter"),
+        ("GET", "/list?maxduration=abc", 400, "bad-parameter"),
+        ("GET", "/list?limit=0", 400, "bad-parameter"),
+        ("PUT", "/post", 405, "method-not-allowed"),
+        ("DELETE", "/list", 405, "method-not-allowed"),
+        ("GET", "/post", 405, "method-not-allowed"),
+        ("BREW", "/list", 501, "not-implemented"),
+        ("POST", "/post", 411, "length-required"),
+    ]
+
+    @pytest.mark.parametrize("method, target, status, code", STEPS)
+    def test_refusals_have_their_status_and_code(self, both_ways, method, target, status, code):
+        data = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        head, _, body = raw(both_ways.address, data).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        problem = json.loads(body)
+        assert problem["code"] == code and problem["type"] == "/problems/" + code
+        assert problem["status"] == status and body.endswith(b"\n")
+
+    def test_405_names_what_is_allowed_and_options_too(self, server):
+        assert request(server.address, "PUT", "/post")[1]["allow"] == "POST, OPTIONS"
+        status, fields, _ = request(server.address, "OPTIONS", "/list")
+        assert (status, fields["allow"]) == (204, "GET, HEAD, OPTIONS")
+
+    HOSTS = [
+        ("localhost", 200), ("localhost:8000", 200), ("127.0.0.1:80", 200), ("[::1]:8000", 200),
+        ("evil.example", 421), ("localhost.evil.example", 421), ("127.0.0.1.evil.example", 421),
+    ]
+
+    @pytest.mark.parametrize("host, status", HOSTS)
+    def test_only_hosts_of_ours_are_answered_for(self, server, host, status):
+        assert request(server.address, "GET", "/health", headers={"Host": host})[0] == status
+
+    def test_an_allowed_host_is_answered_for(self, running):
+        server = running(allowed_host=("audio.lan",))
+        assert request(server.address, "GET", "/health", headers={"Host": "audio.lan:8000"})[0] == 200
+
+    SITES = [
+        ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 201), ({}, 201),
+        ({"Origin": "http://localhost:8000", "Host": "localhost:8000"}, 201),
+    ]
+
+    @pytest.mark.parametrize("fields, status", SITES)
+    def test_changes_asked_for_by_other_sites_are_refused(self, server, fields, status):
+        assert request(server.address, "POST", "/post", SOUND, fields)[0] == status
+
+    def test_pipelined_requests_are_answered_in_order(self, both_ways):
+        targets = [b"/health", b"/list?limit=1", b"/nowhere", b"/info?name=none"] * 40
+        data = b"".join(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % t for t in targets)
+        answer = raw(both_ways.address, data)
+        statuses = re.findall(rb"HTTP/1.1 (\d+) ", answer)
+        assert statuses == [b"200", b"200", b"404", b"404"] * 40
+
+    def test_requests_behind_an_upload_are_answered_after_it(self, both_ways):
+        first = b"POST /post?name=pipe.wav&overwrite=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(OTHER)
+        then = b"GET /info?name=pipe.wav HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        answer = raw(both_ways.address, first + OTHER + then)
+        assert answer.count(b"HTTP/1.1 20") == 2 and answer.count(b'"name": "pipe.wav"') == 2
+
+    def test_a_small_unwanted_body_is_dropped_and_a_large_one_ends_the_connection(self, both_ways):
+        small = b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n" + b"GET /list HTTP/1.1\r\nHost: x\r\n\r\n"[:30]
+        then = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert raw(both_ways.address, small + then).count(b"HTTP/1.1 200") == 2
+        large = b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n" + bytes(70000)
+        answer = raw(both_ways.address, large + then)
+        assert answer.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in answer
+
+    def test_a_request_fed_byte_by_byte_is_the_same_request(self, server):
+        with socket.create_connection(server.address, timeout=10) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":
+                sock.sendall(bytes([byte]))
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+    def test_a_head_that_takes_too_long_is_told_and_ended(self, running):
+        server = running(head_timeout=0.3)
+        assert raw(server.address, b"GET /hea", end=False).startswith(b"HTTP/1.1 408 ")
+
+    def test_a_body_without_progress_is_told_and_ended(self, running):
+        server = running(body_timeout=0.3)
+        head = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nRIFF"
+        assert raw(server.address, head, end=False).startswith(b"HTTP/1.1 408 ")
+        server.server.shutdown()
+        assert on_disk(server.data) == []
+
+    def test_the_longest_idle_connection_makes_room(self, running):
+        server = running(max_connections=3)
+        socks = [socket.create_connection(server.address, timeout=10) for _ in range(3)]
+        try:
+            for sock in socks:
+                sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+            assert request(server.address, "GET", "/health")[0] == 200
+            assert socks[0].recv(10) == b""
+        finally:
+            for sock in socks:
+                sock.close()
+
+
+class TestEmbedding:
+    def test_a_server_in_a_thread_of_another_program(self, tmp_path):
+        from audioserver import AudioServer
+
+        with AudioServer(("127.0.0.1", 0), data=tmp_path / "var") as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            assert post(server.server_address, SOUND)[0] == 201
+            server.shutdown()
+            thread.join()
+
+    def test_shutdown_lets_a_running_upload_finish(self, running):
+        server = running()
+        with socket.create_connection(server.address, timeout=10) as sock:
+            sock.sendall(b"POST /post?name=late.wav HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SOUND))
+            assert sock.recv(100).startswith(b"HTTP/1.1 100")
+            server.server.stop()
+            sock.sendall(SOUND)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+    def test_a_second_server_on_the_same_data_is_refused(self, server):
+        from audioserver import AudioServer
+        from storage import DataFolderBusy
+
+        with pytest.raises(DataFolderBusy):
+            AudioServer(("127.0.0.1", 0), data=str(server.data))
+
+
+def test_many_clients_at_once_lose_nothing(server):
+    """64 clients post, list, fetch and delete; nothing is lost, nothing answers 5xx."""
+    sounds = [wav(0.05, pitch_hz=100.0 + n) for n in range(8)]
+
+    def life(number):
+        for turn in range(3):
+            body = sounds[(number + turn) % 8]
+            name = f"client-{number}-{turn}.wav"
+            status, _, record = post(server.address, body, "/post?name=" + name)
+            assert status == 201
+            assert request(server.address, "GET", "/list?limit=5&name=" + name)[0] == 200
+            assert request(server.address, "GET", "/files/%s/content" % record["id"])[2] == body
+            if turn:
+                assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204
+        return True
+
+    with ThreadPoolExecutor(64) as crew:
+        assert all(crew.map(life, range(64)))
+    listed = json.loads(request(server.address, "GET", "/list?limit=1000")[2])
+    assert listed["total"] == 64 and len(on_disk(server.data)) == 64
