@@ -1,0 +1,530 @@
+#!/usr/bin/env python3
+"""The engine against its peers, in one interleaved run: CPU time a request of the server, which has one core.
+
+    python3 bench/bench_http.py info          GET /info?id=…, 64 keep-alive clients, ids varied
+    python3 bench/bench_http.py list          GET /list?limit=100 out of --rows records
+    python3 bench/bench_http.py p99           latency of /info at 200 clients
+    python3 bench/bench_http.py mixed         latency of /info beside 3 uploads and 3 downloads of 100 MB
+    python3 bench/bench_http.py upload        100 MB received, synced and hashed, against hashlib.sha256 alone
+    python3 bench/bench_http.py download      100 MB and 1 MB files against nginx
+    python3 bench/bench_http.py small         durable small uploads, 16 clients, against one commit an upload
+    python3 bench/bench_http.py memory        a 4 GiB upload and download: the largest RSS (--size-gib)
+    python3 bench/bench_http.py idle          9,000 connections of a byte a second, 2,000 idle ones
+
+`--record` appends what is printed to bench/results/.  Peers live in .venv-bench, made on first use (uvicorn,
+httptools, uvloop, fastapi); nginx and wrk are Debian's.  What is not there is said and left out.  Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import io
+import json
+import os
+import platform
+import random
+import shutil
+import socket
+import sqlite3
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+VENV = ROOT / ".venv-bench"
+PACKAGES = ("uvicorn==0.30.6", "httptools==0.6.4", "uvloop==0.21.0", "fastapi==0.115.6")
+TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+MB = 1_000_000
+
+
+# -- servers ------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """A server process on core 0, and what it has used."""
+
+    def __init__(self, name, command, port=None, core="0", env=None):
+        self.name = name
+        out = subprocess.PIPE if port is None else subprocess.DEVNULL
+        pin = ["taskset", "-c", core] if core is not None else []
+        self.process = subprocess.Popen(
+            [*pin, *map(str, command)], stdout=out, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})})
+        if port is None:
+            port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        self.address = ("127.0.0.1", port)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(self.address, 1):
+                return
+            time.sleep(0.05)
+        raise SystemExit(f"{name} does not answer on {port}")
+
+    def pids(self):
+        found, fresh = [], [self.process.pid]
+        while fresh:
+            pid = fresh.pop()
+            found.append(pid)
+            for task in Path(f"/proc/{pid}/task").glob("*"):
+                with contextlib.suppress(OSError):
+                    fresh += map(int, (task / "children").read_text().split())
+        return found
+
+    def cpu(self):
+        """CPU seconds of the whole process tree, to the nanosecond where the scheduler tells."""
+        total = 0.0
+        for pid in self.pids():
+            for task in Path(f"/proc/{pid}/task").glob("*"):
+                with contextlib.suppress(OSError):
+                    total += int((task / "schedstat").read_text().split()[0]) / 1e9
+        return total
+
+    def rss_mb(self, peak=False):
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        key = "VmHWM" if peak else "VmRSS"
+        return int(text.split(key + ":")[1].split()[0]) / 1024
+
+    def threads(self):
+        return len(list(Path(f"/proc/{self.process.pid}/task").glob("*")))
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def ours(data, core="0", *flags):
+    return Server("audioserver", [sys.executable, ROOT / "audioserver.py", "serve", "--port", "0", "--data", data,
+                                  "--log", "none", *flags], core=core)
+
+
+def peer_python():
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    if subprocess.run([python, "-c", "import uvicorn, httptools, uvloop, fastapi"], capture_output=True).returncode:
+        made = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES])
+        if made.returncode:
+            say("uvicorn and fastapi cannot be had: left out")
+            return None
+    return python
+
+
+def uvicorn(module, db):
+    python = peer_python()
+    if python is None:
+        return None
+    port = free_port()
+    return Server(module, [python, "-m", "uvicorn", f"{module}:app", "--app-dir", ROOT / "bench" / "peers", "--port", port,
+                           "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"],
+                  port, env={"PEER_DB": str(db)})
+
+
+def nginx(folder, root):
+    if not shutil.which("nginx"):
+        say("nginx is not installed: left out")
+        return None
+    port = free_port()
+    conf = folder / "nginx.conf"
+    conf.write_text(
+        f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log /dev/null; user root;\n"
+        "events { worker_connections 1024; }\n"
+        f"http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {folder}; "
+        f"proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
+        f"server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n")
+    return Server("nginx", ["nginx", "-c", conf], port)
+
+
+# -- catalogues ---------------------------------------------------------------------------------------------
+
+
+def wav(seconds=0.05, pitch=440):
+    frames = int(8000 * seconds)
+    data = b"".join(struct.pack("<h", int(8000 * ((n * pitch) % 8000 / 4000 - 1))) for n in range(frames))
+    fmt = struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", len(data)) + data
+
+
+def large_wav(size):
+    """The head of a 16-bit stereo WAV of `size` bytes in all, and how many bytes of samples follow."""
+    left = size - 44
+    fmt = struct.pack("<IHHIIHH", 16, 1, 2, 48000, 192000, 4, 16)
+    return b"RIFF" + struct.pack("<I", min(size - 8, 0xFFFFFFFF)) + b"WAVEfmt " + fmt + b"data" + struct.pack(
+        "<I", min(left, 0xFFFFFFFF)), left
+
+
+def peer_catalogue(db, server, ids):
+    """Give the peers the rows that `server` has, a column a field."""
+    sample = json.loads(get(server.address, "/info?id=" + ids[0]))
+    made = sqlite3.connect(db)
+    made.execute("CREATE TABLE records (%s, PRIMARY KEY (id))" % ", ".join(sample))
+    cursor = "/list?limit=1000"
+    while cursor:
+        page = json.loads(get(server.address, cursor))
+        made.executemany(
+            "INSERT INTO records VALUES (%s)" % ", ".join("?" * len(sample)),
+            [tuple(json.dumps(v) if isinstance(v, (dict, list)) else v for v in r.values()) for r in page["files"]])
+        cursor = page["next"]
+    made.execute("CREATE INDEX by_uploaded ON records (uploaded DESC, id)")
+    made.commit()
+    made.close()
+
+
+def get(address, target):
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    try:
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, (target, answer.status, body[:200])
+        return body
+    finally:
+        connection.close()
+
+
+# -- load ---------------------------------------------------------------------------------------------------
+
+
+def wrk(server, targets, clients, seconds, folder):
+    """Requests answered, and latency percentiles in ms; wrk runs on core 1."""
+    script = folder / "targets.lua"
+    rows = ",".join('"%s"' % t for t in targets)
+    script.write_text(
+        "local t = {%s}\nlocal n = 0\nrequest = function() n = n %% #t + 1; return wrk.format('GET', t[n]) end\n"
+        "done = function(s, l, r) io.write(string.format('%%d %%d %%d %%d %%d', s.requests, s.errors.status + s.errors.read"
+        " + s.errors.connect + s.errors.timeout, l:percentile(50), l:percentile(90), l:percentile(99))) end\n" % rows)
+    before = server.cpu()
+    out = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", script,
+                          "http://%s:%d" % server.address], capture_output=True, text=True, check=True).stdout
+    used = server.cpu() - before
+    requests, errors, p50, p90, p99 = map(int, out.rsplit("\n", 1)[-1].split())
+    if errors:
+        raise SystemExit(f"{server.name}: {errors} errors")
+    return {"us": used / requests * 1e6, "rps": requests / seconds, "p50": p50 / 1e3, "p90": p90 / 1e3, "p99": p99 / 1e3}
+
+
+def interleaved(servers, run, rounds):
+    found = {server.name: [] for server in servers}
+    for _ in range(rounds):
+        for server in servers:
+            found[server.name].append(run(server))
+    return {name: {key: statistics.median(r[key] for r in runs) for key in runs[0]} for name, runs in found.items()}
+
+
+def report(title, results, baseline):
+    say(title)
+    say(f"  {'server':14} {'us a request':>13} {'rps':>9} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8}   ours is better by")
+    for name, r in results.items():
+        say(f"  {name:14} {r['us']:13.1f} {r['rps']:9.0f} {r['p50']:8.2f} {r['p90']:8.2f} {r['p99']:8.2f}   "
+            f"{r['us'] / results[baseline]['us']:.2f} x")
+
+
+def small_answers(given, folder, targets_of, title):
+    from bench_catalogue import seed
+
+    data, db = folder / "var", folder / "peer.sqlite3"
+    ids = seed(data, given.rows)
+    random.Random(1).shuffle(ids)
+    with contextlib.ExitStack() as stack:
+        us = ours(data)
+        stack.callback(us.stop)
+        peer_catalogue(db, us, ids)
+        servers = [us]
+        for module in ("bare_asgi", "with_fastapi"):
+            peer = uvicorn(module, db)
+            if peer:
+                stack.callback(peer.stop)
+                servers.append(peer)
+        targets = targets_of(ids)
+        results = interleaved(servers, lambda s: wrk(s, targets, given.clients, given.seconds, folder), given.rounds)
+        report(title, results, us.name)
+
+
+def bench_info(given, folder):
+    small_answers(given, folder, lambda ids: ["/info?id=" + i for i in ids[:2000]],
+                  f"GET /info, {given.clients} clients, {given.rows} rows")
+
+
+def bench_list(given, folder):
+    small_answers(given, folder, lambda ids: ["/list?limit=100"], f"GET /list?limit=100 of {given.rows} rows")
+
+
+def bench_p99(given, folder):
+    from bench_catalogue import seed
+
+    ids = seed(folder / "var", given.rows)
+    us = ours(folder / "var")
+    try:
+        results = interleaved([us], lambda s: wrk(s, ["/info?id=" + i for i in ids[:2000]], 200, given.seconds, folder),
+                              given.rounds)
+        report("GET /info, 200 clients", results, us.name)
+    finally:
+        us.stop()
+
+
+# -- bulk ---------------------------------------------------------------------------------------------------
+
+
+def upload(address, size, name, file=None):
+    """Post a WAV of `size` bytes; seconds until the answer."""
+    head, left = large_wav(size)
+    block = memoryview(bytes(range(256)) * 4096)
+    started = time.perf_counter()
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"POST /post?name=%s&overwrite=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                     % (name.encode(), size) + head)
+        while left > 0:
+            sock.sendall(block[:left])
+            left -= len(block)
+        answer = sock.recv(65536)
+    assert answer.split()[1] in (b"201", b"200"), answer[:300]
+    return time.perf_counter() - started
+
+
+def fetch(address, target, buffer=bytearray(1 << 20)):
+    """Get `target`, throwing it away; (bytes, seconds)."""
+    started = time.perf_counter()
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target.encode())
+        total = 0
+        while True:
+            count = sock.recv_into(buffer, len(buffer), getattr(socket, "MSG_TRUNC", 0) if total else 0)
+            if not count:
+                return total, time.perf_counter() - started
+            total += count
+
+
+def bench_upload(given, folder):
+    size, rates, cpus, alone = 100 * MB, [], [], []
+    data = bytes(1 << 20)
+    us = ours(folder / "var", core=None)
+    try:
+        upload(us.address, size, "warm.wav")
+        for turn in range(given.rounds):
+            started, digest = time.perf_counter(), hashlib.sha256()
+            for _ in range(size >> 20):
+                digest.update(data)
+            alone.append(size / MB / (time.perf_counter() - started))
+            before = us.cpu()
+            rates.append(size / MB / upload(us.address, size, f"up-{turn}.wav"))
+            cpus.append((us.cpu() - before) / (size / 1e9))
+    finally:
+        us.stop()
+    rate, hash_rate = statistics.median(rates), statistics.median(alone)
+    say("upload of 100 MB, received, synced, sha256 taken, on 2 cores")
+    say(f"  {rate:.0f} MB/s; hashlib.sha256 alone {hash_rate:.0f} MB/s: ratio {rate / hash_rate:.2f}")
+    cpu = statistics.median(cpus)
+    say(f"  CPU {cpu:.2f} s/GB, of which the hash {1000 / hash_rate:.2f}: without it {cpu - 1000 / hash_rate:.2f} s/GB")
+
+
+def bench_download(given, folder):
+    root = folder / "www"
+    root.mkdir()
+    us = ours(folder / "var")
+    them = nginx(folder, root)
+    try:
+        for size, name, count in ((100 * MB, "large.wav", 3), (1 * MB, "small.wav", 40)):
+            upload(us.address, size, name)
+            head, left = large_wav(size)
+            (root / name).write_bytes(head + (bytes(range(256)) * (left // 256 + 1))[:left])
+            rows = [(us, f"/download?name={name}")] + ([(them, "/" + name)] if them else [])
+            speeds = {server.name: [] for server, _ in rows}
+            for _ in range(given.rounds):
+                for server, target in rows:
+                    total = seconds = 0
+                    for _ in range(count):
+                        got, took = fetch(server.address, target)
+                        total, seconds = total + got, seconds + took
+                    speeds[server.name].append(total / MB / seconds)
+            say(f"download of {size // MB} MB files, server on one core, one client: median (best) MB/s")
+            for server_name, found in speeds.items():
+                ratio = statistics.median(speeds["audioserver"]) / statistics.median(found)
+                say(f"  {server_name:12} {statistics.median(found):6.0f} ({max(found):.0f})   ours / this {ratio:.2f}")
+    finally:
+        us.stop()
+        if them:
+            them.stop()
+
+
+def bench_mixed(given, folder):
+    us = ours(folder / "var")
+    moved, halt = [0], threading.Event()
+
+    def again(act):
+        while not halt.is_set():
+            act()
+            moved[0] += 1
+
+    try:
+        upload(us.address, 100 * MB, "big.wav")
+        crew = [threading.Thread(target=again, args=(lambda n=n: upload(us.address, 100 * MB, f"mix-{n}.wav"),)) for n in range(3)]
+        crew += [threading.Thread(target=again, args=(lambda: fetch(us.address, "/download?name=big.wav", bytearray(1 << 20)),))
+                 for _ in range(3)]
+        os.sched_setaffinity(0, {1})
+        record = json.loads(get(us.address, "/info?name=big.wav"))
+        for thread in crew:
+            thread.start()
+        polite = Path(__file__).with_name("polite.py")
+        out = subprocess.run([sys.executable, polite, str(us.address[1]), "/info?id=" + record["id"], str(given.seconds * 4)],
+                             capture_output=True, text=True, check=True).stdout
+        halt.set()
+        for thread in crew:
+            thread.join()
+        say(f"/info beside 3 uploads and 3 downloads of 100 MB (server on one core, load on the other): {out.strip()}; "
+            f"{moved[0]} x 100 MB moved")
+    finally:
+        halt.set()
+        us.stop()
+
+
+def bench_small(given, folder):
+    body = wav()
+
+    def storm(clients, each):
+        us = ours(folder / f"var-{clients}", None)
+
+        def client(number):
+            connection = http.client.HTTPConnection(*us.address)
+            for turn in range(each):
+                connection.request("POST", f"/post?name={number}-{turn}.wav", body)
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 201
+            connection.close()
+
+        crew = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
+        started = time.perf_counter()
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
+        took = time.perf_counter() - started
+        us.stop()
+        return clients * each / took
+
+    many, one = storm(16, 100), storm(1, 200)
+    say("acknowledged durable small uploads a second")
+    say(f"  16 clients {many:.0f}; one client {one:.0f}: {many / one:.2f} x")
+
+
+def bench_memory(given, folder):
+    size = int(given.size_gib * (1 << 30))
+    us = ours(folder / "var", None)
+    try:
+        rest = us.rss_mb()
+        took = upload(us.address, size, "giant.wav")
+        up = us.rss_mb(peak=True)
+        got, took_down = fetch(us.address, "/download?name=giant.wav")
+        say(f"{given.size_gib:g} GiB up in {took:.1f} s and down in {took_down:.1f} s: RSS at rest {rest:.0f} MB, largest "
+            f"after upload {up:.0f} MB, after download {us.rss_mb(peak=True):.0f} MB ({got} bytes came back)")
+    finally:
+        us.stop()
+
+
+def bench_idle(given, folder):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    us = ours(folder / "var")
+    polite = Path(__file__).with_name("polite.py")
+    try:
+        upload(us.address, 20_000, "one.wav")
+        rest = us.rss_mb()
+        for what, count, data in (("idle keep-alive", 2000, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                                  ("one byte a second", 9000, b"GET /info?name=one.wav HTTP/1.1\r\nHost: localhost\r\nX: ")):
+            socks = []
+            for _ in range(count):
+                sock = socket.create_connection(us.address)
+                sock.setblocking(False)
+                sock.send(data)
+                socks.append(sock)
+            watcher = subprocess.Popen(["taskset", "-c", "1", sys.executable, polite, str(us.address[1]), "/info?name=one.wav", "8"],
+                                       stdout=subprocess.PIPE, text=True)
+            begun = time.monotonic()
+            threads = memory = 0
+            while time.monotonic() - begun < 12.5:
+                if count == 9000:
+                    for sock in socks:
+                        with contextlib.suppress(OSError):
+                            sock.send(b"a")
+                threads, memory = max(threads, us.threads()), max(memory, us.rss_mb())
+                time.sleep(1)
+            out = watcher.communicate()[0].strip()
+            alive = 0
+            for sock in socks:
+                try:
+                    while sock.recv(65536):
+                        pass
+                except BlockingIOError:
+                    alive += 1
+                except OSError:
+                    pass
+                sock.close()
+            say(f"{count} connections, {what}: {threads} threads, RSS {memory:.0f} MB ({memory - rest:+.0f}), polite client "
+                f"{out}, alive after 12.5 s: {alive}")
+    finally:
+        us.stop()
+
+
+BENCHES = {"info": bench_info, "list": bench_list, "p99": bench_p99, "mixed": bench_mixed, "upload": bench_upload,
+           "download": bench_download, "small": bench_small, "memory": bench_memory, "idle": bench_idle}
+_said = io.StringIO()
+
+
+def say(text):
+    print(text, flush=True)
+    _said.write(text + "\n")
+
+
+def header():
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
+    return (f"{time.strftime('%Y-%m-%d')} commit {commit} CPython {platform.python_version()} SQLite {sqlite3.sqlite_version} "
+            f"on {os.cpu_count()} x {cpu}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="+", choices=[*BENCHES, "all"])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size-gib", type=float, default=4.0)
+    parser.add_argument("--record", action="store_true")
+    given = parser.parse_args()
+    say(header())
+    for what in BENCHES if "all" in given.what else given.what:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            BENCHES[what](given, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    if given.record:
+        results = ROOT / "bench" / "results"
+        results.mkdir(exist_ok=True)
+        with open(results / f"{time.strftime('%Y-%m-%d')}-http.txt", "a", encoding="utf-8") as file:
+            file.write(_said.getvalue() + "\n")
+
+
+if __name__ == "__main__":
+    main()
