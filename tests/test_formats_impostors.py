@@ -72,7 +72,7 @@ NAMED = [
     (b'\xef\xbb\xbf[\n {"a": 1}', "JSON text"),
     (b"#!/bin/sh\n", "a script"),
     (b"#EXTM3U\n#EXTINF:1", "an M3U playlist: a list of files, not a file"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer: the file itself is elsewhere"),
+    (b"version https://git-lfs.github.com/", "a Git LFS pointer: the file itself is elsewhere"),
     (b"hello", "plain text"),
     ("Grüße, 世界\n".encode() * 200, "plain text"),
     ("Grüße aus Köln, ganz ohne UTF-8\n".encode("latin-1"), "plain text"),
