@@ -36,7 +36,7 @@ _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
     (4, b"skip", "mp4"), (4, b"pnot", "mp4"), (4, b"styp", "mp4"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
     (0, b"caff", "caf"), (0, b".snd", "au"), (0, b"dns.", "au"), (0, b"#!AMR", "amr"), (0, b"wvpk", "wavpack"),
-    (0, b"MAC ", "ape"), (0, b"MPCK", "musepack"), (0, b"MP+", "musepack"), (0, b"TTA1", "tta"),
+    (0, b"MAC ", "ape"), (0, b"MACF", "ape"), (0, b"MPCK", "musepack"), (0, b"MP+", "musepack"), (0, b"TTA1", "tta"),
     (0, b"TTA2", "tta"), (0, b"DSD ", "dsd"), (0, b"FRM8", "dsd"),
     (0, b"\x0b\x77", "ac3"), (0, b"\x77\x0b", "ac3"),
 )
@@ -105,12 +105,14 @@ def identify_source(source: Source) -> AudioInfo:
 def _read(source: Source, start: int) -> AudioInfo:
     """Ask the reader that the bytes at `start` belong to; without one say what they are instead."""
     head = source.read(start, HEAD_BYTES)
+    if start > source.size:
+        raise NotAudio(f"an ID3 tag that ends at byte {start}, the file has {source.size}", 0)
     if not head:
         raise NotAudio("an ID3 tag with no audio behind it", start)
     for offset, magic, name in _MAGIC:
         if head.startswith(magic, offset) and _module(name) and _module(name).matches(head):
             return _module(name).read(source, start)
-    if head[0] == 0xFF:  # a syncword: before the impostors, among them UTF-16, which begins with FF FE
+    if head[0] == 0xFF and head[:2] != b"\xff\xfe":  # a syncword, and not the mark of UTF-16
         if _module("adts") and _module("adts").matches(head):
             return _module("adts").read(source, start)
         if _module("mpeg").starts_here(source, start):

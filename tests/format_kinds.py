@@ -12,7 +12,7 @@ import struct
 from typing import Iterator, Optional
 
 import audiometa
-from audiokit.formats.flac_frame import crc8, crc16
+from audiokit.formats.flac_frame import crc8
 from audiokit.formats.info import AudioInfo, NotAudio
 from audiokit.formats.source import Source
 
@@ -104,6 +104,16 @@ def mpeg_frame(word: int = 0xFFFB90C4, content: bytes = b"") -> bytes:
 
     size = parse_header(word).frame_bytes
     return (word.to_bytes(4, "big") + content).ljust(size, b"\x11")
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16 by its definition (RFC 9639 section 9.3): x^16 + x^15 + x^2 + 1, from zero."""
+    crc = 0
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = crc << 1 ^ (0x18005 if crc & 0x8000 else 0)
+    return crc
 
 
 def flac_frame(number: int, block: int = 192, bits: int = 16) -> bytes:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 import pytest
 
 from audiokit.formats import flac as reader
-from audiokit.formats.flac_frame import crc8, crc16, parse_frame, parse_stream_info
+from audiokit.formats.flac_frame import crc8, is_whole, parse_frame, parse_stream_info
 from audiokit.formats.info import Damaged, NotAudio
 from audiokit.formats.source import Source
-from format_kinds import check, flac, flac_frame, id3_frame, id3v2, identify, mutations, refusal, truncations
+from format_kinds import check, crc16, flac, flac_frame, id3_frame, id3v2, identify, mutations, refusal, truncations
 
 LENGTHS = [
     # file, samples, declared, truncated, warned, why
@@ -98,7 +99,12 @@ def test_checksums_are_those_of_the_standard():
     frame = bytes.fromhex("fff869180000bf0358fd03124c5f")[:7]
     assert crc8(frame[:6]) == frame[6] == 0xBF
     assert crc16(b"123456789") == 0xFEE8, "CRC-16/UMTS, as tables of checksums have it"
-    assert crc16(flac_frame(3)) == 0
+    rng = random.Random(9639)
+    for length in (*range(20), 300, 5000):
+        data = rng.getrandbits(8 * length + 1).to_bytes(length + 1, "big")
+        frame = data + crc16(data).to_bytes(2, "big")
+        assert is_whole(frame) and not is_whole(frame[:-1] + bytes([frame[-1] ^ 1])), length
+        assert is_whole(data) == (crc16(data) == 0), length
 
 
 def test_frame_numbers_are_coded_like_utf_8_up_to_36_bits():

@@ -13,7 +13,7 @@ from typing import List, NamedTuple, Optional, Tuple
 from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
 from audiokit.formats.flac_frame import (
-    STREAMINFO_BYTES, FlacFrame, StreamInfo, crc16, parse_frame, parse_stream_info,
+    STREAMINFO_BYTES, FlacFrame, StreamInfo, is_whole, parse_frame, parse_stream_info,
 )
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.pictures import MAX_PICTURES, flac_picture
@@ -23,7 +23,6 @@ _STREAMINFO, _VORBIS_COMMENT, _PICTURE = 0, 4, 6  # block types (8.1)
 _MAX_BLOCKS = 1024
 _MAX_COMMENT_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 16  # in which a last frame is looked for first, then in MAX_READ
-_MAX_CHECKED_FRAME = 1 << 18  # bytes of a last frame whose checksum is worth its time: 20 ms at most
 
 
 class _Metadata(NamedTuple):
@@ -142,8 +141,7 @@ def _last_frame(source: Source, metadata: _Metadata, end: int) -> Optional[Tuple
                 break
             frame = parse_frame(data, position, metadata.info)
             if frame is not None:
-                rest = data[position:]
-                return frame, len(rest) > _MAX_CHECKED_FRAME or crc16(rest) == 0
+                return frame, is_whole(data[position:])
         if begin == metadata.end:
             break
     return None

@@ -8,6 +8,7 @@ frames and by the decoder.  Nothing here raises on what a file holds: what is no
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Dict, NamedTuple, Optional, Tuple, Union
 
 HEADER_BYTES = 4
@@ -168,21 +169,23 @@ def frame_sizes(header: FrameHeader, free_bytes: int = 0) -> Tuple[int, ...]:
     The third byte holds bitrate_index, sampling_frequency, padding_bit and private_bit: all that
     the length depends on.  `free_bytes` is the length of an unpadded free-format frame.
     """
-    word = 0xFFE00000 | _version_bits(header) << 19 | (4 - header.layer) << 17
+    return _frame_sizes(header.version, header.layer, header.sample_rate, free_bytes)
+
+
+@lru_cache(maxsize=64)  # there are 27 kinds of stream beside free format
+def _frame_sizes(version: float, layer: int, sample_rate: int, free_bytes: int) -> Tuple[int, ...]:
+    version_bits = next(bits for bits, number in _VERSION.items() if number == version)
+    word = 0xFFE00000 | version_bits << 19 | (4 - layer) << 17
     sizes = []
     for third in range(256):
-        other = parse_header(word | third << 8)
-        if other is None or other.sample_rate != header.sample_rate:
+        header = parse_header(word | third << 8)
+        if header is None or header.sample_rate != sample_rate:
             sizes.append(0)
-        elif other.is_free_format:
-            sizes.append(free_bytes + other.padding * other.slot_bytes if free_bytes else 0)
+        elif header.is_free_format:
+            sizes.append(free_bytes + header.padding * header.slot_bytes if free_bytes else 0)
         else:
-            sizes.append(other.frame_bytes)
+            sizes.append(header.frame_bytes)
     return tuple(sizes)
-
-
-def _version_bits(header: FrameHeader) -> int:
-    return next(bits for bits, version in _VERSION.items() if version == header.version)
 
 
 def free_format_bytes(data: bytes, start: int = 0) -> int:

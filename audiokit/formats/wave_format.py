@@ -84,7 +84,7 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE:
         raise NotAudio(f"WAV format 0x{tag:04x} with {channels} channels at {rate} Hz", offset)
     codec, block_align = _named(tag, channels, block_align, bits, byte_order, offset)
-    per_block = _samples_per_block(tag, channels, block_align, extra, byte_order)
+    per_block = _samples_per_block(tag, channels, block_align)
     width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT) else bits
     valid_bits = min(valid_bits, width) if width else valid_bits
     return WaveFormat(
@@ -120,8 +120,8 @@ def _named(
     return CODECS[tag], block_align
 
 
-def _samples_per_block(tag: int, channels: int, block_align: int, extra: bytes, byte_order: str) -> int:
-    """Samples a channel in a block: as told in the extra bytes where that can be, else by the layout.
+def _samples_per_block(tag: int, channels: int, block_align: int) -> int:
+    """Samples a channel in a block, by its layout; 0 for codecs that have no such thing.
 
     IMA: a header of 4 bytes a channel holds a first sample, then 4 bits a sample.  Microsoft: a header
     of 7 bytes a channel holds two.  GSM: two frames of 160 samples in 65 bytes.
@@ -132,6 +132,4 @@ def _samples_per_block(tag: int, channels: int, block_align: int, extra: bytes, 
         return max(block_align - 4 * channels, 0) * 2 // channels + 1
     if tag == MS_ADPCM:
         return max(block_align - 7 * channels, 0) * 2 // channels + 2
-    if tag in (0x0022, 0x0042, 0x0061, 0x0062) and len(extra) >= 2:
-        return struct.unpack_from(byte_order + "H", extra)[0]
     return 0
