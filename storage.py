@@ -45,7 +45,7 @@ from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
 from audiokit.catalogue.pages import Page, Pages
-from audiokit.catalogue.rows import COLUMNS, labels_of, row_of, when
+from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.formats.info import AudioInfo
 from audiokit.wire.problems import Refusal
 
@@ -58,22 +58,6 @@ SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
-_INSERT = (
-    f"INSERT INTO files ({', '.join(COLUMNS)}) "
-    f"SELECT {', '.join('?' * len(COLUMNS))} "
-    "WHERE NOT EXISTS (SELECT 1 FROM removals WHERE key = ?) "
-    "ON CONFLICT DO NOTHING"
-)
-_UPDATE = (
-    f"UPDATE files SET {', '.join(column + ' = ?' for column in COLUMNS)} "
-    "WHERE id = ? AND version = ?"
-)
-_DROP_LABELS = "DELETE FROM labels WHERE file = (SELECT n FROM files WHERE id = ? AND version = ?)"
-_ADD_LABEL = (
-    "INSERT OR IGNORE INTO labels (owner, label, value, file) "
-    "SELECT owner, ?, ?, n FROM files WHERE id = ? AND version = ?"
-)
-_NOTE_REMOVAL = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM files WHERE id = ? AND version = ?"
 _FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
 _FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record FROM files WHERE "
 _CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
@@ -383,27 +367,21 @@ class Storage:
         record = incoming.fields
         record["id"] = b32encode(os.urandom(15)).decode("ascii").lower()  # 120 bits
         row = incoming.row(key, 1)
-        counts = self._catalogue.write(
-            [(_INSERT, (*row, key)), *_labels(record, 1)]
-        )
-        if not counts[0]:
+        if not self._catalogue.write(added(record, row))[0]:
             return None
-        return Kept("created", record["id"], row[-1], f'"{record["sha256"]}"')
+        return Kept("created", record["id"], row.record, f'"{record["sha256"]}"')
 
     def _replace(self, there: _File, key: str, incoming: _Incoming) -> Optional[Kept]:
         record = incoming.fields
         record["id"] = there.id
         row = incoming.row(key, there.version + 1)
         counts = self._catalogue.write([
-            (_NOTE_REMOVAL, (incoming.now_ms, there.id, there.version)),
-            (_DROP_LABELS, (there.id, there.version)),
-            *_labels(record, there.version),
-            (_UPDATE, (*row, there.id, there.version)),
+            noted(there.id, there.version, incoming.now_ms), *changed(record, row, there.version),
         ])
         if not counts[-1]:
             return None
         self._remove_bytes(there.key)
-        return Kept("replaced", there.id, row[-1], f'"{record["sha256"]}"')
+        return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
 
     def _drop(self, key: str) -> None:
         """Bytes whose row was surely never written."""
@@ -492,17 +470,13 @@ class Storage:
                 version=there.version + 1,
             )
             try:
-                counts = self._catalogue.write([
-                    (_DROP_LABELS, (id, there.version)),
-                    *_labels(record, there.version),
-                    (_UPDATE, (*row, id, there.version)),
-                ])
+                counts = self._catalogue.write(changed(record, row, there.version))
             except sqlite3.IntegrityError:
                 raise Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name") from None
             except OSError as error:
                 raise no_space(error) from error
             if counts[-1]:
-                return row[-1]
+                return row.record
 
     def remove(self, id: str, owner: int = 0) -> bool:
         """Remove a file; whether there was one."""
@@ -512,7 +486,7 @@ class Storage:
                 return False
             try:
                 counts = self._catalogue.write([
-                    (_NOTE_REMOVAL, (self._clock_ms(), id, there.version)),
+                    noted(id, there.version, self._clock_ms()),
                     ("DELETE FROM files WHERE id = ? AND version = ?", (id, there.version)),
                 ])
             except OSError as error:
@@ -582,15 +556,11 @@ class _Incoming:
         self.family, self.overwrite = family, overwrite
         self.identity = (fields["sha256"], fields["size"])
 
-    def row(self, key: str, version: int) -> tuple:
+    def row(self, key: str, version: int) -> Row:
         """The values of the row that it becomes."""
         return row_of(
             self.fields, owner=self.owner, key=key, uploaded_ms=self.now_ms, family=self.family, version=version
         )
-
-
-def _labels(record: Dict[str, Any], version: int) -> List[Tuple[str, tuple]]:
-    return [(_ADD_LABEL, (label, value, record["id"], version)) for label, value in labels_of(record)]
 
 
 def _free_names(stem: str, extension: str) -> Iterator[str]:
@@ -599,4 +569,3 @@ def _free_names(stem: str, extension: str) -> Iterator[str]:
     while True:
         yield f"{stem}-{number}{extension}"
         number += 1
-

@@ -90,8 +90,9 @@ def _indexed(index: str) -> str:
 class Pages:
     """Answers listings from a catalogue, and remembers what it counted."""
 
-    def __init__(self, catalogue: Any, seconds: float, families: Dict[str, str]) -> None:
-        self._catalogue, self._seconds, self._families = catalogue, seconds, families
+    def __init__(self, catalogue: Any, seconds: float, families: Dict[str, str], cap: int = TOTAL_CAP) -> None:
+        """`seconds` is how long a query may take; `families` says what words of `format` mean."""
+        self._catalogue, self._seconds, self._families, self._cap = catalogue, seconds, families, cap
         self._counted: OrderedDict = OrderedDict()
         self._lock = threading.Lock()
 
@@ -113,8 +114,8 @@ class Pages:
             total = self._total(clauses, way, owner)
         if listing.fields is not None and text:
             text = _narrowed(text, listing.fields)
-        is_exact = total <= TOTAL_CAP or not clauses
-        return Page(text, total if is_exact else TOTAL_CAP, is_exact, cursor)
+        is_exact = total <= self._cap or not clauses
+        return Page(text, total if is_exact else self._cap, is_exact, cursor)
 
     def _read(self, sql: str, params: Tuple[Any, ...]) -> List[tuple]:
         return self._catalogue.read(sql, params, self._seconds)
@@ -139,7 +140,7 @@ class Pages:
             if known is not None and generation - known[0] <= staleness:
                 self._counted.move_to_end(key)
                 return known[1]
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT {TOTAL_CAP + 1})"
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT {self._cap + 1})"
         count = self._read(sql, params)[0][0]
         with self._lock:
             self._counted[key] = (generation, count)
@@ -168,7 +169,7 @@ class Pages:
         start = usable[n]
         rows = self._catalogue.read("SELECT files FROM counters WHERE owner = ?", (owner,))
         walked = listing.limit * (rows[0][0] if rows else 0) / max(fewest, 1)
-        if fewest <= TOTAL_CAP and fewest <= walked:
+        if fewest <= self._cap and fewest <= walked:
             return _Way(start, start.source, True)
         if start.in_order and is_default:
             return _Way(start, start.source, False)

@@ -8,14 +8,73 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-COLUMNS = (
-    "id", "owner", "name", "version", "key", "size", "sha256", "uploaded_ms", "family", "codec", "mime",
-    "duration", "sample_rate", "channels", "bits", "bitrate", "truncated", "search", "record",
-)
 LONGEST_LABEL = 64  # characters that a label's value keeps as it is: an index of lyrics would outgrow the rows
 LONGEST_SEARCH = 32 << 10  # characters of a file's search text: name and metadata whole, lyrics perhaps not
+
+
+class Row(NamedTuple):
+    """The columns of schema.sql's `files`, `n` apart."""
+
+    id: str
+    owner: int
+    name: str
+    version: int
+    key: str
+    size: int
+    sha256: str
+    uploaded_ms: int
+    family: str
+    codec: str
+    mime: str
+    duration: float
+    sample_rate: int
+    channels: int
+    bits: Optional[int]
+    bitrate: Optional[int]
+    truncated: int
+    search: str
+    record: str
+
+
+Statement = Tuple[str, Tuple[Any, ...]]
+
+# A key that is noted for removal never comes back, also when the write of its row was delayed or is repeated.
+_INSERT = (
+    f"INSERT INTO files ({', '.join(Row._fields)}) "
+    f"SELECT {', '.join('?' * len(Row._fields))} "
+    "WHERE NOT EXISTS (SELECT 1 FROM removals WHERE key = ?) "
+    "ON CONFLICT DO NOTHING"
+)
+_UPDATE = f"UPDATE files SET {', '.join(column + ' = ?' for column in Row._fields)} WHERE id = ? AND version = ?"
+_DROP_LABELS = "DELETE FROM labels WHERE file = (SELECT n FROM files WHERE id = ? AND version = ?)"
+_ADD_LABEL = (
+    "INSERT OR IGNORE INTO labels (owner, label, value, file) "
+    "SELECT owner, ?, ?, n FROM files WHERE id = ? AND version = ?"
+)
+_NOTE_REMOVAL = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM files WHERE id = ? AND version = ?"
+
+
+def added(record: Dict[str, Any], row: Row) -> List[Statement]:
+    """What adds a file; the first count is 0 when its name is taken."""
+    return [(_INSERT, (*row, row.key)), *_labels(record, row.version)]
+
+
+def changed(record: Dict[str, Any], row: Row, version: int) -> List[Statement]:
+    """What makes the file that has this `version` into `row`; the last count is 0 when it has another by now."""
+    return [
+        (_DROP_LABELS, (row.id, version)), *_labels(record, version), (_UPDATE, (*row, row.id, version)),
+    ]
+
+
+def noted(id: str, version: int, now_ms: int) -> Statement:
+    """What notes that the bytes of a file are to be removed; before its row goes or changes."""
+    return _NOTE_REMOVAL, (now_ms, id, version)
+
+
+def _labels(record: Dict[str, Any], version: int) -> List[Statement]:
+    return [(_ADD_LABEL, (label, value, record["id"], version)) for label, value in labels_of(record)]
 
 
 def as_text(record: Dict[str, Any]) -> str:
@@ -61,12 +120,14 @@ def fold(text: str) -> str:
     return _whole(text).casefold()
 
 
-def row_of(record: Dict[str, Any], *, owner: int, key: str, uploaded_ms: int, family: str, version: int) -> tuple:
-    """The values of COLUMNS."""
-    return (
-        record["id"], owner, record["name"], version, key, record["size"], record["sha256"], uploaded_ms, family,
-        record["codec"], record["mime"], record["duration"], record["sample_rate"], record["channels"],
-        record["bits_per_sample"], record["bitrate"], int(record["truncated"]), search_of(record), as_text(record),
+def row_of(record: Dict[str, Any], *, owner: int, key: str, uploaded_ms: int, family: str, version: int) -> Row:
+    """The row of a record."""
+    return Row(
+        id=record["id"], owner=owner, name=record["name"], version=version, key=key, size=record["size"],
+        sha256=record["sha256"], uploaded_ms=uploaded_ms, family=family, codec=record["codec"], mime=record["mime"],
+        duration=record["duration"], sample_rate=record["sample_rate"], channels=record["channels"],
+        bits=record["bits_per_sample"], bitrate=record["bitrate"], truncated=int(record["truncated"]),
+        search=search_of(record), record=as_text(record),
     )
 
 
