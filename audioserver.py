@@ -12,6 +12,7 @@ rooms is in docs/design.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets
 import signal
@@ -228,12 +229,13 @@ class AudioServer(ThreadingHTTPServer):
         self.limits = settings
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
-        self.storage = Storage(data or settings.data, free_space_kept=settings.free_space)
-        try:
-            super().__init__(address, handler)
-        except BaseException:
-            self.storage.close()
-            raise
+        super().__init__(address, handler, bind_and_activate=False)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.socket.close)
+            self.storage = undo.enter_context(Storage(data or settings.data, free_space_kept=settings.free_space))
+            self.server_bind()
+            self.server_activate()
+            undo.pop_all()
         self._log = AccessLog(settings.log, sys.stderr)
         self._stopped = threading.Event()
         self._serving = False
@@ -253,7 +255,10 @@ class AudioServer(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without asking the name server who we are: the stock one may wait for it."""
-        socketserver.TCPServer.server_bind(self)
+        try:
+            socketserver.TCPServer.server_bind(self)
+        except OSError as error:
+            raise OSError(f"cannot listen on {self.server_address}: {error.strerror or error}") from error
         self.server_name, self.server_port = self.server_address[:2]
         self.socket.setblocking(False)
 
@@ -332,6 +337,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     given = parser.parse_args(words)
     try:
         return _run(given)
+    except BrokenPipeError:  # the reader had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (BadSetting, DataFolderBusy, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
         return 1

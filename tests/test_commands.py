@@ -1,0 +1,232 @@
+"""The commands beside serving, run as a user runs them: as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from audiokit.commands import _plain
+from support import ROOT, request, wav
+
+SOUND = wav(0.25)
+
+
+def run(*arguments, stdin=""):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "audioserver.py"), *map(str, arguments)],
+        input=stdin, capture_output=True, text=True, timeout=60,
+    )
+
+
+class Serving:
+    """`audioserver.py serve` as a process of its own."""
+
+    def __init__(self, data, *flags):
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "audioserver.py"), "serve", "--port", "0", "--data", str(data), *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        self.first_line = self.process.stdout.readline()
+        host, port = self.first_line.rsplit("//", 1)[1].strip().rsplit(":", 1)
+        self.address = (host, int(port))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            out, err = self.process.communicate(timeout=20)
+        except ValueError:  # ended before
+            return self.process.returncode, ""
+        return self.process.returncode, err
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A data folder with one file in it, and no server."""
+    with Serving(tmp_path / "var") as server:
+        status, _, body = request(server.address, "POST", "/post?name=a.wav", SOUND)
+        assert status == 201
+    return tmp_path / "var", json.loads(body)
+
+
+class TestServe:
+    def test_the_first_line_says_where_and_sigterm_ends_it_with_0(self, tmp_path):
+        with Serving(tmp_path / "var") as server:
+            assert server.first_line == "listening on http://127.0.0.1:%d\n" % server.address[1]
+            assert server.end()[0] == 0
+
+    @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no SIGINT for other processes")
+    def test_sigint_ends_it_with_0_too(self, tmp_path):
+        with Serving(tmp_path / "var") as server:
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(20) == 0
+            server.end()
+
+    def test_every_setting_can_come_from_the_environment(self, tmp_path):
+        found = subprocess.run(
+            [sys.executable, str(ROOT / "audioserver.py")], capture_output=True, text=True, timeout=60,
+            env={**os.environ, "AUDIOSERVER_PORT": "eighty"},
+        )
+        assert found.returncode == 1 and "AUDIOSERVER_PORT: 'eighty'" in found.stderr
+
+    def test_an_address_in_use_is_said_not_traced(self, tmp_path):
+        with Serving(tmp_path / "var") as server:
+            found = run("serve", "--port", server.address[1], "--data", tmp_path / "other")
+        assert found.returncode == 1 and found.stderr.count("\n") == 1
+
+    def test_a_folder_in_use_says_by_whom(self, tmp_path):
+        with Serving(tmp_path / "var") as server:
+            for words in (["serve", "--port", "0"], ["db", "destroy", "--yes"], ["db", "reset", "--yes"],
+                          ["db", "check", "--fix"]):
+                found = run(*words, "--data", tmp_path / "var")
+                assert found.returncode == 1 and str(server.process.pid) in found.stderr, words
+            assert request(server.address, "GET", "/health")[0] == 200
+
+
+class TestTheLog:
+    def test_one_line_a_request_in_text_and_json(self, tmp_path):
+        with Serving(tmp_path / "a") as server:
+            request(server.address, "GET", "/info?name=secret")
+            _, err = server.end()
+        time, client, method, path, status, size, took = err.split()
+        assert (client, method, path, status) == ("127.0.0.1", "GET", "/info", "404")
+        assert time.endswith("Z") and int(size) > 100 and took.endswith("ms")
+        with Serving(tmp_path / "b", "--log", "json") as server:
+            request(server.address, "GET", "/nowhere")
+            _, err = server.end()
+        line = json.loads(err)
+        assert (line["method"], line["path"], line["status"]) == ("GET", "/nowhere", 404)
+
+    def test_none_is_silent(self, tmp_path):
+        with Serving(tmp_path / "var", "--log", "none") as server:
+            request(server.address, "GET", "/nowhere")
+            assert server.end() == (0, "")
+
+    def test_nobody_can_write_a_line_of_their_own(self, tmp_path):
+        with Serving(tmp_path / "var") as server:
+            request(server.address, "GET", "/a%0d%0a127.0.0.1%20GET%20/fake%1b[31m")
+            request(server.address, "GET", "/list", headers={"Authorization": "Bearer sesame"})
+            _, err = server.end()
+        assert len(err.splitlines()) == 2 and "\x1b" not in err and "sesame" not in err
+
+
+class TestDb:
+    def test_create_check_destroy(self, tmp_path):
+        data = tmp_path / "var"
+        assert run("db", "create", "--data", data).returncode == 0
+        assert run("db", "create", "--data", data).returncode == 1
+        assert run("db", "check", "--data", data).returncode == 0
+        assert run("db", "destroy", "--data", data).returncode == 1, "nobody was asked, nothing is removed"
+        assert run("db", "check", "--data", data).returncode == 0
+        assert run("db", "destroy", "--data", data, "--yes").returncode == 0
+        assert run("db", "check", "--data", data).returncode == 1
+
+    def test_dump_is_sql_that_makes_the_catalogue_again(self, stored):
+        data, record = stored
+        found = run("db", "dump", "--data", data)
+        assert found.returncode == 0
+        again = sqlite3.connect(":memory:")
+        try:
+            again.executescript(found.stdout)
+            assert again.execute("SELECT name FROM files").fetchall() == [("a.wav",)]
+        finally:
+            again.close()
+
+    def test_a_dump_into_a_closed_pipe_is_no_error(self, stored):
+        command = [sys.executable, str(ROOT / "audioserver.py"), "db", "dump", "--data", str(stored[0])]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.close()
+            assert process.stderr.read() == b""
+
+    def test_a_backup_of_a_running_server_can_be_served(self, tmp_path):
+        with Serving(tmp_path / "var") as server:
+            request(server.address, "POST", "/post?name=a.wav", SOUND)
+            assert run("db", "backup", tmp_path / "copy", "--data", tmp_path / "var").returncode == 0
+            request(server.address, "POST", "/post?name=late.wav", SOUND)
+        with Serving(tmp_path / "copy") as server:
+            assert request(server.address, "GET", "/download?name=a.wav")[2] == SOUND
+            assert request(server.address, "GET", "/download?name=late.wav")[0] == 404
+
+    def test_check_finds_what_was_tampered_with(self, stored):
+        data, _ = stored
+        path, = [p for p in (data / "files").rglob("*") if p.is_file()]
+        bytes_before = path.read_bytes()
+        path.write_bytes(bytes_before[:-1] + b"\x55")
+        assert run("db", "check", "--data", data).returncode == 0, "sizes agree"
+        assert run("db", "check", "--deep", "--data", data).returncode == 1
+        path.unlink()
+        assert run("db", "check", "--data", data).returncode == 1
+
+
+class TestInfo:
+    def test_one_record_a_line_and_1_when_any_is_not_audio(self, tmp_path):
+        (tmp_path / "a.wav").write_bytes(SOUND)
+        (tmp_path / "b.txt").write_text("nothing to hear here, only words and more words")
+        found = run("info", tmp_path / "a.wav")
+        assert found.returncode == 0 and json.loads(found.stdout)["duration"] == 0.25
+        found = run("info", tmp_path / "a.wav", tmp_path / "b.txt", tmp_path / "none.wav")
+        assert found.returncode == 1 and found.stdout.count("\n") == 1
+        assert "b.txt: " in found.stderr and "none.wav: " in found.stderr
+
+    def test_a_table_is_for_people(self, tmp_path):
+        (tmp_path / "a.wav").write_bytes(SOUND)
+        found = run("info", "--table", tmp_path / "a.wav")
+        assert "0.25 s" in found.stdout and "8000 Hz" in found.stdout
+
+    def test_a_tag_cannot_steer_the_terminal(self):
+        assert _plain("\x1b[31mred\x07") == "\ufffd[31mred\ufffd"
+
+
+def test_a_server_that_is_killed_comes_back_with_everything(tmp_path):
+    with Serving(tmp_path / "var") as server:
+        assert request(server.address, "POST", "/post?name=a.wav", SOUND)[0] == 201
+        server.process.kill()
+        server.process.communicate()
+    with Serving(tmp_path / "var") as server:
+        assert request(server.address, "GET", "/download?name=a.wav")[2] == SOUND
+
+
+def test_sigterm_under_load_breaks_no_answer(tmp_path):
+    """What was answered is whole, what was acknowledged is there; the rest was refused or never taken."""
+    with Serving(tmp_path / "var") as server:
+        kept, stopping = [], threading.Event()
+
+        def client(number):
+            turn = 0
+            while not stopping.is_set():
+                name = f"{number}-{turn}.wav"
+                turn += 1
+                try:
+                    status = request(server.address, "POST", "/post?name=" + name, SOUND)[0]
+                except (OSError, AssertionError):
+                    return
+                if status == 503:
+                    return
+                assert status == 201
+                kept.append(name)
+
+        crew = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+        for thread in crew:
+            thread.start()
+        while len(kept) < 20:
+            pass
+        assert server.end()[0] == 0
+        stopping.set()
+        for thread in crew:
+            thread.join()
+    with Serving(tmp_path / "var") as server:
+        for name in kept:
+            assert request(server.address, "GET", "/info?name=" + name)[0] == 200
