@@ -75,7 +75,7 @@ class FileOps:
         """A second name for the same bytes, or a durable copy where the file system has no second names."""
         try:
             os.link(source, target)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             raise
         except OSError:
             shutil.copyfile(source, target)

@@ -2,18 +2,21 @@
 
 The catalogue is copied first, as it is at one moment; then every blob that the copy names gets a second name (a
 hard link), or a copy where the file system has none.  A blob that is gone by then was removed or replaced after
-that moment: then the catalogue is copied again, until nothing is missing.  Everything is synced before the end.
-Raises `MissingBytes`, OSError.
+that moment: its row in the copy is brought up to date, until it has bytes or is gone too.  All is synced before
+the end.  Raises `MissingBytes`, OSError.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, List
 
-_ROUNDS = 20  # copies of the catalogue before we give up on a row whose bytes are not there
+from .rows import Row, added
+
+_TRIES = 100  # looks at one file that is replaced again and again
 
 
 class MissingBytes(OSError):
@@ -22,45 +25,54 @@ class MissingBytes(OSError):
 
 def back_up(catalogue: Any, source: Any, target: Path, blobs: Any, ops: Any) -> int:
     """Copy everything to the folder `target`, bytes from the store `source` to `blobs`; how many files it has."""
-    missing: List[str] = []
-    for _ in range(_ROUNDS):
-        copy = target / "catalogue.db"
-        if copy.exists():
-            ops.remove(str(copy))
-        catalogue.backup(copy)
-        with closing(sqlite3.connect(str(copy), isolation_level=None)) as rows:
-            missing = [key for key in _keys(rows) if not _link(source, blobs, key, ops)]
-            if not missing:
-                return _finish(rows, blobs, target, ops)
-    raise MissingBytes(f"{len(missing)} files have no bytes, {missing[0]} among them: see `db check`")
-
-
-def _finish(rows: Any, blobs: Any, target: Path, ops: Any) -> int:
-    """Drop what an earlier round linked in vain, and make the rest durable."""
-    rows.execute("DELETE FROM removals")
-    named = set(_keys(rows))
-    for key in list(blobs.scan()):
-        if key not in named:
-            blobs.delete(key)
+    copy = target / "catalogue.db"
+    catalogue.backup(copy)
+    with closing(sqlite3.connect(str(copy), isolation_level=None)) as rows:
+        rows.execute("DELETE FROM removals")
+        missing = [
+            id for id, key in rows.execute("SELECT id, key FROM files") if not _link(source, blobs, key, ops)
+        ]
+        _bring_up(missing, rows, catalogue, lambda key: _link(source, blobs, key, ops))
+        count = rows.execute("SELECT count(*) FROM files").fetchone()[0]
     for folder in (target / "files").iterdir():
         ops.sync_directory(str(folder))
     for folder in (target / "files", target, target.parent):
         ops.sync_directory(str(folder))
-    return len(named)
+    return count
 
 
-def _keys(rows: Any) -> Iterator[str]:
-    return (key for (key,) in rows.execute("SELECT key FROM files ORDER BY key"))
+def _bring_up(ids: List[str], rows: sqlite3.Connection, catalogue: Any, link: Any) -> None:
+    """Make these files in the copy what they are in the catalogue now."""
+    tries = _TRIES * len(ids)
+    while ids:
+        id = ids.pop()
+        rows.execute("DELETE FROM files WHERE id = ?", (id,))
+        found = catalogue.read(f"SELECT {', '.join(Row._fields)} FROM files WHERE id = ?", (id,))
+        if not found:
+            continue
+        row = Row._make(found[0])
+        if not link(row.key):
+            tries -= 1
+            if tries <= 0:
+                raise MissingBytes(f"the bytes of {row.name!r} ({row.id}) are not there: see `db check`")
+            ids.append(id)
+            continue
+        # Another file of the copy may have had this name at the copy's moment, and has another by now.
+        named = (row.owner, row.name)
+        ids += [other for (other,) in rows.execute("SELECT id FROM files WHERE owner = ? AND name = ?", named)]
+        rows.execute("DELETE FROM files WHERE owner = ? AND name = ?", named)
+        for sql, params in added(json.loads(row.record), row):
+            rows.execute(sql, params)
 
 
 def _link(source: Any, blobs: Any, key: str, ops: Any) -> bool:
     """Give the bytes of `key` a name in the copy; False when they are gone."""
     path = blobs.path(key)
-    if path.exists():
-        return True
     ops.make_directory(str(path.parent))
     try:
         ops.link_or_copy(source.path(key), path)
+    except FileExistsError:
+        pass  # linked for an earlier look
     except FileNotFoundError:
         return False
     return True

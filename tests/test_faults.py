@@ -1,0 +1,215 @@
+"""Faults: whichever operation of the disk fails, nothing acknowledged is lost, nothing is left, and it goes on.
+
+A life story is run again and again; each time the next operation of one kind fails, until a run passes in which
+none is left to fail.  Then the folder is opened anew, as after a restart, and compared with what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sqlite3
+
+import pytest
+
+from audiokit.blobs import FileOps
+from audiokit.wire.problems import Refusal
+from storage import Storage
+from support import wav
+from test_storage import content, leftovers, upload
+
+SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.04)
+
+
+class FailingOps(FileOps):
+    """The real operations, except that the `at`-th one of a kind fails, and `more` behind it."""
+
+    def __init__(self) -> None:
+        self.kind, self.at, self.more, self.error = "", 0, 0, None
+        self.count = 0
+
+    def fail(self, kind, at, more, error):
+        self.kind, self.at, self.more, self.error, self.count = kind, at, more, error, 0
+
+    def _step(self, kind):
+        if kind == self.kind:
+            self.count += 1
+            if self.at <= self.count <= self.at + self.more:
+                raise self.error
+
+    @property
+    def has_failed(self):
+        return self.count >= self.at
+
+    def create(self, path):
+        self._step("create")
+        return super().create(path)
+
+    def write(self, file, data):
+        self._step("write")
+        return super().write(file, data[:300])  # a disk may take less than it is given
+
+    def sync(self, descriptor):
+        self._step("sync")
+        super().sync(descriptor)
+
+    def rename(self, source, target):
+        self._step("rename")
+        super().rename(source, target)
+
+    def sync_directory(self, path):
+        self._step("sync_directory")
+        super().sync_directory(path)
+
+    def make_directory(self, path):
+        self._step("make_directory")
+        super().make_directory(path)
+
+    def remove(self, path):
+        self._step("remove")
+        super().remove(path)
+
+    def commit(self, connection):
+        self._step("commit")
+        super().commit(connection)
+
+
+STORY = [
+    ("post", "a.wav", SOUND), ("post", "b.wav", OTHER), ("post", "a.wav", SOUND), ("post", "a.wav", THIRD),
+    ("replace", "a.wav", OTHER), ("rename", "a.wav", "c.wav"), ("replace", "b.wav", THIRD), ("remove", "c.wav", None),
+    ("post", "d.wav", SOUND),
+]
+
+
+def live(storage, acknowledged):
+    """Live the story; what was acknowledged is noted, what failed may have happened or not."""
+    refused = []
+    for act, name, what in STORY:
+        before = acknowledged.get(name)
+        try:
+            if act == "remove":
+                found = storage.content(name=name)
+                if found is not None:
+                    acknowledged[name] = {before, None}
+                    storage.remove(found.id)
+                    acknowledged[name] = None
+            elif act == "rename":
+                found = storage.content(name=name)
+                if found is not None and storage.change(found.id, name=what):
+                    acknowledged[what], acknowledged[name] = before, None
+            else:
+                upload(storage, what, name, overwrite=act == "replace")
+                acknowledged[name] = what
+        except Refusal as refusal:
+            refused.append(refusal.code)
+            acknowledged[name] = before
+        except (OSError, sqlite3.Error) as error:
+            refused.append(error)
+            acknowledged[name] = before
+    return refused
+
+
+KINDS = ["create", "write", "sync", "rename", "sync_directory", "make_directory", "remove", "commit"]
+FAULTS = [(kind, number, 0) for kind in KINDS for number in (errno.EIO, errno.ENOSPC)]
+FAULTS += [(kind, errno.EIO, 2) for kind in ("sync", "remove", "commit")]  # and what cleans up fails too
+
+
+@pytest.mark.parametrize("kind, number, more", FAULTS)
+def test_whichever_operation_fails_nothing_acknowledged_is_lost_and_nothing_is_left(tmp_path, kind, number, more):
+    for at in range(1, 200):
+        folder = tmp_path / str(at)
+        ops = FailingOps()
+        acknowledged = {}
+        with Storage(folder, ops=ops, free_space_kept=0) as storage:
+            ops.fail(kind, at, more, OSError(number, os.strerror(number)))
+            refused = live(storage, acknowledged)
+            was_reached = ops.has_failed
+            ops.fail("", 0, 0, None)
+            for name, data in acknowledged.items():
+                assert content(storage, name=name) == data, (at, name)
+            # It goes on: what could not be done can be done now.
+            assert upload(storage, SOUND, "after.wav").outcome == "created"
+        if number == errno.ENOSPC:
+            assert all(isinstance(code, str) for code in refused), refused
+        with Storage(folder, free_space_kept=0) as storage:
+            for name, data in {**acknowledged, "after.wav": SOUND}.items():
+                assert content(storage, name=name) == data, (at, name)
+            assert leftovers(storage) == [], at
+            assert storage._catalogue.read("SELECT * FROM removals") == [], at
+        if not was_reached:
+            return
+    raise AssertionError("the story has no end")
+
+
+def test_every_kind_of_operation_takes_part_in_the_story(tmp_path):
+    ops = FailingOps()
+    seen = []
+    ops._step = seen.append
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        del seen[:]
+        live(storage, {})
+    assert set(seen) == set(KINDS)
+
+
+def test_the_bytes_are_on_the_disk_before_the_row_and_the_row_before_the_answer(tmp_path):
+    ops = FailingOps()
+    seen = []
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        upload(storage, SOUND, "a.wav")
+        ops._step = seen.append
+        upload(storage, OTHER, "b.wav")
+    order = [kind for kind in seen if kind not in ("write", "make_directory")]
+    assert order[0] == "create" and order[1] == "sync"
+    assert order[order.index("rename"):][:2] == ["rename", "sync_directory"] or "sync" in order
+    assert order.index("sync") < order.index("rename") < order.index("commit")
+    after_rename = order[order.index("rename"):]
+    assert after_rename.index("sync_directory") < after_rename.index("commit")
+
+
+def test_a_disk_error_is_not_taken_for_a_full_disk(tmp_path):
+    ops = FailingOps()
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        ops.fail("sync", 1, 0, OSError(errno.EIO, "the disk is ill"))
+        with pytest.raises(OSError) as caught:
+            upload(storage, SOUND, "a.wav")
+        assert caught.value.errno == errno.EIO
+        assert storage.record(name="a.wav") is None and leftovers(storage) == []
+
+
+def test_a_full_disk_is_no_space_and_the_next_upload_is_kept(tmp_path):
+    ops = FailingOps()
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        for kind in ("create", "write", "sync", "rename", "commit"):
+            ops.fail(kind, 1, 0, OSError(errno.ENOSPC, "full"))
+            with pytest.raises(Refusal) as caught:
+                upload(storage, SOUND, "a.wav")
+            assert caught.value.code == "no-space", kind
+            ops.fail("", 0, 0, None)
+            assert leftovers(storage) == [], kind
+        assert upload(storage, SOUND, "a.wav").outcome == "created"
+
+
+def test_a_commit_in_doubt_keeps_the_bytes_until_it_is_sure_that_no_row_names_them(tmp_path):
+    ops = FailingOps()
+    digest = hashlib.sha256(SOUND).hexdigest()
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        ops.fail("commit", 1, 10, OSError(errno.EIO, "the disk is ill"))
+        with pytest.raises(OSError):
+            upload(storage, SOUND, "a.wav")
+        (kept,) = [path for path in storage.data.glob("files/*/*")]
+        assert hashlib.sha256(kept.read_bytes()).hexdigest() == digest
+        assert "the disk is ill" in storage.health()
+        ops.fail("", 0, 0, None)
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        assert not kept.exists() and leftovers(storage) == []
+
+
+def test_a_start_that_fails_lets_go_of_the_folder(tmp_path):
+    ops = FailingOps()
+    for kind in ("create", "sync_directory", "make_directory"):
+        ops.fail(kind, 1, 0, OSError(errno.EIO, "the disk is ill"))
+        with pytest.raises(OSError):
+            Storage(tmp_path / kind, ops=ops)
+        ops.fail("", 0, 0, None)
+        Storage(tmp_path / kind, ops=ops).close()
