@@ -12,7 +12,8 @@ from typing import Dict, List, Optional, Tuple
 from .fields import parse_http_date
 
 _ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'  # section 8.8.3
-_LIST = re.compile(rf"[ \t,]*{_ETAG}[ \t]*(?:,[ \t]*(?:{_ETAG})?[ \t]*)*")
+# White space is taken in one place only, or a long run of it could be read in ever so many ways.
+_LIST = re.compile(rf"[ \t,]*{_ETAG}[ \t]*(?:,[ \t]*(?:{_ETAG}[ \t]*)?)*")
 _ONE = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 

@@ -251,8 +251,10 @@ def format_digest(sha256: bytes) -> str:
 
 # -- Prefer (RFC 7240) ---------------------------------------------------------------------------------------
 
+_VALUE = rf"[ \t]*(?:=[ \t]*(?:({TOKEN}|{_QUOTED})[ \t]*)?)?"
+# White space is taken in one place only, or a long run of it could be read in ever so many ways.
 _PREFERENCE = re.compile(
-    rf"[ \t,]*({TOKEN})(?:[ \t]*=[ \t]*({TOKEN}|{_QUOTED})?)?((?:[ \t]*;[ \t]*(?:{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|{_QUOTED})?)?)?)*)[ \t]*(?:,|\Z)"
+    rf"[ \t,]*({TOKEN}){_VALUE}(?:;[ \t]*(?:{TOKEN}{_VALUE})?)*(?:,|\Z)"
 )
 
 
