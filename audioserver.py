@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -97,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def bug(self, error: BaseException) -> Response:
         """A fault of ours as an answer: an id for both sides, the inside for the log alone."""
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            busy = Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
+            return self.problem(busy)
         number = secrets.token_hex(6)
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))

@@ -17,6 +17,7 @@ class Running:
         self.server = AudioServer(("127.0.0.1", 0), data=str(data), **settings)
         self.address = self.server.server_address[:2]
         self.url = self.server.url
+        self._closed = False
         self._thread = threading.Thread(target=self.server.serve_forever)
         self._thread.start()
 
@@ -24,9 +25,12 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
+        if self._thread.is_alive():
+            self.server.shutdown()
         self._thread.join()
-        self.server.server_close()
+        if not self._closed:
+            self._closed = True
+            self.server.server_close()
 
 
 @pytest.fixture

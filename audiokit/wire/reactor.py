@@ -67,7 +67,7 @@ class Reactor:
         self._log_entry = log_entry
         self._on_bug = on_bug
         self._poller = best_poller(limits.portable)
-        self._max_connections = min(limits.max_connections, self._poller.capacity)
+        self._max_connections = min(limits.max_connections, self._poller.capacity, _affordable())
         self._connections: Dict[int, Connection] = {}
         self.heads = Wheel(limits.head_timeout)
         self.idle = Wheel(limits.idle_timeout)
@@ -178,9 +178,8 @@ class Reactor:
             self._poller.unregister(self.listener.fileno())
             self.listener.close()
             for connection in [*self.idle, *self.heads]:
-                if not connection.buffer:
-                    connection.close()
-        busy = any(c.buffer or c.state not in (HEAD, LINGERING) for c in self._connections.values())
+                connection.close()
+        busy = any(c.state not in (HEAD, LINGERING) for c in self._connections.values())
         return not busy or time.monotonic() >= self._stopping
 
     # -- connections come and go -----------------------------------------------------------------------
@@ -295,6 +294,25 @@ class Reactor:
         """One answer that carried a file: its line is written when it is out."""
         if self._log_entry is not None:
             self._log_entry(connection, note, status, sent, whole)
+
+
+def _affordable() -> int:
+    """Connections that the process has descriptors for, after raising its own limit as far as it may."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 1 << 30
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (ValueError, OSError):  # macOS tells of more than it gives
+            pass
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 30
+    # A connection may have a file open; the catalogue and its threads take up to 60.
+    return max(8, (soft - 64) * 3 // 4)
 
 
 def _spare_descriptor() -> Optional[int]:

@@ -1,0 +1,229 @@
+"""Under attack and under fault: a right answer or a clean close, nothing lost, nothing left, service goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from support import ROOT, raw, request, wav
+
+SOUND = wav(0.5)
+HEAD = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def on_disk(data):
+    return [path for folder in (data / "files", data / "uploads") for path in folder.rglob("*") if path.is_file()]
+
+
+def connect(address):
+    return socket.create_connection(address, timeout=20)
+
+
+def ended(sock):
+    """Whether the server has ended this connection; waits for it, up to the socket's timeout."""
+    try:
+        while sock.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    except OSError:
+        return False
+    return True
+
+
+def reset(sock):
+    """Leave as a crashed client does."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class TestTrickles:
+    def test_heads_a_byte_at_a_time_end_at_the_deadline_and_use_no_thread(self, running):
+        server = running(head_timeout=1.0)
+        before = threading.active_count()
+        trickles = [connect(server.address) for _ in range(300)]
+        try:
+            for byte in b"GET /health HT":
+                for sock in trickles:
+                    try:
+                        sock.sendall(bytes([byte]))
+                    except ConnectionError:
+                        pass
+                assert request(server.address, "GET", "/health")[0] == 200
+            assert threading.active_count() == before
+            assert all(ended(sock) for sock in trickles)
+        finally:
+            for sock in trickles:
+                sock.close()
+
+    def test_connections_that_say_nothing_end_too(self, running):
+        server = running(head_timeout=0.3)
+        with connect(server.address) as sock:
+            assert ended(sock)
+
+    def test_idle_connections_end_after_their_time(self, running):
+        server = running(idle_timeout=0.3)
+        with connect(server.address) as sock:
+            sock.sendall(ASK)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+            assert ended(sock)
+
+    def test_a_reader_that_does_not_read_is_given_up(self, running):
+        server = running(body_timeout=0.5)
+        large = wav(300, rate=16000)
+        assert request(server.address, "POST", "/post?name=large.wav", large)[0] == 201
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(20)
+            sock.connect(server.address)
+            sock.sendall(b"GET /download?name=large.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while server.server.reactor._connections:
+                assert request(server.address, "GET", "/health")[0] == 200
+
+    def test_pipelining_without_reading_fills_no_memory(self, running):
+        server = running(body_timeout=0.5)
+        with connect(server.address) as sock:
+            sock.setblocking(False)
+            sent = 0
+            try:
+                while sent < 200_000_000:
+                    sent += sock.send(ASK * 1000)
+            except (BlockingIOError, ConnectionError):
+                pass
+            assert sent < 100_000_000, "back-pressure holds the sender"
+            assert request(server.address, "GET", "/health")[0] == 200
+
+
+class TestBrokenClients:
+    def test_a_client_gone_at_any_byte_leaves_nothing(self, server):
+        whole = HEAD % (b"gone.wav", len(SOUND)) + SOUND
+        rng = random.Random(5)
+        cuts = sorted({0, 1, 50, len(whole) - len(SOUND), len(whole) - 1} | {rng.randrange(len(whole)) for _ in range(40)})
+        for cut in cuts:
+            sock = connect(server.address)
+            sock.sendall(whole[:cut])
+            (reset if cut % 2 else socket.socket.close)(sock)
+        assert request(server.address, "GET", "/info?name=gone.wav")[0] == 404
+        server.server.shutdown()
+        assert on_disk(server.data) == []
+
+    def test_a_client_gone_in_the_middle_of_a_download_harms_nobody(self, server):
+        large = wav(120, rate=16000)
+        assert request(server.address, "POST", "/post?name=large.wav", large)[0] == 201
+        for _ in range(10):
+            sock = connect(server.address)
+            sock.sendall(b"GET /download?name=large.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            sock.recv(1000)
+            reset(sock)
+        assert request(server.address, "GET", "/download?name=large.wav")[2] == large
+
+    def test_a_body_in_pieces_of_one_byte_is_a_body(self, server):
+        body = wav(0.02)
+        with connect(server.address) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in HEAD % (b"slow.wav", len(body)) + body:
+                sock.sendall(bytes([byte]))
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201")
+
+    def test_uploads_at_once_beyond_the_threads_all_arrive(self, server):
+        """Slow uploaders cost a connection and no thread: forty wait, another one is served between them."""
+        waiting = []
+        for number in range(40):
+            sock = connect(server.address)
+            sock.sendall(HEAD % (b"w%d.wav" % number, len(SOUND)) + SOUND[:1000])
+            waiting.append(sock)
+        assert request(server.address, "POST", "/post?name=quick.wav", SOUND)[0] == 201
+        for sock in waiting:
+            sock.sendall(SOUND[1000:])
+        for sock in waiting:
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201")
+            sock.close()
+
+    def test_garbage_is_refused_or_ended_and_never_crashes(self, server):
+        rng = random.Random(11)
+        for _ in range(150):
+            data = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 300)))
+            answer = raw(server.address, data)
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 4") or answer.startswith(b"HTTP/1.1 5")
+        assert request(server.address, "GET", "/health")[0] == 200
+
+
+@pytest.mark.skipif(os.name == "nt", reason="skipped: limits of descriptors and file sizes are POSIX'")
+class TestScarcity:
+    def start(self, tmp_path, limit, value, held=0):
+        code = (
+            f"import os, resource, sys; resource.setrlimit(resource.{limit}, ({value}, {value})); "
+            f"held = [os.open(os.devnull, os.O_RDONLY) for _ in range({held})]; "
+            f"sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = ['serve', '--port', '0', '--log', 'none', "
+            f"'--data', {str(tmp_path / 'var')!r}]; import audioserver; sys.exit(audioserver.main())"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        return process, ("127.0.0.1", port)
+
+    def finish(self, process):
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 0
+        return err
+
+    # 0: our own limit of connections holds; 60: someone else in the process took the descriptors.
+    @pytest.mark.parametrize("held", [0, 60])
+    def test_out_of_descriptors_serves_those_it_has_and_comes_back(self, tmp_path, held):
+        process, address = self.start(tmp_path, "RLIMIT_NOFILE", 128, held)
+        try:
+            crowd = []
+            for _ in range(80):
+                sock = connect(address)
+                sock.sendall(ASK[:20])
+                crowd.append(sock)
+            with connect(address) as sock:
+                sock.sendall(ASK)
+                assert sock.recv(1000).startswith(b"HTTP/1.1 200"), "the longest waiting made room"
+            for sock in crowd:
+                sock.close()
+            assert request(address, "POST", "/post?name=a.wav", SOUND)[0] == 201
+        finally:
+            err = self.finish(process)
+        assert err == ""
+
+    def test_a_full_disk_is_507_and_leaves_nothing(self, tmp_path):
+        process, address = self.start(tmp_path, "RLIMIT_FSIZE", 3_000_000)
+        try:
+            assert request(address, "POST", "/post?name=a.wav", SOUND)[0] == 201
+            body = HEAD % (b"large.wav", 5_000_000) + wav(1)[:44] + bytes(5_000_000 - 44)
+            answer = raw(address, body, end=False)
+            assert answer.startswith(b"HTTP/1.1 507 ") and b"no-space" in answer
+            assert request(address, "GET", "/info?name=large.wav")[0] == 404
+            assert request(address, "POST", "/post?name=b.wav", wav(0.4))[0] == 201
+        finally:
+            err = self.finish(process)
+        assert err == "" and len(on_disk(tmp_path / "var")) == 2
+
+
+def test_a_disk_without_the_wanted_room_is_507_before_the_body(running):
+    server = running(free_space=1 << 60)
+    answer = raw(server.address, HEAD.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n") % (b"a.wav", 1000))
+    assert answer.startswith(b"HTTP/1.1 507 ") and b"100 Continue" not in answer
+
+
+def test_nothing_is_left_open_after_a_life(running, tmp_path):
+    """Descriptors and threads before and after a server's life are the same."""
+    def census():
+        return threading.active_count(), len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+    before = census()
+    server = running()
+    for number in range(20):
+        request(server.address, "POST", f"/post?name={number}.wav", SOUND)
+        request(server.address, "POST", "/post", b"not audio at all, but words")
+    server.__exit__()
+    assert census() == before
