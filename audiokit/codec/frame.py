@@ -104,6 +104,7 @@ def stream_format(sample_rate: int, channels: int) -> StreamFormat:
 class Granule(NamedTuple):
     """One channel of one granule, coded (2.4.1.7)."""
 
+    gain: int  # as `quantize` counts it
     global_gain: int
     block_type: int
     coding: Coding

@@ -1,7 +1,8 @@
-"""One granule of one channel: its spectrum, what it hides, and its coding at a number of bits.
+"""One granule of one channel: its spectrum, what it hides, and its coding.
 
-`Spectrum` is what is known before bits are given out; `wanted_scalefactors` shapes the noise; the
-gain then follows from the bits (`code_at_bits`) or from the masking alone (`hidden_gain`).
+`left_right` makes the spectra of all channels of a granule, `mid_side` those of the pair's sum and
+difference.  `wanted_scalefactors` shapes the noise; the gain then follows from the bits that there
+are, or from the masking (`code`).
 
 Never knows of frames or of the reservoir.
 """
@@ -11,74 +12,60 @@ from __future__ import annotations
 import math
 import struct
 from itertools import chain, repeat
-from typing import List, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
+from . import analysis
 from . import psychoacoustics as hearing
-from .analysis import GRANULE, LINE_SCALE, SHORT
+from .analysis import GRANULE, LINE_SCALE, NORMAL, SHORT
 from .entropy import PAIRS, Split, choose, long_splits, switched_splits, write
 from .frame import MAX_PART2_3_LENGTH, Granule, StreamFormat
-from .quantize import HIGHEST_GAIN, Levels, quantize, search_gain
+from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, quantize, search_gain
 from .scalefactors import Scalefactors, band_edges, encode
 
 _UNPACK = struct.Struct("<%di" % GRANULE).unpack
 _SIGN_FIRST = bytes(byte >> 7 << 1 for byte in range(256))
 _SIGN_SECOND = bytes(byte >> 7 for byte in range(256))
-_GAIN_OFFSET = 210  # global_gain of gain 0
-SHAPING = 0.45
-_PEAK_MARGIN = 1.001
+_GLOBAL_GAIN = 210  # global_gain of gain 0 (2.4.3.4.7.1)
+_SQRT2 = 2  # in gains
+
+# How far the noise follows the thresholds, 0 being the same step in all bands.  Half way wins: the
+# model is coarser than the ear, and where nothing is heard the signal-to-noise ratio still counts.
+_SHAPING = 0.45
+# Short blocks stand where an attack makes a loud window: its noise reaches back over what was quiet
+# before, and so less of it is allowed.
+_ATTACK = 0.1
+_PEAK_MARGIN = 1.001  # above the rounding of 32-bit floats
 
 
-class Spectrum:
-    """The lines of a granule and what the ear makes of them."""
+class Spectrum(NamedTuple):
+    """The lines of a granule's channel and what the ear makes of them, by scalefactor band."""
 
-    def __init__(
-        self, data: bytes, block_type: int, layout: StreamFormat, cutoff: int, halved: bool
-    ) -> None:
-        """`data`: analysis.Spectra.lines; `halved`: it is sqrt(2) times too loud (mid_side).
-
-        Lines from `cutoff` on are left out.
-        """
-        self.data = data
-        self.block_type = block_type
-        self.layout = layout
-        self.halved = halved
-        self.edges = band_edges(layout.sample_rate, block_type == SHORT)
-        lines = _UNPACK(data)
-        if cutoff < GRANULE:
-            lines = self._cut(lines, cutoff)
-        self.magnitudes = [x**0.75 for x in map(abs, lines)]
-        unit = LINE_SCALE * (math.sqrt(2) if halved else 1.0)
-        self.energies = hearing.energies(lines, self.edges, unit)
-        bands = hearing.bands_of(layout.sample_rate, block_type == SHORT)
-        if block_type == SHORT:
-            self.thresholds = [0.0] * len(self.energies)
-            for window in range(3):
-                self.thresholds[window::3] = hearing.thresholds(self.energies[window::3], bands)
-            self.widths: Tuple[int, ...] = tuple(w for w in bands.widths for _ in range(3))
-        else:
-            self.thresholds = hearing.thresholds(self.energies, bands)
-            self.widths = bands.widths
+    layout: StreamFormat
+    block_type: int
+    data: bytes  # analysis.Spectra.lines
+    cutoff: int  # lines from here on are not coded
+    energies: Sequence[float]  # in squares of a step of 16-bit PCM
+    thresholds: Sequence[float]  # the noise that is hidden, likewise
+    entropy: float  # about how many bits it needs
+    is_mid_side: bool  # the lines are sqrt(2) times too large
 
     @property
-    def entropy(self) -> float:
-        """About how many bits it needs."""
-        return hearing.perceptual_entropy(self.energies, self.thresholds, self.widths)
+    def widths(self) -> Tuple[int, ...]:
+        """Lines of each band."""
+        return _bands(self.layout, self.block_type)[1]
 
-    def _cut(self, lines: Sequence[int], cutoff: int) -> Sequence[int]:
-        if self.block_type != SHORT:
-            return lines[:cutoff] + (0,) * (GRANULE - cutoff)
-        out = list(lines)
-        end = cutoff // 3
-        first = 0
-        for n, (low, high) in enumerate(zip(self.edges, self.edges[1:])):
-            width = high - low
-            if n % 3 == 0:
-                first = low // 3
-            keep = min(max(end - first, 0), width)
-            out[low + keep : high] = [0] * (width - keep)
-        return out
+    def magnitudes(self) -> List[float]:
+        """|x| ** 0.75 of the lines that are coded, then zeros."""
+        lines = _UNPACK(self.data)
+        if self.cutoff >= GRANULE:
+            return [x**0.75 for x in map(abs, lines)]
+        if self.block_type == SHORT:
+            keep = analysis.short_order(self.layout.sample_rate)
+            end = self.cutoff // 3
+            return [abs(x) ** 0.75 if at[1] < end else 0.0 for x, at in zip(lines, keep)]
+        heard = [x**0.75 for x in map(abs, lines[: self.cutoff])]
+        return heard + [0.0] * (GRANULE - self.cutoff)
 
-    @property
     def signs(self) -> bytes:
         """A byte a pair: 2 where its first line is negative, 1 where its second is."""
         tops = self.data[3::4]
@@ -86,13 +73,15 @@ class Spectrum:
         second = int.from_bytes(tops[1::2].translate(_SIGN_SECOND), "little")
         return (first | second).to_bytes(PAIRS, "little")
 
-    @property
     def splits(self) -> Sequence[Split]:
-        """Where big_values may be divided."""
-        rate = self.layout.sample_rate
-        if self.block_type:
-            return switched_splits(rate, self.block_type == SHORT)
-        return long_splits(rate)
+        """Where big_values may be divided into regions."""
+        if self.block_type == NORMAL:
+            return long_splits(self.layout.sample_rate)
+        return switched_splits(self.layout.sample_rate, self.block_type == SHORT)
+
+    def heard(self) -> List[bool]:
+        """Whether each band is above its threshold."""
+        return [e > t for e, t in zip(self.energies, self.thresholds)]
 
     def ideal_gains(self) -> List[float]:
         """The gain at which each band's quantisation noise reaches its threshold.
@@ -100,58 +89,139 @@ class Spectrum:
         With q = (x / step) ** 0.75 an error of variance 1/12 in q is one of 4/27 x ** 0.5 step **
         1.5 in x.  The sum of x ** 0.5 over a band is taken as if its lines were all alike.
         """
-        out = []
+        gains = []
         for energy, threshold, width in zip(self.energies, self.thresholds, self.widths):
             roots = width * (max(energy, 1e-3) / width) ** 0.25
-            # In PCM steps; a gain of 0 makes a step of 1 at full scale, 32768.
-            step = (6.75 * threshold / roots) ** (2 / 3) / 32768
-            out.append(4 * math.log2(step))
-        return out
+            gains.append(_GAIN_OF_THRESHOLD * math.log2(threshold / roots) + _GAIN_BIAS)
+        return gains
 
 
-def wanted_scalefactors(spectrum: Spectrum) -> Scalefactors:
-    """Scalefactors that bend the noise towards the thresholds, SHAPING of the way."""
+# gain = 4 log2(step), step = (27/4 threshold / roots) ** (2/3) in units of full scale.
+_GAIN_OF_THRESHOLD = 4 * 2 / 3
+_GAIN_BIAS = _GAIN_OF_THRESHOLD * math.log2(6.75) - 4 * 15
+
+
+def _bands(layout: StreamFormat, block_type: int) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+    """(edges, widths) of a block's bands in coded order."""
+    edges = band_edges(layout.sample_rate, block_type == SHORT)
+    return edges, tuple(map(int.__sub__, edges[1:], edges))
+
+
+def _thresholds(energies: Sequence[float], layout: StreamFormat, block_type: int) -> List[float]:
+    bands = hearing.bands_of(layout.sample_rate, block_type == SHORT)
+    if block_type != SHORT:
+        return hearing.thresholds(energies, bands)
+    out = [0.0] * len(energies)
+    for window in range(3):
+        out[window::3] = [_ATTACK * t for t in hearing.thresholds(energies[window::3], bands)]
+    return out
+
+
+class Pair(NamedTuple):
+    """The spectra of a granule's channels, and, of two, what the alternative would need."""
+
+    spectra: Tuple[Spectrum, ...]
+    mid_side: Tuple[Spectrum, ...]  # data still that of left and right; () for one channel
+
+
+def left_right(
+    data: Sequence[bytes], block_type: int, layout: StreamFormat, cutoff: int
+) -> Pair:
+    """The spectra of a granule whose channels' lines are `data`.
+
+    Energies of sum and difference follow from those of the channels and their product.  In a sum
+    noise appears in both channels, and so the lower of their thresholds is theirs.
+    """
+    edges, widths = _bands(layout, block_type)
+    lines = [_UNPACK(one) for one in data]
+    energies = [hearing.energies(one, edges, LINE_SCALE) for one in lines]
+    thresholds = [_thresholds(energy, layout, block_type) for energy in energies]
+
+    def spectrum(one: bytes, e: Sequence[float], t: Sequence[float], is_ms: bool) -> Spectrum:
+        entropy = hearing.perceptual_entropy(e, t, widths)
+        return Spectrum(layout, block_type, one, cutoff, e, t, entropy, is_ms)
+
+    spectra = tuple([spectrum(*row, False) for row in zip(data, energies, thresholds)])
+    if len(data) == 1:
+        return Pair(spectra, ())
+    both = hearing.products(lines[0], lines[1], edges, LINE_SCALE)
+    lowest = list(map(min, *thresholds))
+    mid = [max((a + b) / 2 + c, 0.0) for a, b, c in zip(energies[0], energies[1], both)]
+    side = [max((a + b) / 2 - c, 0.0) for a, b, c in zip(energies[0], energies[1], both)]
+    pair = (spectrum(data[0], mid, lowest, True), spectrum(data[1], side, lowest, True))
+    return Pair(spectra, pair)
+
+
+def mid_side(pair: Pair) -> Tuple[Spectrum, ...]:
+    """The spectra of sum and difference, with their lines."""
+    data = analysis.mid_side(pair.spectra[0].data, pair.spectra[1].data)
+    return tuple([one._replace(data=lines) for one, lines in zip(pair.mid_side, data)])
+
+
+def wanted_scalefactors(spectrum: Spectrum) -> Tuple[Scalefactors, float]:
+    """Scalefactors that bend the noise towards the thresholds, and the gain that then hides it.
+
+    That gain is the mean, over the lines that are heard, of what each band asks for.
+    """
     gains = spectrum.ideal_gains()
-    heard = [e > t for e, t in zip(spectrum.energies, spectrum.thresholds)]
-    top = max([g for g, h in zip(gains, heard) if h], default=0.0)
+    heard = spectrum.heard()
+    top = max([gain for gain, is_heard in zip(gains, heard) if is_heard], default=0.0)
     # A gain has four steps an octave, a scalefactor two.
     wanted = [
-        max((top - g) * SHAPING / 2, 0.0) if h else 0.0 for g, h in zip(gains, heard)
+        (top - gain) * (_SHAPING / 2) if is_heard else 0.0 for gain, is_heard in zip(gains, heard)
     ]
-    return encode(wanted, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
+    scalefactors = encode(wanted, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
+    lines = total = 0.0
+    for gain, want, is_heard, width in zip(gains, wanted, heard, spectrum.widths):
+        if is_heard:
+            lines += width
+            total += width * (gain + 2 * want)
+    return scalefactors, total / lines if lines else float(HIGHEST_GAIN)
 
 
-def code_at_bits(
-    spectrum: Spectrum, scalefactors: Scalefactors, target: int, at_most: int, start_gain: int
+def code(
+    spectrum: Spectrum,
+    scalefactors: Scalefactors,
+    target: int,
+    at_most: int,
+    start_gain: int,
+    finest_gain: int = LOWEST_GAIN,
 ) -> Granule:
-    """The granule in about `target` bits and never more than `at_most`, scalefactors included."""
-    splits = spectrum.splits
+    """The granule in at most `target` bits, scalefactors included, and nearly so many.
+
+    `at_most` is a bound of the same that the last resort, a granule of zeros without scalefactors,
+    always meets; no gain below `finest_gain` is used, though there be bits.
+    """
+    room = min(target, at_most, MAX_PART2_3_LENGTH) - scalefactors.bits
+    if room < 0:
+        scalefactors = encode([0.0] * 36, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
+        room = min(at_most, MAX_PART2_3_LENGTH)
+    splits = spectrum.splits()
+    magnitudes = spectrum.magnitudes()
     factors = scalefactors.factors()
-    magnitudes = spectrum.magnitudes
     if max(factors) > 1.0:
-        widths = spectrum.widths
-        scales = chain.from_iterable(map(repeat, factors, widths))
+        scales = chain.from_iterable(map(repeat, factors, spectrum.widths))
         magnitudes = [m * f for m, f in zip(magnitudes, scales)]
     peak = max(magnitudes)
-    gain, used = 0, 0
-    if peak > 0:
+    gain = max(start_gain, finest_gain)
+    used = 0
+    if peak > 0.0:
         levels = Levels(magnitudes, peak * _PEAK_MARGIN)
-
-        def bits_at(gain: int) -> Tuple[int, int]:
-            coding = levels.code(gain, splits)
-            return coding.bits, 2 * coding.big_values + 4 * coding.quads
-
-        room = min(target, MAX_PART2_3_LENGTH) - scalefactors.bits
-        gain = search_gain(bits_at, room, start_gain, levels.lowest_gain)
-        used = GRANULE
-    room = min(target, at_most, MAX_PART2_3_LENGTH) - scalefactors.bits
+        lowest = max(levels.lowest_gain, finest_gain)
+        gain = search_gain(lambda at: levels.cost(at, splits), room, gain, lowest)
+        used = levels.used(gain)
+    gain = min(max(gain, LOWEST_GAIN + _SQRT2), HIGHEST_GAIN)
     while True:
         quantized = quantize(magnitudes, gain, used)
         coding = choose(quantized.pairs, splits, quantized.largest)
-        if coding.bits <= room or gain >= HIGHEST_GAIN:
+        if coding.bits <= room:
             break
-        gain += 1
+        if gain < HIGHEST_GAIN:
+            gain += 1
+        else:
+            used = 0
     main = scalefactors.coded()
-    main += write(quantized.pairs, spectrum.signs, coding, quantized.magnitude)
-    global_gain = gain + _GAIN_OFFSET - (2 if spectrum.halved else 0)
-    return Granule(global_gain, spectrum.block_type, coding, scalefactors, main)
+    if used:
+        main += write(quantized.pairs, spectrum.signs(), coding, quantized.magnitude)
+    global_gain = gain + _GLOBAL_GAIN - (_SQRT2 if spectrum.is_mid_side else 0)
+    return Granule(gain, global_gain, spectrum.block_type, coding, scalefactors, main)

@@ -78,14 +78,20 @@ def bands_of(sample_rate: int, is_short: bool) -> Bands:
     )
 
 
+def products(
+    first: Sequence[float], second: Sequence[float], edges: Sequence[int], unit: float
+) -> List[float]:
+    """The sum of first * second over each band, lines being `unit` for one step of PCM."""
+    scale = 1.0 / (unit * unit)
+    return [
+        _sum_of_products(first[low:high], second[low:high]) * scale
+        for low, high in zip(edges, edges[1:])
+    ]
+
+
 def energies(lines: Sequence[float], edges: Sequence[int], unit: float) -> List[float]:
     """The energy of each band, lines being `unit` for one step of PCM."""
-    scale = 1.0 / (unit * unit)
-    out = []
-    for low, high in zip(edges, edges[1:]):
-        band = lines[low:high]
-        out.append(_sum_of_products(band, band) * scale)
-    return out
+    return products(lines, lines, edges, unit)
 
 
 def thresholds(energy: Sequence[float], bands: Bands) -> List[float]:

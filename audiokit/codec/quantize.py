@@ -21,10 +21,10 @@ from __future__ import annotations
 import math
 import struct
 from functools import lru_cache
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple, Sequence, Tuple
 
 from .analysis import GRANULE, LINE_SCALE
-from .entropy import LARGEST, PAIRS, Coding, Split, choose
+from .entropy import LARGEST, PAIRS, Split, choose
 from .packed import ones
 
 LOWEST_GAIN, HIGHEST_GAIN = -210, 45  # global_gain is 0 to 255
@@ -92,14 +92,20 @@ class Levels:
         second = int.from_bytes(self._second.translate(low), "little")
         return (first | second).to_bytes(PAIRS, "little")
 
-    def code(self, gain: int, splits: Sequence[Split]) -> Coding:
-        """The coding at a gain, nearly."""
+    def used(self, gain: int) -> int:
+        """Lines up to the last that is not 0 at a gain, nearly; a whole number of quadruples."""
+        pairs = len(self.pairs(gain).rstrip(b"\0"))
+        return min(4 * (pairs + 1 >> 1), GRANULE)
+
+    def cost(self, gain: int, splits: Sequence[Split]) -> Tuple[int, int]:
+        """(bits, lines that are not 0) at a gain, nearly: what `search_gain` asks for."""
 
         def largest(start: int, end: int) -> int:
             level = max(max(self._first[start:end]), max(self._second[start:end]))
             return int(_value_of(level, self._key - 3 * gain) + _ROUNDING)
 
-        return choose(self.pairs(gain), splits, largest)
+        coding = choose(self.pairs(gain), splits, largest)
+        return coding.bits, 2 * coding.big_values + 4 * coding.quads
 
 
 # --- The exact way ---------------------------------------------------------------------------

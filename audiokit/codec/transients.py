@@ -13,15 +13,18 @@ import struct
 from operator import mul, sub
 from typing import List, Sequence
 
-from .analysis import GRANULE, NORMAL, SHORT, START, STOP
+from .analysis import GRANULE, HISTORY, NORMAL, SHORT, START, STOP
+
+LOOKAHEAD = 2  # granules: the next one's attack is wanted, and its last samples lie behind it
 
 BLOCK = 48  # samples: twelve a granule, four a short window
 BLOCKS = GRANULE // BLOCK
-# A granule's lines answer for the PCM up to one BLOCK into the next granule: the window of granule
-# g is centred on the end of granule g - 1, and the polyphase filters add 240 samples.
-BEHIND = 11  # blocks of the granule before that are this granule's own
+# A granule's lines answer for the PCM up to two BLOCKs into the next granule: the window of granule
+# g is centred on the end of granule g - 1, the polyphase filters delay by 240 samples, and a start
+# block must not reach the attack.
+BEHIND = 10  # blocks of the granule before that are this granule's own
 
-_RATIO = 10.0  # an attack is so many times the mean of what went before
+_RATIO = 16.0  # an attack is so many times the mean of what went before
 _DECAY = 0.8  # of that mean, a block
 _FLOOR = 48 * 40.0**2  # energy of a block below which nothing is an attack
 
@@ -48,16 +51,16 @@ def attacks(energies: Sequence[float]) -> List[bool]:
 def attacked_granules(pcm: bytes, channels: int) -> List[bool]:
     """Whether an attack falls among the samples that each granule answers for.
 
-    `pcm` is interleaved, whole granules; the last granule's own next block is not seen.
+    `pcm` is interleaved, whole granules; of the last granule only the first blocks are seen.
     """
     samples = struct.unpack("<%dh" % (len(pcm) // 2), pcm)
     granules = len(samples) // (GRANULE * channels)
     out = [False] * granules
     for channel in range(channels):
         found = attacks(block_energies(samples[channel::channels]))
-        for block, attack in enumerate(found):
+        for block, is_attack in enumerate(found):
             granule = (block + BEHIND) // BLOCKS
-            if attack and granule < granules:
+            if is_attack and granule < granules:
                 out[granule] = True
     return out
 
@@ -80,3 +83,30 @@ def block_types(attacked: Sequence[bool], previous: int) -> List[int]:
         out.append(block_type)
         previous = block_type
     return out
+
+
+class WindowSwitch:
+    """The block types of a stream, run by run."""
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+        self._last = -1  # block type of the granule before the run; -1 before the first run
+        self._attacked = False  # what was already seen of the run's first granule
+
+    def types(self, pcm: bytes) -> List[int]:
+        """The block type of every granule of `pcm` but the last LOOKAHEAD ones.
+
+        `pcm` begins with HISTORY granules that the run before ended with, or, in the first run,
+        with what came before the stream; of that the types are found out too, so that a stream
+        which goes on where another ended switches windows as one stream would.
+        """
+        attacked = attacked_granules(pcm, self._channels)
+        end = len(attacked) - LOOKAHEAD
+        if self._last < 0:
+            self._last = block_types(attacked[: HISTORY + 1], NORMAL)[-1]
+        else:
+            attacked[HISTORY] = self._attacked
+        types = block_types(attacked[HISTORY : end + 1], self._last)
+        self._last = (types or [self._last])[-1]
+        self._attacked = attacked[end]
+        return [NORMAL] * HISTORY + types
