@@ -23,8 +23,14 @@ check:  ## Compile everything, hold the line length; ruff too where it is instal
 	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
 	@if command -v ruff >/dev/null; then ruff check .; else echo "ruff is not installed: skipped"; fi
 
+corpus:  ## How true the readers are, on the corpus where it is at hand
+	$(PYTHON) bench/corpus.py
+
+fuzz:  ## 40,000 seeded mutations of small files: only AudioInfo or NotAudio, quickly, in little memory
+	$(PYTHON) bench/fuzz.py
+
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-all check clean
+.PHONY: help run test test-all check corpus fuzz clean

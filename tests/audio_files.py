@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import struct
 import zlib
-from typing import Callable, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, Optional, Sequence, Tuple
 
 import audiometa
-from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.info import AudioInfo, NotAudio
 from audiokit.formats.source import Source
 
 
@@ -230,6 +230,198 @@ def caf(
     return out + (packed + sound if table_first else sound + packed)
 
 
+# Files of the larger containers, as small as they can be ---------------------------------------------
+
+
+def wav(rate=8000, channels=1, frames=800, extra=b"") -> bytes:
+    """A WAV file of 16-bit PCM; `extra` are chunks between format and data."""
+    data = noise(frames * channels * 2)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
+    body = b"WAVE" + form + extra + struct.pack("<4sI", b"data", len(data)) + data
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+def aiff(rate=8000, channels=1, frames=800) -> bytes:
+    """An AIFF file of 16-bit PCM with a name."""
+    exponent = 16383 + rate.bit_length() - 1
+    mantissa = rate << 64 - rate.bit_length()
+    comm = struct.pack(">4sIhIhHQ", b"COMM", 18, channels, frames, 16, exponent, mantissa)
+    data = noise(frames * channels * 2)
+    body = b"AIFF" + comm + b"NAME\0\0\0\4Name" + struct.pack(">4sIII", b"SSND", 8 + len(data), 0, 0) + data
+    return struct.pack(">4sI", b"FORM", len(body)) + body
+
+
+def mp3(frames=12, word=0xFFFB9064, size=417, tag=True) -> bytes:
+    """MPEG audio, silent, behind an ID3v2 tag."""
+    title = b"TIT2\0\0\0\6\0\0\0Title"
+    head = b"ID3\3\0\0\0\0\0" + bytes([len(title) + 10]) + title + bytes(10) if tag else b""
+    return head + (struct.pack(">I", word) + bytes(size - 4)) * frames
+
+
+def adts(frames=12, size=200) -> bytes:
+    """AAC LC of 44.1 kHz stereo in ADTS (ISO/IEC 13818-7, section 6.2), of no sense inside."""
+    word = 0xFFF << 44 | 1 << 40 | 1 << 38 | 4 << 34 | 2 << 30 | size << 13 | 0x7FF << 2
+    return (word.to_bytes(7, "big") + bytes([0x21, 0x10]) + bytes(size - 9)) * frames
+
+
+def _box(name: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
+    """AAC LC in MP4 (ISO/IEC 14496-12 and -14), with a title."""
+    config = (2 << 11 | 4 << 7 | channels << 3).to_bytes(2, "big")
+    decoder = b"\x04\x11\x40\x15" + bytes(11) + b"\x05\x02" + config
+    esds = _box(b"esds", bytes(4), b"\x03", bytes([3 + len(decoder) + 3]), b"\0\1\0", decoder, b"\x06\x01\x02")
+    entry = _box(
+        b"mp4a", bytes(6), b"\0\1", bytes(8), struct.pack(">HHIHH", channels, 16, 0, rate, 0), esds
+    )
+    ftyp = _box(b"ftyp", b"M4A \0\0\0\0M4A mp42isom")
+    mdat = _box(b"mdat", noise(size * frames))
+    table = _box(
+        b"stbl",
+        _box(b"stsd", bytes(4), struct.pack(">I", 1), entry),
+        _box(b"stts", bytes(4), struct.pack(">III", 1, frames, 1024)),
+        _box(b"stsc", bytes(4), struct.pack(">IIII", 1, 1, frames, 1)),
+        _box(b"stsz", bytes(4), struct.pack(">II", size, frames)),
+        _box(b"stco", bytes(4), struct.pack(">II", 1, len(ftyp) + 8)),
+    )
+    media = _box(
+        b"mdia",
+        _box(b"mdhd", bytes(12), struct.pack(">IIHH", rate, frames * 1024, 0x55C4, 0)),
+        _box(b"hdlr", bytes(8), b"soun", bytes(13)),
+        _box(b"minf", _box(b"smhd", bytes(8)), table),
+    )
+    tkhd = _box(b"tkhd", b"\0\0\0\7", bytes(8), struct.pack(">II", 1, 0), struct.pack(">I", frames * 1024), bytes(60))
+    title = _box(b"\xa9nam", _box(b"data", b"\0\0\0\1\0\0\0\0Title"))
+    hdlr = _box(b"hdlr", bytes(8), b"mdirappl", bytes(9))
+    moov = _box(
+        b"moov",
+        _box(b"mvhd", bytes(12), struct.pack(">II", rate, frames * 1024), bytes(80)),
+        _box(b"trak", tkhd, media),
+        _box(b"udta", _box(b"meta", bytes(4), hdlr, _box(b"ilst", title))),
+    )
+    return ftyp + mdat + moov
+
+
+def _ogg_page(flags: int, granule: int, serial: int, number: int, packets: Sequence[bytes]) -> bytes:
+    lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
+    head = struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, serial, number, 0) + bytes([len(lacing)]) + lacing
+    page = head + b"".join(packets)
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
+    return page[:22] + struct.pack("<I", crc) + page[26:]
+
+
+def opus(packets=50, preskip=312, channels=2, serial=7) -> bytes:
+    """Opus in Ogg (RFC 7845): packets of 20 ms."""
+    head = b"OpusHead\x01" + struct.pack("<BHIhB", channels, preskip, 48000, 0, 0)
+    comment = b"OpusTags" + struct.pack("<I4sII11s", 4, b"test", 1, 11, b"TITLE=Title")
+    pages = [_ogg_page(2, 0, serial, 0, [head]), _ogg_page(0, 0, serial, 1, [comment])]
+    for first in range(0, packets, 25):
+        count = min(25, packets - first)
+        end = first + count
+        flags = 4 if end == packets else 0
+        body = [b"\xfc" + bytes(29)] * count  # CELT, 20 ms, one frame
+        pages.append(_ogg_page(flags, end * 960, serial, len(pages), body))
+    return b"".join(pages)
+
+
+def flac(samples=4608, rate=44100, channels=2) -> bytes:
+    """FLAC (RFC 9639) of constant frames: silence."""
+    bits = f"{1152:016b}{1152:016b}{0:024b}{0:024b}{rate:020b}{channels - 1:03b}{15:05b}{samples:036b}"
+    info = int(bits, 2).to_bytes(18, "big") + bytes(16)
+    comment = struct.pack("<I4sII11s", 4, b"test", 1, 11, b"TITLE=Title")
+    out = b"fLaC" + b"\0" + len(info).to_bytes(3, "big") + info + b"\x84" + len(comment).to_bytes(3, "big") + comment
+    for number in range(samples // 1152):
+        head = b"\xff\xf8\x39" + bytes([channels - 1 << 4 | 8]) + bytes([number])
+        frame = head + bytes([_crc8(head)]) + bytes(3 * channels)
+        out += frame + _crc16(frame).to_bytes(2, "big")
+    return out
+
+
+def _crc8(data: bytes) -> int:
+    register = 0
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register << 1 ^ 0x07 if register & 0x80 else register << 1) & 0xFF
+    return register
+
+
+def _ebml(name: int, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return name.to_bytes((name.bit_length() + 7) // 8, "big") + (1 << 28 | len(body)).to_bytes(4, "big") + body
+
+
+def matroska(blocks=50, channels=2) -> bytes:
+    """Opus in WebM (RFC 9559): blocks of 20 ms in one cluster."""
+    head = _ebml(0x1A45DFA3, _ebml(0x4282, b"webm"), _ebml(0x4287, b"\4"), _ebml(0x4285, b"\2"))
+    info = _ebml(0x1549A966, _ebml(0x2AD7B1, (10**6).to_bytes(3, "big")), _ebml(0x4489, struct.pack(">d", 20.0 * blocks)))
+    private = b"OpusHead\x01" + struct.pack("<BHIhB", channels, 312, 48000, 0, 0)
+    audio = _ebml(0xE1, _ebml(0xB5, struct.pack(">d", 48000.0)), _ebml(0x9F, bytes([channels])))
+    track = _ebml(0xAE, _ebml(0xD7, b"\1"), _ebml(0x73C5, b"\1"), _ebml(0x83, b"\2"), _ebml(0x86, b"A_OPUS"),
+                  _ebml(0x63A2, private), audio)  # fmt: skip
+    body = b"".join(
+        _ebml(0xA3, b"\x81", struct.pack(">hB", 20 * n, 0x80), b"\xfc" + bytes(29)) for n in range(blocks)
+    )
+    return head + _ebml(0x18538067, info, _ebml(0x1654AE6B, track), _ebml(0x1F43B675, _ebml(0xE7, b"\0"), body))
+
+
+def _guid(text: str) -> bytes:
+    a, b, c, d, e = text.split("-")
+    return struct.pack("<IHH", int(a, 16), int(b, 16), int(c, 16)) + bytes.fromhex(d + e)
+
+
+def asf(seconds=1.0, packets=10, packet_bytes=400) -> bytes:
+    """WMA 2 in ASF (Microsoft's ASF specification 1.2), of no sense inside."""
+    ticks = round(seconds * 10**7)
+
+    def thing(guid: str, content: bytes) -> bytes:
+        return _guid(guid) + struct.pack("<Q", 24 + len(content)) + content
+
+    data_size = 50 + packets * packet_bytes
+    wave = struct.pack("<HHIIHHH", 0x161, 2, 44100, 8000, 371, 16, 10) + bytes(10)
+    stream = thing(
+        "B7DC0791-A9B7-11CF-8EE6-00C00C205365",
+        _guid("F8699E40-5B4D-11CF-A8FD-00805F5C442B") + _guid("20FB5700-5B55-11CF-A8FD-00805F5C442B")
+        + struct.pack("<QIIHI", 0, len(wave), 0, 1, 0) + wave,
+    )  # fmt: skip
+    text = "Title\0".encode("utf-16-le")
+    content = thing("75B22633-668E-11CF-A6D9-00AA0062CE6C", struct.pack("<5H", len(text), 0, 0, 0, 0) + text)
+
+    def properties(total: int) -> bytes:
+        return thing(
+            "8CABDCA1-A947-11CF-8EE4-00C00C205365",
+            bytes(16) + struct.pack("<QQQQQQIIII", total, 0, packets, ticks, ticks, 0, 2, packet_bytes, packet_bytes, 64000),
+        )
+
+    extension = thing("5FBF03B5-A92E-11CF-8EE3-00C00C205365", _guid("ABD3D211-A9BA-11CF-8EE6-00C00C205365") + b"\6\0" + bytes(4))
+    size = 30 + len(properties(0)) + len(extension) + len(stream) + len(content)
+    objects = properties(size + data_size) + extension + stream + content
+    head = _guid("75B22630-668E-11CF-A6D9-00AA0062CE6C") + struct.pack("<QIBB", size, 4, 1, 2) + objects
+    data = _guid("75B22636-668E-11CF-A6D9-00AA0062CE6C") + struct.pack("<Q16xQH", data_size, packets, 0x101)
+    packet = b"\x82\0\0\x08\0" + struct.pack("<HIH", packet_bytes - 20, 0, 100)
+    return head + data + b"".join(packet + bytes(packet_bytes - len(packet)) for _ in range(packets))
+
+
+def every_kind() -> Dict[str, bytes]:
+    """One small true file, or a few, of every kind that is read."""
+    return {
+        "wav": wav(), "aiff": aiff(), "mp3": mp3(), "mp2": mp3(8, 0xFFFD8004, 417, False), "adts": adts(),
+        "mp4": mp4(), "opus": opus(), "flac": flac(), "webm": matroska(), "wma": asf(),
+        "chained": opus(25) + opus(25, serial=8), "au": au(data=bytes(600)), "amr": amr(20), "amr_wb": amr(20, 3, "amr_wb"),
+        "tta": tta(), "dsf": dsf(), "dff": dff_titled(size=900), "dst": dff(compression=b"DST ", dst_frames=20),
+        "ape": ape(), "old_ape": old_ape(), "mpc7": mpc7(), "mpc8": mpc8(30_000), "wv": wv(), "wv_piped": wv(total=-1),
+        "ac3": ac3(4, size_code=4), "eac3": eac3_frame(size=100) * 8, "caf": caf(data=bytes(600)),
+        "caf_opus": caf(b"opus", 48000.0, 0, 0, 960, 2, 0, bytes(2000), table=(9000, 300, 300, [(200,)] * 10)),
+    }  # fmt: skip
+
+
 # What every reader owes ----------------------------------------------------------------------------
 
 
@@ -292,6 +484,3 @@ def check_reads_little(data: bytes, declared_size: int = 1 << 32, most: int = 1 
         return audiometa.identify_source(source)
     finally:
         assert source.bytes_read <= most, source.bytes_read
-
-
-__all__ = [name for name in dir() if not name.startswith("_")] + ["Damaged"]

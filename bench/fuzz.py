@@ -1,0 +1,176 @@
+"""Seeded mutations of small true files: audiometa answers with AudioInfo or NotAudio, quickly, in little memory.
+
+    python3 bench/fuzz.py [--count 40000] [--seed 1] [--corpus DIR] [--one N]
+
+A mutation is a failure when anything but NotAudio is raised, when it takes more than 0.2 s of CPU time, or more than
+20 MB of memory.  Every failure is printed with its number, and `--one N` writes that very file to fuzz.bin and runs
+it again with its traceback.  The seeds are built here, and taken from the corpus where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import tracemalloc
+import traceback
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import audiometa  # noqa: E402
+from audiokit.formats.source import Source  # noqa: E402
+from tests import audio_files  # noqa: E402
+
+CORPUS = ROOT.parent / "shared" / "corpus"
+MAX_SECONDS = 0.2  # CPU time of one file
+MAX_BYTES = 20 << 20  # memory at the worst moment of one file
+SEED_BYTES = 1 << 16  # of a file of the corpus: its head and its tail
+# Values that length and count fields are given: the edges of every width
+_EDGES = tuple(
+    value.to_bytes(width, order)
+    for width in (1, 2, 4, 8)
+    for value in {0, 1, (1 << 8 * width) - 1, 1 << 8 * width - 1, (1 << 8 * width - 1) - 1}
+    for order in ("little", "big")
+)
+
+
+class Failure(NamedTuple):
+    """A mutation that did not end as it should."""
+
+    number: int
+    seed_file: str
+    what: str
+
+
+def seeds(corpus: Optional[Path] = None) -> Dict[str, bytes]:
+    """Small files of every kind, by name."""
+    found = dict(audio_files.every_kind())
+    if corpus and corpus.is_dir():
+        for path in sorted(corpus.rglob("*")):
+            if path.is_file() and path.suffix != ".json" and path.suffix != ".md":
+                data = path.read_bytes()
+                if len(data) > SEED_BYTES:
+                    data = data[: SEED_BYTES - 4096] + data[-4096:]
+                found[str(path.relative_to(corpus))] = data
+    return found
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """`data` with a few of the faults that files have: bits, fields, holes, repetitions, cuts."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 3, 5, 8, 20))):
+        if not out:
+            break
+        # most structure is at the beginning, some at the very end
+        reach = rng.choice((32, 128, 512, len(out), len(out)))
+        at = rng.randrange(min(reach, len(out)))
+        at = len(out) - 1 - at if rng.random() < 0.15 else at
+        kind = rng.randrange(9)
+        if kind < 2:
+            out[at] ^= 1 << rng.randrange(8)
+        elif kind < 4:
+            out[at] = rng.randrange(256)
+        elif kind < 6:
+            edge = rng.choice(_EDGES)
+            out[at : at + len(edge)] = edge
+        elif kind == 6:
+            del out[at : at + rng.choice((1, 4, 16, 300))]
+        elif kind == 7:
+            out[at:at] = out[at : at + rng.choice((1, 4, 16, 300, 5000))]
+        else:
+            del out[rng.choice((at, rng.randrange(len(out)))) :]
+    return bytes(out)
+
+
+def numbered(number: int, seed: int, files: Dict[str, bytes]) -> Tuple[str, bytes]:
+    """The name of the seed file and the bytes of one mutation: the same for the same arguments."""
+    rng = random.Random(seed << 32 | number)
+    name = rng.choice(sorted(files))
+    return name, mutated(files[name], rng)
+
+
+def attempt(data: bytes) -> Optional[str]:
+    """What went wrong with these bytes, or None."""
+    begun = time.process_time()
+    try:
+        info = audiometa.identify_source(Source.of_bytes(data))
+        wrong = _senseless(info)
+    except audiometa.NotAudio:
+        wrong = None
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{error!r} in {Path(last.filename).name}:{last.lineno}"
+    seconds = time.process_time() - begun
+    if seconds > MAX_SECONDS:
+        return f"{seconds:.2f} s"
+    return wrong
+
+
+def _senseless(info: audiometa.AudioInfo) -> Optional[str]:
+    """A success must tell what it is, and be able to leave as JSON."""
+    if not (info.sample_rate > 0 and info.channels > 0 and 0 <= info.duration < float("inf")):
+        return f"{info.sample_rate} Hz, {info.channels} channels, {info.duration} s"
+    if not (info.container and info.codec and info.mime):
+        return "no container, codec or mime"
+    return None
+
+
+def memory(data: bytes) -> int:
+    """Bytes of memory that identifying takes at its worst moment."""
+    tracemalloc.start()
+    try:
+        attempt(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def run(count: int, seed: int, files: Dict[str, bytes], memory_every: int = 10) -> List[Failure]:
+    """The failures among `count` mutations; memory, which is slow to measure, of every `memory_every`th."""
+    failures: List[Failure] = []
+    for number in range(count):
+        name, data = numbered(number, seed, files)
+        what = attempt(data)
+        if what and what.endswith(" s"):
+            what = attempt(data)  # once more: the machine may have been busy
+        if not what and number % memory_every == 0:
+            used = memory(data)
+            what = f"{used >> 20} MB of memory" if used > MAX_BYTES else None
+        if what:
+            failures.append(Failure(number, name, what))
+    return failures
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run, print the failures; 1 when there are any."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=40_000, help="mutations (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the mutations (default: %(default)s)")
+    parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--one", type=int, metavar="N", help="write mutation N to fuzz.bin and run it alone")
+    options = parser.parse_args(arguments)
+    files = seeds(options.corpus)
+    if options.one is not None:
+        name, data = numbered(options.one, options.seed, files)
+        Path("fuzz.bin").write_bytes(data)
+        print(f"mutation {options.one} of {name}: {len(data)} bytes, in fuzz.bin")
+        print(audiometa.identify_source(Source.of_bytes(data)))
+        return 0
+    begun = time.process_time()
+    failures = run(options.count, options.seed, files)
+    for failure in failures:
+        print(f"{failure.number}: {failure.seed_file}: {failure.what}")
+    seconds = time.process_time() - begun
+    print(
+        f"{options.count} mutations of {len(files)} files, seed {options.seed}: "
+        f"{len(failures)} failures in {seconds:.0f} s of CPU time"
+    )
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
