@@ -11,8 +11,16 @@ import pytest
 
 from audiokit.wire import fields
 from audiokit.wire.fields import (
-    content_disposition, format_digest, http_date, is_ip_literal, parse_content_disposition, parse_digest_field, parse_host,
-    parse_http_date, parse_media_type, parse_prefer,
+    content_disposition,
+    format_digest,
+    http_date,
+    is_ip_literal,
+    parse_content_disposition,
+    parse_digest_field,
+    parse_host,
+    parse_http_date,
+    parse_media_type,
+    parse_prefer,
 )  # fmt: skip
 from audiokit.wire.problems import Refusal
 

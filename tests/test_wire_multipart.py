@@ -7,7 +7,15 @@ import random
 import pytest
 
 from audiokit.wire import multipart
-from audiokit.wire.multipart import End, Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
+from audiokit.wire.multipart import (
+    End,
+    Field,
+    MultipartParser,
+    PartBegin,
+    PartData,
+    PartEnd,
+    boundary_of,
+)
 from audiokit.wire.problems import Refusal
 
 FILE = b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n'

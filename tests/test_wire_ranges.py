@@ -8,7 +8,13 @@ import random
 import pytest
 
 from audiokit.wire.problems import Refusal
-from audiokit.wire.ranges import MAX_RANGES, Range, Unsatisfiable, multipart_byteranges, parse_ranges
+from audiokit.wire.ranges import (
+    MAX_RANGES,
+    Range,
+    Unsatisfiable,
+    multipart_byteranges,
+    parse_ranges,
+)
 
 NONE = 416
 ROWS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audiokit.wire.fields import content_disposition
-from audiokit.wire.responses import FileBody, REASONS, Response, encode, head_bytes, json_response
+from audiokit.wire.responses import REASONS, FileBody, Response, encode, head_bytes, json_response
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 

@@ -1,7 +1,8 @@
 """Request bodies: how long they are, and chunks into bytes (RFC 9112 sections 6 and 7).
 
-Where a body ends decides where the next request begins, so nothing here guesses: whatever two readers could
-read in two ways is refused, and ends the connection.  No sockets: bytes in, pieces out.  Raises `Refusal`.
+Where a body ends decides where the next request begins, so nothing here guesses: whatever two
+readers could read in two ways is refused, and ends the connection.  No sockets: bytes in, pieces
+out.  Raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -13,24 +14,36 @@ from .fields import TOKEN
 from .heads import Head
 from .problems import Refusal
 
-_LENGTH_DIGITS = 18  # of Content-Length: an exabyte, and far from what no reader can hold (RFC 9110 section 8.6)
+# of Content-Length: an exabyte, and far from what no reader can hold (RFC 9110 section 8.6)
+_LENGTH_DIGITS = 18
 _CHUNK_LINE_MAX = 1 << 10  # bytes of a chunk's size and extensions, of which no client sends any
-_EXTENSIONS_MAX = 64 << 10  # bytes of all extensions of a body: work for nothing (RFC 9112 section 7.1.1)
+# bytes of all extensions of a body: work for nothing (RFC 9112 section 7.1.1)
+_EXTENSIONS_MAX = 64 << 10
 _TRAILERS_MAX = 8 << 10  # bytes of the trailer section
 
 # section 7.1: at most 12 digits, so that no size is near any integer's edge
 _TOKEN = TOKEN.encode("ascii")
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _CHUNK_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,12})((?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*)\r\n"
+    rb"([0-9A-Fa-f]{1,12})((?:[ \t]*;[ \t]*"
+    + _TOKEN
+    + rb"(?:[ \t]*=[ \t]*(?:"
+    + _TOKEN
+    + rb"|"
+    + _QUOTED
+    + rb"))?)*)\r\n"
 )
-_PARTIAL_CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,12}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*|[ \t]*))?\r?")
+_PARTIAL_CHUNK_LINE = re.compile(
+    rb"(?:[0-9A-Fa-f]{1,12}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*|[ \t]*))?\r?"
+)
 _TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):[\t\x20-\x7e\x80-\xff]*\r\n")
 _PARTIAL_TRAILER = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?")
-# RFC 9110 section 6.5.1: what frames, routes, authenticates or modifies a request cannot come behind it.
+# RFC 9110 section 6.5.1: what frames, routes, authenticates or modifies a request cannot come
+# behind it.
 _NOT_IN_TRAILERS = frozenset(
-    b"authorization cache-control connection content-encoding content-length content-range content-type cookie "
-    b"expect host if-match if-modified-since if-none-match if-range if-unmodified-since max-forwards "
+    b"authorization cache-control connection content-encoding content-length content-range "
+    b"content-type cookie expect host if-match if-modified-since if-none-match if-range "
+    b"if-unmodified-since max-forwards "
     b"proxy-authorization range te trailer transfer-encoding upgrade".split()
 )
 
@@ -68,7 +81,8 @@ def framing(head: Head) -> Framing:
 
 
 def _length(value: str) -> int:
-    # isdigit() alone would take digits of other scripts; a leading zero is octal to some (RFC 9110 section 8.6)
+    # isdigit() alone would take digits of other scripts; a leading zero is octal to some (RFC 9110
+    # section 8.6)
     if not (value.isascii() and value.isdigit()) or (value[0] == "0" and len(value) > 1):
         raise _bad(f"Content-Length: {value[:40]!r} is not a length")
     if len(value) > _LENGTH_DIGITS:
@@ -84,14 +98,17 @@ def _check_coding(value: str) -> None:
     if "chunked" in codings[:-1] or not all(re.fullmatch(TOKEN, coding) for coding in codings):
         raise _bad(f"Transfer-Encoding: {value[:80]!r} does not end with chunked, once")
     raise Refusal(
-        "not-implemented", f"Transfer-Encoding: {value[:80]!r} is not understood, chunked is", close=True
+        "not-implemented",
+        f"Transfer-Encoding: {value[:80]!r} is not understood, chunked is",
+        close=True,
     )
 
 
 def expects_continue(head: Head) -> bool:
     """Whether the client waits for 100 Continue before its body; 417 for any other expectation."""
     value = head.fields.get("expect")
-    if value is None or head.version == (1, 0):  # RFC 9110 section 10.1.1: from HTTP/1.0 it means nothing
+    # RFC 9110 section 10.1.1: from HTTP/1.0 it means nothing
+    if value is None or head.version == (1, 0):
         return False
     if value.lower() != "100-continue":
         raise Refusal("expectation-failed", f"Expect: {value[:80]!r} cannot be met", close=True)
@@ -101,8 +118,8 @@ def expects_continue(head: Head) -> bool:
 class ChunkedDecoder:
     """Takes the chunks of one body apart as they come (RFC 9112 section 7.1).
 
-    `done` says that the last chunk and the trailers were seen; `leftover` holds what was fed behind them.
-    Keeps at most one line, of a chunk or a trailer; data is passed on without being copied.
+    `done` says that the last chunk and the trailers were seen; `leftover` holds what was fed behind
+    them. Keeps at most one line, of a chunk or a trailer; data is passed on without being copied.
     """
 
     def __init__(self) -> None:
@@ -141,7 +158,8 @@ class ChunkedDecoder:
         return len(found)
 
     def _take_line(self, window: bytes) -> int:
-        """Add to the line; understand it when it is whole.  Returns how many bytes of `window` it took."""
+        """Add to the line; understand it when it is whole.  Returns how many bytes of `window` it
+        took."""
         taken = window.find(b"\n") + 1 or len(window)
         self._line += window[:taken]
         if self._trailers is None:
@@ -149,7 +167,10 @@ class ChunkedDecoder:
                 raise _bad(f"a chunk's size and extensions take more than {_CHUNK_LINE_MAX} bytes")
         elif self._trailers + len(self._line) > _TRAILERS_MAX:
             raise Refusal(
-                "head-too-large", f"trailers of more than {_TRAILERS_MAX} bytes", close=True, limit=_TRAILERS_MAX
+                "head-too-large",
+                f"trailers of more than {_TRAILERS_MAX} bytes",
+                close=True,
+                limit=_TRAILERS_MAX,
             )
         if self._line.endswith(b"\n"):
             line, self._line = self._line, b""

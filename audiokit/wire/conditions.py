@@ -1,7 +1,8 @@
-"""Conditional requests (RFC 9110 section 13): whether the client's copy is current, or its edit still applies.
+"""Conditional requests (RFC 9110 section 13): whether the client's copy is current, or its edit
+still applies.
 
-Pure: fields and validators in, a verdict out.  Malformed dates are ignored, malformed entity tags match
-nothing, as the standard says; nothing is raised.
+Pure: fields and validators in, a verdict out.  Malformed dates are ignored, malformed entity tags
+match nothing, as the standard says; nothing is raised.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def _matches(value: str, etag: str, *, weakly: bool) -> bool:
 
 
 def evaluate(fields: Dict[str, str], method: str, etag: str, last_modified: int) -> Optional[int]:
-    """304, 412 or None (go on) for a representation with these validators, in the order of section 13.2.2.
+    """304, 412 or None (go on) for a representation with these validators, in the order of section
+    13.2.2.
 
     `etag` is quoted; `last_modified` is in whole seconds since 1970.
     """
@@ -58,7 +60,8 @@ def evaluate(fields: Dict[str, str], method: str, etag: str, last_modified: int)
 
 
 def if_range_matches(fields: Dict[str, str], etag: str, last_modified: int) -> bool:
-    """Whether a Range still applies (section 13.1.5): there is no If-Range, or it names this very content."""
+    """Whether a Range still applies (section 13.1.5): there is no If-Range, or it names this very
+    content."""
     value = fields.get("if-range")
     if value is None:
         return True

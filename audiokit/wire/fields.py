@@ -1,8 +1,8 @@
 """Header field values: dates, hosts, media types, Content-Disposition, digests, preferences.
 
-Text in, values out, and back.  Field values are text with one character a byte (latin-1), as heads give them.
-What is malformed raises `Refusal` where the field changes what is done, and is ignored where its standard says
-so.  No clock: times are parameters, in whole seconds since 1970-01-01 UTC.
+Text in, values out, and back.  Field values are text with one character a byte (latin-1), as heads
+give them. What is malformed raises `Refusal` where the field changes what is done, and is ignored
+where its standard says so.  No clock: times are parameters, in whole seconds since 1970-01-01 UTC.
 """
 
 from __future__ import annotations
@@ -28,11 +28,16 @@ _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _TIME = r"(\d\d):(\d\d):(\d\d)"
-_IMF = re.compile(rf"(?:{'|'.join(_DAYS)}), (\d\d) ([A-Z][a-z]{{2}}) (\d{{4}}) {_TIME} GMT", re.ASCII)
-_RFC850 = re.compile(
-    rf"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d\d)-([A-Z][a-z]{{2}})-(\d\d) {_TIME} GMT", re.ASCII
+_IMF = re.compile(
+    rf"(?:{'|'.join(_DAYS)}), (\d\d) ([A-Z][a-z]{{2}}) (\d{{4}}) {_TIME} GMT", re.ASCII
 )
-_ASCTIME = re.compile(rf"(?:{'|'.join(_DAYS)}) ([A-Z][a-z]{{2}}) ([ \d]\d) {_TIME} (\d{{4}})", re.ASCII)
+_RFC850 = re.compile(
+    rf"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d\d)-([A-Z][a-z]{{2}})-(\d\d) {_TIME} GMT",
+    re.ASCII,
+)
+_ASCTIME = re.compile(
+    rf"(?:{'|'.join(_DAYS)}) ([A-Z][a-z]{{2}}) ([ \d]\d) {_TIME} (\d{{4}})", re.ASCII
+)
 
 
 @lru_cache(maxsize=256)  # the same second, and the same files' seconds, come again and again
@@ -76,12 +81,17 @@ def _seconds(year: int, month: str, day: str, time: List[str]) -> Optional[int]:
 
 # -- Host (RFC 9110 section 7.2, RFC 3986 section 3.2.2) -----------------------------------------------
 
-# A registered name may hold a comma by its grammar; two joined Host fields would look like one, so not here.
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|((?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+))(?::(\d{0,5}))?", re.ASCII)
+# A registered name may hold a comma by its grammar; two joined Host fields would look like one, so
+# not here.
+_HOST = re.compile(
+    r"(?:\[([0-9A-Fa-f:.]+)\]|((?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+))(?::(\d{0,5}))?",
+    re.ASCII,
+)
 
 
 def parse_host(value: str) -> Tuple[str, Optional[int]]:
-    """(host, port) of a Host field; IPv6 without its brackets, port None where none is said.  Or Refusal."""
+    """(host, port) of a Host field; IPv6 without its brackets, port None where none is said.  Or
+    Refusal."""
     found = _HOST.fullmatch(value)
     if found is None:
         raise _bad_host(value)
@@ -94,11 +104,14 @@ def parse_host(value: str) -> Tuple[str, Optional[int]]:
 
 
 def _bad_host(value: str) -> Refusal:
-    return Refusal("bad-request", f"Host: {value!r} is not a host with an optional port", close=True)
+    return Refusal(
+        "bad-request", f"Host: {value!r} is not a host with an optional port", close=True
+    )
 
 
 def is_ip_literal(host: str) -> bool:
-    """Whether `host` is an IPv4 address in four decimals or an IPv6 address, with or without brackets."""
+    """Whether `host` is an IPv4 address in four decimals or an IPv6 address, with or without
+    brackets."""
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     try:
@@ -116,13 +129,16 @@ _KIND = re.compile(rf"[ \t]*({TOKEN})")
 
 
 def _parameters(value: str, start: int, field: str) -> Dict[str, str]:
-    """`; name=value` pairs from `start` to the end, names in lower case, quoted values still quoted."""
+    """`; name=value` pairs from `start` to the end, names in lower case, quoted values still
+    quoted."""
     found: Dict[str, str] = {}
     while start < len(value):
         match = _PARAMETER.match(value, start)
         if match is None:
             if value[start:].strip(" \t"):
-                raise Refusal("bad-request", f"{field}: {value!r} is malformed at {value[start:]!r}")
+                raise Refusal(
+                    "bad-request", f"{field}: {value!r} is malformed at {value[start:]!r}"
+                )
             break
         if match.group(1) is not None:
             name = match.group(1).lower()
@@ -138,7 +154,8 @@ def _unquoted(value: str) -> str:
 
 
 def parse_media_type(value: str, field: str = "Content-Type") -> Tuple[str, Dict[str, str]]:
-    """("type/subtype", parameters) in lower case but for parameters' values (RFC 9110 section 8.3.1)."""
+    """("type/subtype", parameters) in lower case but for parameters' values (RFC 9110 section
+    8.3.1)."""
     match = _MEDIA_TYPE.match(value)
     if match is None:
         raise Refusal("bad-request", f"{field}: {value!r} is not a media type")
@@ -148,16 +165,19 @@ def parse_media_type(value: str, field: str = "Content-Type") -> Tuple[str, Dict
 
 # -- Content-Disposition (RFC 6266, RFC 8187, RFC 7578 section 4.2) ----------------------------------------
 
-_EXTENDED = re.compile(r"([A-Za-z0-9\-_.!#$%&+^`{}~]+)'([A-Za-z0-9\-]*)'((?:[0-9A-Za-z!#$&+\-.^_`|~]|%[0-9A-Fa-f]{2})*)")
+_EXTENDED = re.compile(
+    r"([A-Za-z0-9\-_.!#$%&+^`{}~]+)'([A-Za-z0-9\-]*)'((?:[0-9A-Za-z!#$&+\-.^_`|~]|%[0-9A-Fa-f]{2})*)"
+)
 _NOT_IN_FALLBACK = re.compile(r'[^\x20-\x7e]|["\\/]')
 _ATTR_CHARS = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, besides letters and digits
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """A Content-Disposition that names a file: a plain name for every client, the true one for most.
+    """A Content-Disposition that names a file: a plain name for every client, the true one for
+    most.
 
-    The plain form avoids quotes and backslashes, which clients read differently (RFC 6266 appendix D).
-    Whatever `name` is, the value is visible ASCII and spaces.
+    The plain form avoids quotes and backslashes, which clients read differently (RFC 6266 appendix
+    D). Whatever `name` is, the value is visible ASCII and spaces.
     """
     fallback = _NOT_IN_FALLBACK.sub("_", name)
     extended = quote(name.encode("utf-8", "replace"), safe=_ATTR_CHARS)
@@ -191,11 +211,14 @@ def parse_extended(value: str) -> str:
     try:
         return unquote_to_bytes(match.group(3)).decode(match.group(1))
     except UnicodeDecodeError:
-        raise Refusal("bad-name", f"filename*: {value!r} is not in the {match.group(1)} it names") from None
+        raise Refusal(
+            "bad-name", f"filename*: {value!r} is not in the {match.group(1)} it names"
+        ) from None
 
 
 def utf8_if_it_is(value: str) -> str:
-    """Field text as UTF-8 where its bytes are that: clients send raw UTF-8, the standard knows latin-1."""
+    """Field text as UTF-8 where its bytes are that: clients send raw UTF-8, the standard knows
+    latin-1."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -208,7 +231,9 @@ _SF_PARAMETER = (
     r'[ ]*;[ ]*[a-z*][a-z0-9_\-.*]*(?:=(?:"(?:[ !#-\[\]-~]|\\["\\])*"|:[A-Za-z0-9+/=]*:|\?[01]'
     r"|-?\d{1,15}(?:\.\d{1,3})?|[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*))?"
 )
-_DIGEST = re.compile(rf"([a-z*][a-z0-9_\-.*]*)=:([A-Za-z0-9+/]*={{0,2}}):(?:{_SF_PARAMETER})*", re.ASCII)
+_DIGEST = re.compile(
+    rf"([a-z*][a-z0-9_\-.*]*)=:([A-Za-z0-9+/]*={{0,2}}):(?:{_SF_PARAMETER})*", re.ASCII
+)
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 
 
@@ -235,7 +260,9 @@ def parse_digest_field(value: str) -> Dict[str, bytes]:
 def _base64(text: str, value: str) -> bytes:
     try:
         # Padding is optional to a reader (RFC 8941 section 4.2.7).
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+        return base64.b64decode(
+            text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True
+        )
     except binascii.Error:
         raise _bad_digest(value) from None
 
@@ -253,13 +280,12 @@ def format_digest(sha256: bytes) -> str:
 
 _VALUE = rf"[ \t]*(?:=[ \t]*(?:({TOKEN}|{_QUOTED})[ \t]*)?)?"
 # White space is taken in one place only, or a long run of it could be read in ever so many ways.
-_PREFERENCE = re.compile(
-    rf"[ \t,]*({TOKEN}){_VALUE}(?:;[ \t]*(?:{TOKEN}{_VALUE})?)*(?:,|\Z)"
-)
+_PREFERENCE = re.compile(rf"[ \t,]*({TOKEN}){_VALUE}(?:;[ \t]*(?:{TOKEN}{_VALUE})?)*(?:,|\Z)")
 
 
 def parse_prefer(value: str) -> Dict[str, str]:
-    """Preferences by lower-case name, "" where there is no value; the first of a name counts (section 2).
+    """Preferences by lower-case name, "" where there is no value; the first of a name counts
+    (section 2).
 
     What is malformed is ignored, from there on: a preference may be.
     """

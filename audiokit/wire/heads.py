@@ -1,12 +1,13 @@
 """Request heads: the request line and the header fields, strictly by RFC 9112.
 
-`parse_head` reads a whole head, `check_partial` looks at one that is still coming, so that nothing malformed is
-waited for.  Both work on bytes alone and raise `Refusal`, always with `close`: after a head that cannot be
-trusted nothing on that connection can.  Strict means that what two readers could take for two different
-requests is refused; the sections stand beside the lines.
+`parse_head` reads a whole head, `check_partial` looks at one that is still coming, so that nothing
+malformed is waited for.  Both work on bytes alone and raise `Refusal`, always with `close`: after a
+head that cannot be trusted nothing on that connection can.  Strict means that what two readers
+could take for two different requests is refused; the sections stand beside the lines.
 
-The quick path is one regular expression for the line and one for all fields; who repeats the same fields, as
-clients do, has them looked up in `memo`.  Only what fails there is looked at line by line, to say why.
+The quick path is one regular expression for the line and one for all fields; who repeats the same
+fields, as clients do, has them looked up in `memo`.  Only what fails there is looked at line by
+line, to say why.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ _ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(?:\?(.*))?", re.IGNORECASE)
 
 # Fields that say one thing: a second one would say another (RFC 9110 section 5.3).
 _SINGLETONS = frozenset(
-    "authorization content-disposition content-length content-location content-range content-type date expect "
-    "from host if-modified-since if-range if-unmodified-since max-forwards origin proxy-authorization range "
-    "referer sec-fetch-dest sec-fetch-mode sec-fetch-site transfer-encoding user-agent".split()
+    "authorization content-disposition content-length content-location content-range content-type "
+    "date expect from host if-modified-since if-range if-unmodified-since max-forwards origin "
+    "proxy-authorization range referer sec-fetch-dest sec-fetch-mode sec-fetch-site transfer-encoding user-agent".split()
 )
 
 
@@ -58,14 +59,16 @@ class Head(NamedTuple):
     path: str  # percent-decoded; "*" for OPTIONS of the server, "" for CONNECT
     query: str  # what follows "?", as sent
     version: Tuple[int, int]  # (1, 0) or (1, 1); a later 1.x speaks as 1.1 (RFC 9110 section 2.5)
-    fields: Dict[str, str]  # by lower-case name; repeated lists are joined; one character a byte (latin-1)
+    # by lower-case name; repeated lists are joined; one character a byte (latin-1)
+    fields: Dict[str, str]
     keep_alive: bool  # whether the client wants to go on after this request
     absolute: Optional[str]  # authority of an absolute-form target
     host: Optional[str]  # that, or the Host field's value; None only in HTTP/1.0
 
 
 def parse_head(block: bytes, memo: Dict[bytes, tuple], limits: Any = DEFAULT_LIMITS) -> Head:
-    """The head in `block`, which ends with its empty line; one line break before it is skipped (section 2.2).
+    """The head in `block`, which ends with its empty line; one line break before it is skipped
+    (section 2.2).
 
     `memo` is the connection's own: it keeps the last header section with what was read from it.
     """
@@ -100,7 +103,9 @@ def parse_head(block: bytes, memo: Dict[bytes, tuple], limits: Any = DEFAULT_LIM
             path = decode_path(path)
         return Head(method, target, path, query, version, fields, keep_alive, None, host)
     path, query, absolute = _other_form(method, target)
-    return Head(method, target, path, query, version, fields, keep_alive, absolute, absolute or host)
+    return Head(
+        method, target, path, query, version, fields, keep_alive, absolute, absolute or host
+    )
 
 
 def _other_form(method: str, target: str) -> Tuple[str, str, Optional[str]]:
@@ -160,19 +165,27 @@ def _long_method(method: bytes) -> Refusal:
 
 def _too_many_fields(limits: Any) -> Refusal:
     return Refusal(
-        "head-too-large", f"more than {limits.max_fields} header fields", close=True, limit=limits.max_fields
+        "head-too-large",
+        f"more than {limits.max_fields} header fields",
+        close=True,
+        limit=limits.max_fields,
     )
 
 
 def _head_too_large(limits: Any) -> Refusal:
     return Refusal(
-        "head-too-large", f"the head has more than {limits.max_head} bytes", close=True, limit=limits.max_head
+        "head-too-large",
+        f"the head has more than {limits.max_head} bytes",
+        close=True,
+        limit=limits.max_head,
     )
 
 
 def _target_too_long(limits: Any) -> Refusal:
     return Refusal(
-        "target-too-long", f"the target has more than {limits.max_target} bytes", close=True,
+        "target-too-long",
+        f"the target has more than {limits.max_target} bytes",
+        close=True,
         limit=limits.max_target,
     )
 
@@ -204,7 +217,9 @@ def _check_line(line: bytes, limits: Any) -> None:
     if version is None:
         raise _bad(f"{_shown(words[2])} is not an HTTP version")
     if version.group(1) != b"1":
-        raise Refusal("http-version", f"{_shown(words[2])} is not spoken here, HTTP/1.1 is", close=True)
+        raise Refusal(
+            "http-version", f"{_shown(words[2])} is not spoken here, HTTP/1.1 is", close=True
+        )
 
 
 def _check_partial_line(line: bytes, limits: Any) -> None:
@@ -244,7 +259,8 @@ def _wrong_with_field(line: bytes) -> Optional[Refusal]:
     if _FIELD_LINE.fullmatch(line):
         return None
     if line[:1] in (b" ", b"\t"):
-        return _bad(f"the header line {_shown(line)} begins with white space")  # sections 2.2 and 5.2
+        # sections 2.2 and 5.2
+        return _bad(f"the header line {_shown(line)} begins with white space")
     if b"\r" in line or b"\n" in line:
         return _bad(f"a bare CR or LF in the header line {_shown(line)}")  # section 2.2
     name, colon, _ = line.partition(b":")
@@ -263,8 +279,8 @@ def _wrong_with_field(line: bytes) -> Optional[Refusal]:
 def check_partial(block: bytes, limits: Any = DEFAULT_LIMITS, checked: int = 0) -> int:
     """Raise what is already wrong with a head whose empty line has not come.
 
-    Returns how many of its bytes (whole lines) need no second look: give that back as `checked` when more has
-    come, and a head that trickles in costs no more than one that comes at once.
+    Returns how many of its bytes (whole lines) need no second look: give that back as `checked`
+    when more has come, and a head that trickles in costs no more than one that comes at once.
     """
     if not checked:
         if block.startswith(b"\r\n"):
@@ -279,7 +295,8 @@ def check_partial(block: bytes, limits: Any = DEFAULT_LIMITS, checked: int = 0) 
                 raise _head_too_large(limits)
             return 0
         if block[end - 1 : end] != b"\r" or end == start:
-            raise _bad(f"the request line {_shown(block[start:end])} ends with a bare LF")  # section 2.2
+            # section 2.2
+            raise _bad(f"the request line {_shown(block[start:end])} ends with a bare LF")
         _check_line(block[start : end - 1], limits)
         checked = end + 1
     *whole, last = block[checked:].split(b"\r\n")
@@ -289,7 +306,9 @@ def check_partial(block: bytes, limits: Any = DEFAULT_LIMITS, checked: int = 0) 
             raise refusal
         checked += len(line) + 2
     if not _PARTIAL_FIELD.fullmatch(last):
-        raise _wrong_with_field(last.rstrip(b"\r")) or _bad(f"a bare CR in the header line {_shown(last)}")
+        raise _wrong_with_field(last.rstrip(b"\r")) or _bad(
+            f"a bare CR in the header line {_shown(last)}"
+        )
     if len(block) > limits.max_head:
         raise _head_too_large(limits)
     if block.count(b"\n") - 2 > limits.max_fields:

@@ -1,7 +1,7 @@
 """multipart/form-data as it comes in (RFC 7578, RFC 2046 section 5.1).
 
-Bytes in, events out; a part with a file name is passed on piece by piece, any other is a `Field`, read whole.
-Keeps at most a part's header, a field or the length of a delimiter.  Raises `Refusal`.
+Bytes in, events out; a part with a file name is passed on piece by piece, any other is a `Field`,
+read whole. Keeps at most a part's header, a field or the length of a delimiter.  Raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ MAX_PARTS = 256  # a file, its name, and 64 metadata fields with room
 MAX_PART_HEAD = 8 << 10  # bytes of a part's header section; browsers send about 200
 MAX_FIELD = 64 << 10  # bytes of one field's value
 MAX_FIELDS = 256 << 10  # bytes of all fields' values: they are kept in memory
-MAX_PREAMBLE = 8 << 10  # bytes before the first delimiter, which say nothing (RFC 2046 section 5.1.1)
+# bytes before the first delimiter, which say nothing (RFC 2046 section 5.1.1)
+MAX_PREAMBLE = 8 << 10
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]", re.ASCII)
 _HEAD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
@@ -61,7 +62,10 @@ def boundary_of(content_type: str) -> bytes:
     kind, parameters = parse_media_type(content_type)
     boundary = parameters.get("boundary", "")
     if kind != "multipart/form-data" or not _BOUNDARY.fullmatch(boundary):
-        raise Refusal("bad-request", f"Content-Type: {content_type[:200]!r} has no boundary of 1 to 70 characters")
+        raise Refusal(
+            "bad-request",
+            f"Content-Type: {content_type[:200]!r} has no boundary of 1 to 70 characters",
+        )
     return boundary.encode("ascii")
 
 
@@ -70,7 +74,13 @@ def _bad(detail: str) -> Refusal:
 
 
 # Where the parser stands.
-_PREAMBLE, _DELIMITED, _PART_HEAD, _CONTENT, _EPILOGUE = "preamble", "delimited", "head", "content", "epilogue"
+_PREAMBLE, _DELIMITED, _PART_HEAD, _CONTENT, _EPILOGUE = (
+    "preamble",
+    "delimited",
+    "head",
+    "content",
+    "epilogue",
+)
 
 
 class MultipartParser:
@@ -83,7 +93,8 @@ class MultipartParser:
         self._parts = 0
         self._preamble = 0
         self._fields = 0  # bytes of all fields so far
-        self._field: Optional[bytearray] = None  # value of the field under way; None in a file's part
+        # value of the field under way; None in a file's part
+        self._field: Optional[bytearray] = None
         self._name = ""
         self._at_start = False  # the CRLF of the head's empty line is still in the buffer
 
@@ -94,8 +105,10 @@ class MultipartParser:
         self._buffer = self._buffer + data if self._buffer else bytes(data)
         events: List[Event] = []
         steps = {
-            _PREAMBLE: self._skip_preamble, _DELIMITED: self._after_delimiter,
-            _PART_HEAD: self._read_head, _CONTENT: self._read_content,
+            _PREAMBLE: self._skip_preamble,
+            _DELIMITED: self._after_delimiter,
+            _PART_HEAD: self._read_head,
+            _CONTENT: self._read_content,
         }
         while self._state is not _EPILOGUE and steps[self._state](events):
             pass
@@ -104,7 +117,9 @@ class MultipartParser:
     def close(self) -> None:
         """All bytes were fed: Refusal `incomplete-body` when the form's end was not among them."""
         if self._state is not _EPILOGUE:
-            raise Refusal("incomplete-body", "the form ends before its closing delimiter", close=True)
+            raise Refusal(
+                "incomplete-body", "the form ends before its closing delimiter", close=True
+            )
 
     # Each step takes what it can from the buffer; False: more bytes are needed.
 
@@ -115,13 +130,16 @@ class MultipartParser:
         self._preamble += skipped
         if self._preamble > MAX_PREAMBLE:
             raise _bad(f"no delimiter in its first {MAX_PREAMBLE} bytes")
-        self._buffer = self._buffer[skipped + len(self._delimiter) :] if at >= 0 else self._buffer[skipped:]
+        self._buffer = (
+            self._buffer[skipped + len(self._delimiter) :] if at >= 0 else self._buffer[skipped:]
+        )
         if at >= 0:
             self._state = _DELIMITED
         return at >= 0
 
     def _after_delimiter(self, events: List[Event]) -> bool:
-        """Behind a delimiter: "--" ends the form, a line break begins a part (RFC 2046 section 5.1.1)."""
+        """Behind a delimiter: "--" ends the form, a line break begins a part (RFC 2046 section
+        5.1.1)."""
         buffer = self._buffer
         if buffer.startswith(b"--"):
             self._state, self._buffer = _EPILOGUE, b""
@@ -134,7 +152,8 @@ class MultipartParser:
             self._parts += 1
             if self._parts > MAX_PARTS:
                 raise _bad(f"more than {MAX_PARTS} parts")
-            self._state, self._buffer = _PART_HEAD, rest  # its CRLF ends the search for an empty head
+            # its CRLF ends the search for an empty head
+            self._state, self._buffer = _PART_HEAD, rest
             return True
         if rest in (b"", b"\r") or buffer == b"-":
             return False
@@ -169,7 +188,8 @@ class MultipartParser:
     def _read_content(self, events: List[Event]) -> bool:
         buffer, delimiter = self._buffer, self._delimiter
         at = buffer.find(delimiter)
-        start = 2 if self._at_start else 0  # past the CRLF of the empty line, unless the delimiter took it
+        # past the CRLF of the empty line, unless the delimiter took it
+        start = 2 if self._at_start else 0
         if at < 0:
             stop = len(buffer) - self._possible_start(buffer)
             if stop <= start:
@@ -206,8 +226,11 @@ class MultipartParser:
         self._fields += len(data)
         if len(self._field) > MAX_FIELD or self._fields > MAX_FIELDS:
             raise Refusal(
-                "too-large", f"the form: the field {self._name!r} is too long; {MAX_FIELD} bytes are taken, "
-                f"{MAX_FIELDS} in all", parameter=self._name, limit=MAX_FIELD,
+                "too-large",
+                f"the form: the field {self._name!r} is too long; {MAX_FIELD} bytes are taken, "
+                f"{MAX_FIELDS} in all",
+                parameter=self._name,
+                limit=MAX_FIELD,
             )
 
     def _finish(self, events: List[Event]) -> None:
@@ -218,7 +241,9 @@ class MultipartParser:
             value = bytes(self._field).decode("utf-8")  # RFC 7578 section 5.1.2
         except UnicodeDecodeError:
             raise Refusal(
-                "bad-parameter", f"the form: the field {self._name!r} is not UTF-8", parameter=self._name
+                "bad-parameter",
+                f"the form: the field {self._name!r} is not UTF-8",
+                parameter=self._name,
             ) from None
         events.append(Field(self._name, value))
 
@@ -242,7 +267,9 @@ def _names(disposition: Optional[str]) -> tuple:
         raise _bad("a part without Content-Disposition")
     kind, parameters = disposition_parameters(disposition)
     if kind != "form-data" or "name" not in parameters:
-        raise _bad(f"a part whose Content-Disposition is {disposition[:80]!r}, not form-data with a name")
+        raise _bad(
+            f"a part whose Content-Disposition is {disposition[:80]!r}, not form-data with a name"
+        )
     name = _as_sent(parameters["name"])
     if "filename*" in parameters:  # forbidden to senders, and some send it
         return name, parse_extended(parameters["filename*"])
@@ -252,8 +279,8 @@ def _names(disposition: Optional[str]) -> tuple:
 def _as_sent(value: str) -> str:
     """A quoted value as browsers and curl mean it, in UTF-8.
 
-    Browsers write %22, %0D and %0A for a quote and line breaks and nothing else so; curl writes a backslash
-    before quotes and backslashes, or does as browsers do.  A lone backslash is itself.
+    Browsers write %22, %0D and %0A for a quote and line breaks and nothing else so; curl writes a
+    backslash before quotes and backslashes, or does as browsers do.  A lone backslash is itself.
     """
     if value.startswith('"'):
         value = re.sub(r'\\(["\\])', r"\1", value[1:-1])

@@ -1,7 +1,9 @@
-"""Every refusal the server can speak: its code, its status, its title, and the answer's body (RFC 9457).
+"""Every refusal the server can speak: its code, its status, its title, and the answer's body (RFC
+9457).
 
-`Refusal` is an exception that carries the whole answer, so that whoever finds something wrong says what, and
-nobody in between has to know.  Never says anything of the inside, and never raises while it speaks.
+`Refusal` is an exception that carries the whole answer, so that whoever finds something wrong says
+what, and nobody in between has to know.  Never says anything of the inside, and never raises while
+it speaks.
 """
 
 from __future__ import annotations
@@ -51,9 +53,9 @@ PROBLEMS: Dict[str, Tuple[int, str]] = {
 class Refusal(Exception):
     """The client asked for something that will not be done; carries the answer.
 
-    `detail` names the thing and the value; `headers` are (name, value) pairs of the answer; `close` ends the
-    connection with it; further `members` (parameter, offset, limit, …) go into the body.  An unknown code is
-    a fault of ours: KeyError.
+    `detail` names the thing and the value; `headers` are (name, value) pairs of the answer; `close`
+    ends the connection with it; further `members` (parameter, offset, limit, …) go into the body.
+    An unknown code is a fault of ours: KeyError.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Refusal(Exception):
             "code": self.code,
             **self.members,
         }
-        # What cannot be encoded (half a surrogate pair, from a client's escapes) must not break the answer.
+        # What cannot be encoded (half a surrogate pair, from a client's escapes) must not break the
+        # answer.
         text = json.dumps(problem, ensure_ascii=False, default=repr)
         return text.encode("utf-8", "replace") + b"\n"

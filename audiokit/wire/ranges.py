@@ -1,7 +1,8 @@
 """Byte ranges (RFC 9110 section 14): what of a representation is asked for.
 
 Three outcomes: a list of ranges (206); None, the field is ignored and the whole is sent (200); or
-`Unsatisfiable` (416).  No files: sizes in, positions out.  `stop` is exclusive; the standard's last-pos is not.
+`Unsatisfiable` (416).  No files: sizes in, positions out.  `stop` is exclusive; the standard's
+last-pos is not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from .problems import Refusal
 
-MAX_RANGES = 16  # of one request; players ask for one or two, and many small ones are an attack (section 17.15)
+# of one request; players ask for one or two, and many small ones are an attack (section 17.15)
+MAX_RANGES = 16
 
 _RANGES = re.compile(r"bytes=([0-9, \t-]*)", re.IGNORECASE | re.ASCII)
 _SPEC = re.compile(r"([0-9]+)-([0-9]*)|-([0-9]+)", re.ASCII)
@@ -30,7 +32,8 @@ class Unsatisfiable(Refusal):
 
     def __init__(self, value: str, size: int) -> None:
         super().__init__(
-            "range-not-satisfiable", f"Range: {value[:80]!r} asks for nothing of {size} bytes",
+            "range-not-satisfiable",
+            f"Range: {value[:80]!r} asks for nothing of {size} bytes",
             headers=[("Content-Range", f"bytes */{size}")],
         )
 
@@ -57,7 +60,8 @@ def parse_ranges(value: str, size: int, max_ranges: int = MAX_RANGES) -> Optiona
             ranges.append(one)
     if not ranges:
         raise Unsatisfiable(value, size)
-    # Overlaps say that the client is confused or worse (section 14.2); an empty file has no range to name.
+    # Overlaps say that the client is confused or worse (section 14.2); an empty file has no range
+    # to name.
     if size == 0 or _overlap(ranges):
         return None
     return ranges
@@ -87,7 +91,8 @@ def _overlap(ranges: Sequence[Range]) -> bool:
 def multipart_byteranges(
     ranges: Sequence[Range], size: int, mime: str, boundary: str
 ) -> Tuple[List[bytes], bytes, int]:
-    """(what stands before each range's bytes, what ends it all, bytes of everything): section 14.6."""
+    """(what stands before each range's bytes, what ends it all, bytes of everything): section
+    14.6."""
     prefixes = []
     for number, (start, stop) in enumerate(ranges):
         text = (

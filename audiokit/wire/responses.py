@@ -1,8 +1,8 @@
 """Answers as values, and their bytes on the wire (RFC 9112 section 4).
 
-A route makes a `Response`; `encode` makes its head, and its body where that is bytes.  Never sends anything,
-and never lets a line break into a field: that would be an answer of someone else's making.  Raises ValueError
-for such a field, which is a fault of ours.
+A route makes a `Response`; `encode` makes its head, and its body where that is bytes.  Never sends
+anything, and never lets a line break into a field: that would be an answer of someone else's
+making.  Raises ValueError for such a field, which is a fault of ours.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from typing import Any, Iterable, List, NamedTuple, Optional, Tuple, Union
 Headers = Tuple[Tuple[str, str], ...]
 
 REASONS = {
-    100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
-    301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified", 307: "Temporary Redirect",
-    308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 410: "Gone", 411: "Length Required",
-    412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type",
-    416: "Range Not Satisfiable", 417: "Expectation Failed", 421: "Misdirected Request",
-    422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
-    500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
-    505: "HTTP Version Not Supported", 507: "Insufficient Storage",
+    100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content",
+    206: "Partial Content", 301: "Moved Permanently", 302: "Found", 303: "See Other",
+    304: "Not Modified", 307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request",
+    401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    408: "Request Timeout", 409: "Conflict", 410: "Gone", 411: "Length Required",
+    412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long",
+    415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed",
+    421: "Misdirected Request", 422: "Unprocessable Content", 429: "Too Many Requests",
+    431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
+    503: "Service Unavailable", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
 }  # fmt: skip
 _BODILESS = (204, 304)  # RFC 9112 section 6.3: these end with their head, and say no length
-_STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}\r\nDate: ".encode() for status, reason in REASONS.items()}
+_STATUS_LINES = {
+    status: f"HTTP/1.1 {status} {reason}\r\nDate: ".encode() for status, reason in REASONS.items()
+}
 _LINES = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\x20-\x7e\x80-\xff]*\r\n)*")
 JSON: Headers = (
     ("Content-Type", "application/json"),
@@ -36,7 +39,8 @@ JSON: Headers = (
 
 
 class FileBody(NamedTuple):
-    """Content that comes from an open file: for each span a prefix, then bytes `start` to `stop` (exclusive)."""
+    """Content that comes from an open file: for each span a prefix, then bytes `start` to `stop`
+    (exclusive)."""
 
     fd: Any  # descriptor of the open file; whoever sends the answer closes it.  None for HEAD
     spans: List[Tuple[bytes, int, int]]
@@ -45,7 +49,8 @@ class FileBody(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One answer.  `body` is sent as it is, unless `file` says where the content is; `close` ends the connection."""
+    """One answer.  `body` is sent as it is, unless `file` says where the content is; `close` ends
+    the connection."""
 
     status: int
     headers: Headers = ()
@@ -96,7 +101,11 @@ def head_bytes(
 
 
 def encode(
-    response: Response, date: str, is_head: bool = False, closing: bool = False, is_old: bool = False
+    response: Response,
+    date: str,
+    is_head: bool = False,
+    closing: bool = False,
+    is_old: bool = False,
 ) -> bytes:
     """The answer's bytes: its head, and its body unless that is a file's or the request was HEAD.
 

@@ -1,4 +1,5 @@
-"""Request targets: paths and queries out of their percent-encoding (RFC 3986 section 2.1), strictly.
+"""Request targets: paths and queries out of their percent-encoding (RFC 3986 section 2.1),
+strictly.
 
 What does not decode to UTF-8 text is refused, never guessed.  Raises `Refusal`.
 """
@@ -13,16 +14,18 @@ from .problems import Refusal
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# An escaped slash or any backslash would make one path out of another, behind whatever looked at it first.
+# An escaped slash or any backslash would make one path out of another, behind whatever looked at it
+# first.
 _AMBIGUOUS = re.compile(r"%2[fF]|%5[cC]|\\")
 _DOT_SEGMENT = re.compile(r"/\.\.?(?:/|\Z)")
 
 
 def split_query(raw: str) -> List[Tuple[str, str]]:
-    """The (key, value) pairs of a query as sent; "+" and "%20" are spaces, an absent "=" is an empty value.
+    """The (key, value) pairs of a query as sent; "+" and "%20" are spaces, an absent "=" is an
+    empty value.
 
-    Empty pairs ("a=1&&b=2") are skipped.  A key or value that is not percent-encoded UTF-8, or that has a
-    control character in it, is refused with `bad-parameter`.
+    Empty pairs ("a=1&&b=2") are skipped.  A key or value that is not percent-encoded UTF-8, or that
+    has a control character in it, is refused with `bad-parameter`.
     """
     if not raw:
         return []
@@ -54,7 +57,8 @@ def _bad(what: str, text: str, why: str, parameter: str) -> Refusal:
 
 
 def decode_path(raw: str) -> str:
-    """A path out of its percent-encoding; refuses what another reader could take for another path."""
+    """A path out of its percent-encoding; refuses what another reader could take for another
+    path."""
     if _AMBIGUOUS.search(raw):
         raise _bad_path(raw, "has a backslash or an escaped slash")
     if _BAD_ESCAPE.search(raw):
@@ -65,7 +69,8 @@ def decode_path(raw: str) -> str:
         raise _bad_path(raw, "is not UTF-8") from None
     if _CONTROL.search(path):
         raise _bad_path(raw, "has a control character")
-    # Clients resolve dot segments before they ask (RFC 3986 section 6.2.2.3); what is left means harm.
+    # Clients resolve dot segments before they ask (RFC 3986 section 6.2.2.3); what is left means
+    # harm.
     if _DOT_SEGMENT.search(path):
         raise _bad_path(raw, "has a dot segment")
     return path
