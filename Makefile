@@ -29,8 +29,14 @@ corpus:  ## How true the readers are, on the corpus where it is at hand
 fuzz:  ## 40,000 seeded mutations of small files: only AudioInfo or NotAudio, quickly, in little memory
 	$(PYTHON) bench/fuzz.py
 
+crash:  ## Kill a server 1,000 times under uploads: nothing acknowledged may be lost (minutes)
+	$(PYTHON) bench/crash.py
+
+bench-catalogue:  ## Each filter of /list at 10,000 and 1,000,000 files (minutes)
+	$(PYTHON) bench/bench_catalogue.py
+
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-all check corpus fuzz clean
+.PHONY: help run test test-all check corpus fuzz crash bench-catalogue clean

@@ -98,9 +98,7 @@ class Pages:
 
     def page(self, listing: Any, owner: int) -> Page:
         """The records that `listing` asks for, of `owner`'s."""
-        clauses = [self._clause(filter, owner) for filter in listing.filters]
-        way = self._way(clauses, listing, owner)
-        sql, params = _select(way, clauses, listing, owner)
+        clauses, way, sql, params = self._planned(listing, owner)
         text, count = self._read(sql, params)[0]
         text = text or ""
         cursor = None
@@ -116,6 +114,15 @@ class Pages:
             text = _narrowed(text, listing.fields)
         is_exact = total <= self._cap or not clauses
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
+
+    def statement(self, listing: Any, owner: int) -> Tuple[str, Tuple[Any, ...]]:
+        """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
+        return self._planned(listing, owner)[2:]
+
+    def _planned(self, listing: Any, owner: int) -> Tuple[List[_Clause], _Way, str, Tuple[Any, ...]]:
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        way = self._way(clauses, listing, owner)
+        return (clauses, way, *_select(way, clauses, listing, owner))
 
     def _read(self, sql: str, params: Tuple[Any, ...]) -> List[tuple]:
         return self._catalogue.read(sql, params, self._seconds)
