@@ -195,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_OPTIONS(self) -> Answer:
         """What can be done here (RFC 9110 section 9.3.7)."""
-        if self.head.target == "*":
+        if self.head.path == "*":  # also of an absolute target without a path (RFC 9112 section 3.2.4)
             return Response(200, (("Allow", "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),))
         methods, _ = routes.find(self.head.path)
         if methods is None:
