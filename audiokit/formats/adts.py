@@ -1,0 +1,189 @@
+"""AAC in ADTS, the transport of radio streams and recorders: every frame counted.
+
+ISO/IEC 13818-7 section 6.2 and ISO/IEC 14496-3 annex 1.A.2.  Reads from the first frame to the last in steps of
+1 MiB.  Raises NotAudio where frames do not follow one another, Damaged where less than half of the bytes do.
+HE-AAC in ADTS looks like LC of half the rate: that it is more shows only inside the coded audio, so LC is said.
+
+    12 bits syncword, 1 ID, 2 layer (0), 1 no CRC, 2 profile, 4 sampling frequency, 1 private, 3 channels,
+    4 of copyright, 13 frame length, 11 buffer fullness, 2 raw data blocks - 1
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Tuple
+
+from audiokit.formats import tail as tail_tags
+from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.source import MAX_READ, Source
+
+HEADER_BYTES = 7
+MAX_FRAME_BYTES = 1 << 13
+SAMPLES_PER_BLOCK = 1024
+# by sampling_frequency_index (14496-3 table 1.18); 13 and 14 are reserved, 15 is not for ADTS
+SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+# by channel_configuration (14496-3 table 1.19); 0 stands for a program config element
+CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
+_PROFILES = ("Main", "LC", "SSR", "LTP")  # the audio object types 1 to 4
+_CONFIRMING = 3  # frames that must follow one another, fewer only where the file ends
+_RESYNC_WINDOW = 1 << 16
+_MAX_GAPS = 1000
+
+
+class AdtsHeader(NamedTuple):
+    """What does not change within a stream, and the length of this frame."""
+
+    profile: str
+    sample_rate: int  # Hz
+    channels: int  # 0: told elsewhere
+    frame_bytes: int
+    samples: int  # a channel
+    is_variable: bool  # the buffer's fullness is not told
+
+
+class _Frames(NamedTuple):
+    """What counting found."""
+
+    samples: int
+    bytes: int
+    end: int  # offset behind the last whole frame
+    gaps: Tuple[Tuple[int, int], ...]  # (offset, bytes)
+    is_cut: bool
+
+
+def parse_header(head: bytes, at: int = 0) -> Optional[AdtsHeader]:
+    """The header at `at`, or None where there is none."""
+    if len(head) - at < HEADER_BYTES or head[at] != 0xFF or head[at + 1] & 0xF6 != 0xF0:
+        return None
+    rate = head[at + 2] >> 2 & 15
+    length = (head[at + 3] & 3) << 11 | head[at + 4] << 3 | head[at + 5] >> 5
+    if rate >= len(SAMPLE_RATES) or length <= HEADER_BYTES + (0 if head[at + 1] & 1 else 2):
+        return None
+    return AdtsHeader(
+        profile=_PROFILES[head[at + 2] >> 6],
+        sample_rate=SAMPLE_RATES[rate],
+        channels=CHANNELS[(head[at + 2] & 1) << 2 | head[at + 3] >> 6],
+        frame_bytes=length,
+        samples=((head[at + 6] & 3) + 1) * SAMPLES_PER_BLOCK,
+        is_variable=head[at + 5] & 0x1F == 0x1F and head[at + 6] >> 2 == 0x3F,
+    )
+
+
+def matches(head: bytes) -> bool:
+    """A header at the very beginning; that frames follow shows in `read`."""
+    return parse_header(head) is not None
+
+
+def read(source: Source, start: int = 0) -> AudioInfo:
+    """The ADTS stream at `start`."""
+    tail = tail_tags.read(source, start)
+    first = parse_header(source.read(start, HEADER_BYTES))
+    ahead = source.read(start, (_CONFIRMING + 1) * MAX_FRAME_BYTES)[: tail.end - start]
+    if first is None or not _chained(ahead, 0, tail.end - start == len(ahead)):
+        raise NotAudio("starts like AAC in ADTS, but no frames follow one another", start)
+    frames = _walk(source, start, tail.end)
+    seconds = frames.samples / first.sample_rate
+    if not frames.samples or frames.bytes < (tail.end - start) // 2:
+        raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
+    warnings: List[str] = []
+    is_cut = _damage(frames, tail.end, seconds, warnings)
+    if not first.channels:
+        warnings.append("the number of channels is told in the coded audio only; 2 are assumed")
+    return AudioInfo(
+        container="adts",
+        codec="aac",
+        codec_profile=first.profile,
+        mime="audio/aac",
+        sample_rate=first.sample_rate,
+        channels=first.channels or 2,
+        duration=seconds,
+        duration_exact=True,
+        duration_source="frames",
+        truncated=is_cut,
+        bitrate=round(frames.bytes * 8 / seconds),
+        bitrate_mode="VBR" if first.is_variable else "CBR",
+        tags=tail.tags,
+        pictures=tail.pictures,
+        warnings=tuple(warnings),
+        samples=frames.samples,
+        audio_offset=start,
+        audio_bytes=frames.bytes,
+    )
+
+
+def _damage(frames: _Frames, end: int, seconds: float, warnings: List[str]) -> bool:
+    for offset, size in frames.gaps[:5]:
+        warnings.append(f"{size} bytes at byte {offset} are not frames")
+    if frames.is_cut:
+        warnings.append(f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable")
+    elif frames.end < end:
+        warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")
+    return frames.is_cut or frames.end < end
+
+
+def _chained(data: bytes, position: int, is_all: bool) -> bool:
+    """Whether frames of one kind follow one another; fewer are enough where they are the whole file."""
+    first = parse_header(data, position)
+    if first is None or data[position : position + 4] == data[position + 4 : position + 8]:
+        return False
+    for seen in range(_CONFIRMING):
+        other = parse_header(data, position)
+        if other is None or other[:3] != first[:3]:
+            return False
+        position += other.frame_bytes
+        if position >= len(data) and is_all:
+            return position == len(data) or seen >= 1
+    return True
+
+
+def _walk(source: Source, offset: int, end: int) -> _Frames:
+    samples = total = 0
+    gaps: List[Tuple[int, int]] = []
+    while True:
+        begun = offset
+        offset, counted, is_cut = _run(source, offset, end)
+        samples += counted
+        total += offset - begun
+        again = _resync(source, offset + is_cut, end) if offset < end and len(gaps) < _MAX_GAPS else None
+        if again is None:
+            return _Frames(samples, total, offset, tuple(gaps), is_cut)
+        gaps.append((offset, again - offset))
+        offset = again
+
+
+def _run(source: Source, offset: int, end: int) -> Tuple[int, int, bool]:
+    """Count samples until no frame follows: where, how many, and whether the end cuts one."""
+    head = source.read(offset, 4)
+    if len(head) < 4:
+        return offset, 0, False
+    kind, rate = head[1] & 0xFE, head[2] & 0xFD  # the private bit may change, CRC may come and go
+    samples = 0
+    while offset < end:
+        data = source.read(offset, min(MAX_READ, end - offset))
+        position, limit, blocks = 0, len(data) - HEADER_BYTES, 0
+        while position <= limit:
+            if data[position] != 0xFF or data[position + 1] & 0xFE != kind or data[position + 2] & 0xFD != rate:
+                return offset + position, samples + blocks * SAMPLES_PER_BLOCK, False
+            size = (data[position + 3] & 3) << 11 | data[position + 4] << 3 | data[position + 5] >> 5
+            if size <= HEADER_BYTES:  # even a block of nothing ends with three bits
+                return offset + position, samples + blocks * SAMPLES_PER_BLOCK, False
+            if position + size > len(data):
+                break
+            blocks += (data[position + 6] & 3) + 1
+            position += size
+        samples += blocks * SAMPLES_PER_BLOCK
+        offset += position
+        if len(data) < MAX_READ:
+            return offset, samples, offset < end
+    return offset, samples, False
+
+
+def _resync(source: Source, offset: int, end: int) -> Optional[int]:
+    data = source.read(offset, min(_RESYNC_WINDOW + _CONFIRMING * MAX_FRAME_BYTES, end - offset))
+    position = data.find(b"\xff")
+    tries = 0
+    while 0 <= position < _RESYNC_WINDOW and tries < 2000:
+        tries += 1
+        if _chained(data, position, False):
+            return offset + position
+        position = data.find(b"\xff", position + 1)
+    return None
