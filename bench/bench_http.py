@@ -172,6 +172,18 @@ def large_wav(size):
         "<I", min(left, 0xFFFFFFFF)), left
 
 
+def seeded(data, rows):
+    """A data folder of `rows` records; their ids."""
+    from bench_catalogue import seed  # the catalogue's own bench knows how
+
+    seed(data, rows)
+    db = sqlite3.connect(data / "catalogue.db")
+    try:
+        return [id for id, in db.execute("SELECT id FROM files")]
+    finally:
+        db.close()
+
+
 def peer_catalogue(db, server, ids):
     """Give the peers the rows that `server` has, a column a field."""
     sample = json.loads(get(server.address, "/info?id=" + ids[0]))
@@ -239,10 +251,8 @@ def report(title, results, baseline):
 
 
 def small_answers(given, folder, targets_of, title):
-    from bench_catalogue import seed
-
     data, db = folder / "var", folder / "peer.sqlite3"
-    ids = seed(data, given.rows)
+    ids = seeded(data, given.rows)
     random.Random(1).shuffle(ids)
     with contextlib.ExitStack() as stack:
         us = ours(data)
@@ -269,9 +279,7 @@ def bench_list(given, folder):
 
 
 def bench_p99(given, folder):
-    from bench_catalogue import seed
-
-    ids = seed(folder / "var", given.rows)
+    ids = seeded(folder / "var", given.rows)
     us = ours(folder / "var")
     try:
         results = interleaved([us], lambda s: wrk(s, ["/info?id=" + i for i in ids[:2000]], 200, given.seconds, folder),

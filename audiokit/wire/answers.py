@@ -1,4 +1,4 @@
-"""What a route may answer besides a finished `Response`: "run this elsewhere" and "send me the body".
+"""What a route may answer besides a finished `Response`: "run this elsewhere", "send me the body", "wait".
 
 Values only: the connection carries them out.
 """
@@ -35,8 +35,8 @@ class Sink:
     def moved(self, count: int) -> None:
         """`count` bytes went straight into the file of `fileno()`."""
 
-    def finish(self) -> Response:
-        """All bytes are there: the answer."""
+    def finish(self) -> Union[Response, Pending]:
+        """All bytes are there: the answer, or where it will come from."""
         raise NotImplementedError
 
     def abandon(self) -> None:
@@ -50,4 +50,26 @@ class Receive(NamedTuple):
     limit: int
 
 
-Answer = Union[Response, Later, Receive]
+class Pending(NamedTuple):
+    """The answer will come from elsewhere.
+
+    `begin(reply)` starts what makes it and returns how to cancel that; both are called in the loop and must be
+    quick.  `reply(response)` may be called once, from any thread.  A client that ends its side is taken to be
+    gone: then `cancel()` is called, and a reply after it is dropped (its file closed).
+    """
+
+    begin: Callable[[Callable[[Response], None]], Callable[[], None]]
+
+
+class Stream(NamedTuple):
+    """An answer without an end that is known: `head`, then whatever is pushed.
+
+    `begin(push)` starts it and returns how to stop; both are called in the loop.  `push(data)` may be called from
+    any thread; `push(None)` ends the answer, and the connection with it.  A reader too slow for it is cut off.
+    """
+
+    head: Response
+    begin: Callable[[Callable[[Optional[bytes]], None]], Callable[[], None]]
+
+
+Answer = Union[Response, Later, Receive, Pending, Stream]

@@ -6,7 +6,9 @@ transfer, and the loop neither watches its socket nor closes it.  Nothing here e
     HEAD       idle, or part of a head is there            watched for reading
     RECEIVING  a body goes to its sink, step by step       watched for reading, or away
     WORKING    a route runs in a worker thread             away
+    PENDING    the answer will come from elsewhere         watched for reading
     SENDING    an answer is on its way out                 watched for writing, or away
+    STREAMING  pieces are sent as they are pushed          watched for reading, or for writing
     LINGERING  all is said; what still comes is dropped    watched for reading
     CLOSED
 """
@@ -18,7 +20,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from .answers import Later, Receive
+from .answers import Later, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
 from .heads import check_partial
 from .poller import READ, WRITE
@@ -29,11 +31,14 @@ from .transfers import AGAIN, DONE, WAIT, PeerGone, Receiving, Sending, Span
 if TYPE_CHECKING:  # the loop makes connections; they only call back
     from .reactor import Reactor
 
-HEAD, RECEIVING, WORKING, SENDING, LINGERING, CLOSED = "head receiving working sending lingering closed".split()
+HEAD, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CLOSED = (
+    "head receiving working pending sending streaming lingering closed".split()
+)
 _RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
 _TURN = 64  # requests a connection may have answered before others get their turn
 _INLINE = 1 << 18  # bytes of a file that leave from the loop: smaller than what a hand-off costs
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
+_BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -65,7 +70,7 @@ class Connection:
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "limit_left", "__weakref__",
+        "linger_until", "cancel", "on_end",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -88,6 +93,8 @@ class Connection:
         self.request: Any = None  # the handler's note of the request being answered, for the log
         self.started = 0.0
         self.linger_until = 0.0
+        self.cancel: Any = None  # ends what a pending answer or a stream comes from
+        self.on_end: Any = None  # is told how a file's sending ended
         self.handler = reactor.new_handler(self)
 
     # -- events, in the loop ---------------------------------------------------------------------------
@@ -103,6 +110,13 @@ class Connection:
             self._hand_off(self.reactor.bulk, self._receive_in_worker)
         elif state is LINGERING:
             self._linger_read()
+        elif state is PENDING:
+            self._listen()
+        elif state is STREAMING:
+            if self.watched == WRITE:
+                self._flush()
+            else:
+                self._listen()
 
     def on_timeout(self) -> None:
         """No progress for as long as this state may last."""
@@ -126,6 +140,7 @@ class Connection:
         self.reactor.forget(self)
         self.state = CLOSED
         self._drop_sink()
+        self._cancel()
         self._sent(whole=False)
         try:
             self.sock.close()
@@ -171,8 +186,10 @@ class Connection:
                 break
             turns += 1
             self.checked = 0
-            block = self.buffer[: end + 4]
-            self.buffer = self.buffer[end + 4 :]
+            if end + 4 == len(self.buffer):
+                block, self.buffer = self.buffer, b""
+            else:
+                block, self.buffer = self.buffer[: end + 4], self.buffer[end + 4 :]
             self.started = time.monotonic()
             answer = self.handler.answer(block)
             if type(answer) is Response and answer.file is None:
@@ -194,19 +211,30 @@ class Connection:
             self._push(b"".join(out))
         if self.state is HEAD:
             self._watch(READ)
-            if turns:
-                self.reactor.untime(self)  # what is in the buffer now is a new head, with its own time
+            if turns and self.buffer:
+                self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
 
     def _carry_out(self, answer: Any) -> None:
         if type(answer) is Response:
             self._answer(answer)
-        elif type(answer) is Later:
+        elif type(answer) is Receive:
+            self._receive(answer)
+        else:
             self._settle_body(None)
+            self._wait_for(answer)
+
+    def _wait_for(self, answer: Any) -> None:
+        if type(answer) is Later:
             self.state = WORKING
             self._hand_off(self.reactor.work, self._work_in_worker, answer.work)
-        else:
-            self._receive(answer)
+        elif type(answer) is Pending:
+            self.state = PENDING
+            self.reactor.untime(self)
+            self._watch(READ)
+            self.cancel = answer.begin(lambda response: self.reactor.post(self, response))
+        elif type(answer) is Stream:
+            self._stream(answer)
 
     def _check_partial(self, out: list) -> None:
         try:
@@ -320,7 +348,9 @@ class Connection:
         """A worker gives the connection back, in the loop."""
         self.away = False
         if self.state is CLOSED:
-            return
+            return self._close_files_of(outcome)
+        if self.state is STREAMING:
+            return self._pushed(outcome)
         if outcome is WAIT:
             self._watch(READ if self.state is RECEIVING else WRITE)
             self.reactor.await_transfer(self)
@@ -337,6 +367,7 @@ class Connection:
             self._body_done(outcome)
 
     def _body_done(self, outcome: Any) -> None:
+        self.cancel = None
         receiving, self.receiving = self.receiving, None
         if receiving is not None:
             if receiving.is_complete:
@@ -345,6 +376,8 @@ class Connection:
                 self.closing = True
         if isinstance(outcome, Refusal):
             outcome = self.handler.problem(outcome)
+        if type(outcome) is not Response:
+            return self._wait_for(outcome)
         if outcome.close:
             self.closing = True
         self._answer(outcome, settled=True)
@@ -354,6 +387,55 @@ class Connection:
         sink, self.sink = self.sink, None
         if sink is not None:
             self.reactor.work.submit(sink.abandon)  # removing a large file is not the loop's work
+
+    # -- answers from elsewhere ------------------------------------------------------------------------
+
+    def _stream(self, stream: Stream) -> None:
+        self.closing = True
+        self.state = STREAMING
+        self.reactor.untime(self)
+        self.sending = Sending(self.sock, self.reactor.limits.portable)
+        self.sending.add(self._encoded(stream.head._replace(is_endless=True)))
+        self._watch(READ)
+        self._flush()
+        if self.state is STREAMING:
+            self.cancel = stream.begin(lambda data: self.reactor.post(self, data))
+
+    def _pushed(self, data: Optional[bytes]) -> None:
+        if data is None:
+            self.state = SENDING
+            return self._continue_sending()
+        self.sending.add(data)
+        if self.sending.left > _BEHIND:
+            self.close()
+        elif self.watched == READ:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            outcome = self.sending.step(_INLINE)
+        except PeerGone:
+            return self.close()
+        self._watch(READ if outcome is DONE else WRITE)
+
+    def _listen(self) -> None:
+        """While the client waits it may send its next request; that it ends its side means that it is gone."""
+        try:
+            data = self.sock.recv(_RECV)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            return self.close()
+        if not data:
+            return self.close()
+        self.buffer += data
+        if len(self.buffer) > self.reactor.limits.max_head:
+            self._watch(0)  # the kernel may hold the rest
+
+    def _cancel(self) -> None:
+        cancel, self.cancel = self.cancel, None
+        if cancel is not None:
+            cancel()
 
     # -- answers out -----------------------------------------------------------------------------------
 
@@ -383,6 +465,7 @@ class Connection:
         if is_head:
             return
         self.files = (body.fd,)
+        self.on_end = body.on_end
         for prefix, start, stop in body.spans:
             sending.add(prefix)
             sending.add(Span(body.fd, start, stop))
@@ -435,6 +518,7 @@ class Connection:
         self.reactor.post(self, outcome)
 
     def _sending_done(self) -> None:
+        self._cancel()
         self._sent(whole=True)
         if self.closing:
             return self._finish_connection()
@@ -448,14 +532,20 @@ class Connection:
         files, self.files = self.files, ()
         for fd in files:
             os.close(fd)
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(whole)
         request, self.request = self.request, None
         if request is not None:
             note, status = request
             self.reactor.log_note(self, note, status, sending.sent, whole)
 
     def _close_files_of(self, answer: Any) -> None:
-        if type(answer) is Response and answer.file is not None:
+        """An answer that will not be sent gives its file back."""
+        if type(answer) is Response and answer.file is not None and answer.file.fd is not None:
             os.close(answer.file.fd)
+            if answer.file.on_end is not None:
+                answer.file.on_end(False)
 
     # -- the end ---------------------------------------------------------------------------------------
 

@@ -99,7 +99,10 @@ class Reactor:
                 connection = connections.get(fd)
                 if connection is not None:
                     if connection.watched:
-                        self._guarded(connection, connection.on_ready)
+                        try:
+                            connection.on_ready()
+                        except Exception as bug:
+                            self._end(connection, bug)
                 elif fd == wake_fd:
                     self._hear()
                 elif fd == listener_fd:
@@ -163,12 +166,15 @@ class Reactor:
             self._guarded(connection, connection.on_outcome, outcome)
 
     def _guarded(self, connection: Connection, act: Callable[..., None], *arguments: Any) -> None:
-        """A fault of ours ends the connection it showed on, not the loop of all the others."""
         try:
             act(*arguments)
         except Exception as bug:
-            self._on_bug(bug)
-            connection.close()
+            self._end(connection, bug)
+
+    def _end(self, connection: Connection, bug: Exception) -> None:
+        """A fault of ours ends the connection it showed on, not the loop of all the others."""
+        self._on_bug(bug)
+        connection.close()
 
     def _is_drained(self) -> bool:
         if self._stopping is None:
@@ -271,7 +277,11 @@ class Reactor:
     def await_head(self, connection: Connection) -> None:
         """A head has 10 s from its first byte, or from connecting: no later byte moves that deadline."""
         if connection.started and not connection.buffer:
-            self._wait_in(self.idle, connection)
+            timer, idle = connection.timer, self.idle  # every answered request passes here
+            if timer is not None:
+                timer.pop(connection, None)
+            connection.timer = idle
+            idle[connection] = connection.started
         elif connection.timer is not self.heads:
             self._wait_in(self.heads, connection)
 

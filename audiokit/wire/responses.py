@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import Any, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 Headers = Tuple[Tuple[str, str], ...]
 
@@ -46,6 +46,7 @@ class FileBody(NamedTuple):
     spans: List[Tuple[bytes, int, int]]
     trailer: bytes  # after the last span
     length: int  # bytes of it all
+    on_end: Optional[Callable[[bool], None]] = None  # called in the loop: whether all was handed to the kernel
 
 
 class Response(NamedTuple):
@@ -57,6 +58,7 @@ class Response(NamedTuple):
     body: bytes = b""
     file: Optional[FileBody] = None
     close: bool = False
+    is_endless: bool = False  # the body is pushed, and ends with the connection (RFC 9112 section 6.3)
 
 
 def json_response(
@@ -85,7 +87,7 @@ def head_bytes(
     """The head of an answer, up to and including the empty line; `date` is an HTTP date."""
     status = response.status
     start = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Status\r\nDate: ".encode()
-    if status in _BODILESS:
+    if status in _BODILESS or response.is_endless:
         length = b""
     else:
         size = len(response.body) if response.file is None else response.file.length

@@ -29,6 +29,8 @@ def split_query(raw: str) -> List[Tuple[str, str]]:
     """
     if not raw:
         return []
+    if "%" not in raw and "+" not in raw and raw.isprintable():  # most queries: nothing to decode
+        return [piece.partition("=")[::2] for piece in raw.split("&") if piece]
     pairs = []
     for piece in raw.split("&"):
         if piece:

@@ -1,0 +1,117 @@
+"""What a route may answer besides a finished response: waiting, streaming, and what the client's leaving does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+
+import pytest
+
+from audiokit import routes
+from audiokit.wire.answers import Pending, Stream
+from audiokit.wire.responses import FileBody, Response, json_response
+from support import request
+
+
+@pytest.fixture
+def at(server):
+    """A function that puts a route at /here for this test, and the server's address."""
+    def put(route):
+        routes.ROUTES["/here"] = {"GET": route}
+        return server.address
+
+    yield put
+    routes.ROUTES.pop("/here", None)
+
+
+def test_a_pending_answer_comes_when_it_is_made(at):
+    replies = []
+
+    def begin(reply):
+        replies.append(reply)
+        threading.Thread(target=reply, args=(json_response(b'"made"'),)).start()
+        return lambda: None
+
+    address = at(lambda request: Pending(begin))
+    assert request(address, "GET", "/here")[2] == b'"made"\n'
+    assert len(replies) == 1
+
+
+def test_a_client_that_leaves_while_it_waits_cancels(at):
+    cancelled = threading.Event()
+    address = at(lambda request: Pending(lambda reply: cancelled.set))
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert not cancelled.is_set()
+    assert cancelled.wait(10)
+
+
+def test_a_request_behind_a_pending_one_waits_its_turn(at):
+    held = []
+    begun = threading.Event()
+
+    def begin(reply):
+        held.append(reply)
+        begun.set()
+        return lambda: None
+
+    address = at(lambda request: Pending(begin))
+    with socket.create_connection(address, timeout=10) as sock:
+        sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert begun.wait(10)
+        held[0](Response(204))
+        data = b""
+        while b"404" not in data:
+            data += sock.recv(65536)
+        assert data.startswith(b"HTTP/1.1 204 ")
+
+
+def test_a_stream_sends_what_is_pushed_and_ends_when_told(at):
+    stopped = threading.Event()
+
+    def begin(push):
+        def work():
+            for piece in (b"one\n", b"two\n", None):
+                push(piece)
+
+        threading.Thread(target=work).start()
+        return stopped.set
+
+    address = at(lambda request: Stream(Response(200, (("Content-Type", "text/plain"),)), begin))
+    status, fields, body = request(address, "GET", "/here")
+    assert (status, body) == (200, b"one\ntwo\n")
+    assert fields["connection"] == "close" and "content-length" not in fields
+    assert stopped.wait(10)
+
+
+def test_a_stream_is_stopped_when_its_reader_leaves(at):
+    stopped = threading.Event()
+    address = at(lambda request: Stream(Response(200), lambda push: stopped.set))
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+    assert stopped.wait(10)
+
+
+def test_a_file_says_whether_all_of_it_was_handed_over(at, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(40_000_000))
+    ends, ended = [], threading.Event()
+
+    def on_end(whole):
+        ends.append(whole)
+        ended.set()
+
+    def route(request):
+        fd = os.open(path, os.O_RDONLY)
+        return Response(200, file=FileBody(fd, [(b"", 0, 40_000_000)], b"", 40_000_000, on_end))
+
+    address = at(route)
+    assert len(request(address, "GET", "/here")[2]) == 40_000_000
+    assert ended.wait(10) and ends == [True]
+    ended.clear()
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        sock.recv(1000)
+    assert ended.wait(10) and ends == [True, False]
