@@ -1,8 +1,8 @@
-"""The other readers of audio metadata that figures are held against, in a virtual environment of the bench.
+"""The other readers of audio metadata that figures are held against.
 
-`python()` makes `.venv-bench-audio` with their pinned versions on first use, and says so where the package index
-cannot be reached.  Run as a program inside it, with the name of one, it answers each path on its standard input with
-one line of JSON: what that reader says, or null where it refuses.
+`python()` makes a virtual environment with their pinned versions on first use, and says so where
+the package index cannot be reached.  Run as a program inside it, with the name of one, it answers
+each path on its standard input with a line of JSON: what that reader says, null where it refuses.
 """
 
 from __future__ import annotations
@@ -30,15 +30,29 @@ PACKAGES = (Package("tinytag", "2.3.2"), Package("mutagen", "1.48.1"))
 
 
 def python() -> Optional[str]:
-    """The interpreter that has the packages; None, with a word on the terminal, where it cannot be made."""
+    """The interpreter that has the packages.
+
+    None, with a word on the terminal, where it cannot be made.
+    """
     program = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     wanted = [f"{package.name}=={package.version}" for package in PACKAGES]
     probe = "import " + ", ".join(package.name for package in PACKAGES)
-    if program.exists() and subprocess.run([program, "-c", probe], capture_output=True).returncode == 0:
+    if (
+        program.exists()
+        and subprocess.run([program, "-c", probe], capture_output=True).returncode == 0
+    ):
         return str(program)
     try:
         venv.create(VENV, with_pip=True)
-        command = [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+        command = [
+            program,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *wanted,
+        ]
         subprocess.run(command, check=True, capture_output=True, timeout=180)
     except (OSError, subprocess.SubprocessError):
         print(f"skipped: {' and '.join(wanted)} cannot be installed here")
@@ -71,7 +85,12 @@ def _tinytag(path: str) -> Optional[Dict[str, Any]]:
     tags = {"date": tag.year, "track": None if tag.track is None else str(tag.track)}
     for name in ("title", "artist", "album", "albumartist", "genre", "comment", "composer"):
         tags[name] = getattr(tag, name)
-    return {"duration": tag.duration, "sample_rate": tag.samplerate, "channels": tag.channels, "tags": tags}
+    return {
+        "duration": tag.duration,
+        "sample_rate": tag.samplerate,
+        "channels": tag.channels,
+        "tags": tags,
+    }
 
 
 def _mutagen(path: str) -> Optional[Dict[str, Any]]:
@@ -89,7 +108,10 @@ def _mutagen(path: str) -> Optional[Dict[str, Any]]:
             except (KeyError, ValueError):
                 values = None
             if values:
-                tags[name] = [str(one).split("/")[0] for one in (values if isinstance(values, list) else [values])]
+                tags[name] = [
+                    str(one).split("/")[0]
+                    for one in (values if isinstance(values, list) else [values])
+                ]
     info = file.info
     return {
         "duration": getattr(info, "length", None),

@@ -2,14 +2,14 @@
 
     python3 bench/bench_audiometa.py [--rounds 20] [--megabytes 40] [--only small,long,refuse]
 
-1. small   the median CPU time of a small file: the corpus where it is at hand, else files built here; the readers
+1. small   the median CPU time of a small file: the corpus where it is at hand,
+           else files built here; the readers
            take turns on each file, so that none has a quieter machine
 2. long    counting every frame of a long VBR MP3, ADTS and fragmented MP4, built here, in ms a MB
 3. refuse  20 MB that are no audio: CPU time, and bytes read
 
-The peers are installed in a virtual environment of the bench; where the index cannot be reached only audiometa is
-measured, and it says so.  Runs itself again inside that environment.
-"""
+The peers are installed in a virtual environment of the bench; where the index cannot be reached
+only audiometa is measured, and it says so.  Runs itself again inside that environment."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -54,7 +55,8 @@ def cpu_ms(call: Callable[[], Any]) -> float:
     return (time.process_time_ns() - begun) / 1e6
 
 
-# Small files ---------------------------------------------------------------------------------------
+# Small files
+# ---------------------------------------------------------------------------------------
 
 
 def small_files(folder: Path) -> List[Path]:
@@ -64,7 +66,14 @@ def small_files(folder: Path) -> List[Path]:
         paths = (path for path in sorted(CORPUS.rglob("*")) if path.is_file())
         return [p for p in paths if p.parent.name not in skipped and p.parent != CORPUS]
     paths = []
-    extensions = {"opus": ".opus", "flac": ".flac", "mp3": ".mp3", "wav": ".wav", "mp4": ".m4a", "aiff": ".aiff"}
+    extensions = {
+        "opus": ".opus",
+        "flac": ".flac",
+        "mp3": ".mp3",
+        "wav": ".wav",
+        "mp4": ".m4a",
+        "aiff": ".aiff",
+    }
     for name, data in audio_files.every_kind().items():
         path = folder / (name + extensions.get(name, "." + name))
         path.write_bytes(data)
@@ -83,14 +92,16 @@ def answers(reader: Reader, path: Path) -> bool:
 def small(folder: Path, rounds: int) -> None:
     """Print the median of the files' medians, over files that every reader reads."""
     found = readers()
-    files = [path for path in small_files(folder) if all(answers(one, path) for one in found.values())]
+    files = [
+        path for path in small_files(folder) if all(answers(one, path) for one in found.values())
+    ]
     medians: Dict[str, List[float]] = {name: [] for name in found}
     slowest: Dict[str, Tuple[float, str]] = {name: (0.0, "") for name in found}
     for path in files:
         times: Dict[str, List[float]] = {name: [] for name in found}
         for _ in range(rounds):
             for name, reader in found.items():
-                times[name].append(cpu_ms(lambda: reader(str(path))))
+                times[name].append(cpu_ms(partial(reader, str(path))))
         for name, taken in times.items():
             median = statistics.median(taken)
             medians[name].append(median)
@@ -105,7 +116,8 @@ def small(folder: Path, rounds: int) -> None:
         print(f"  {name:<10} p50 {p50:.4f}  p90 {p90:.4f}  most {worst}{ratio}")
 
 
-# Long files ----------------------------------------------------------------------------------------
+# Long files
+# ----------------------------------------------------------------------------------------
 
 
 def vbr_mp3(size: int) -> Iterator[bytes]:
@@ -133,7 +145,7 @@ def _box(name: bytes, *content: bytes) -> bytes:
 
 
 def fragmented_mp4(size: int) -> Iterator[bytes]:
-    """AAC in MP4 with a fragment a second, each with its own sizes (ISO/IEC 14496-12, section 8.8)."""
+    """AAC in MP4 with a fragment a second and all sizes told (ISO/IEC 14496-12, section 8.8)."""
     whole = audio_files.mp4(frames=0)
     moov_at = whole.index(b"moov") - 4
     ftyp_end = struct.unpack(">I", whole[:4])[0]
@@ -145,9 +157,15 @@ def fragmented_mp4(size: int) -> Iterator[bytes]:
     written, number = 0, 0
     while written < size:
         number += 1
-        run = struct.pack(">II", 0x000201, len(sizes)) + bytes(4) + struct.pack(f">{len(sizes)}I", *sizes)
+        run = (
+            struct.pack(">II", 0x000201, len(sizes))
+            + bytes(4)
+            + struct.pack(f">{len(sizes)}I", *sizes)
+        )
         time_box = _box(b"tfdt", b"\1\0\0\0", struct.pack(">Q", (number - 1) * 43 * 1024))
-        track = _box(b"traf", _box(b"tfhd", b"\0\2\0\0", struct.pack(">I", 1)), time_box, _box(b"trun", run))
+        track = _box(
+            b"traf", _box(b"tfhd", b"\0\2\0\0", struct.pack(">I", 1)), time_box, _box(b"trun", run)
+        )
         moof = _box(b"moof", _box(b"mfhd", bytes(4), struct.pack(">I", number)), track)
         yield moof + media
         written += len(moof) + len(media)
@@ -163,7 +181,7 @@ def long(folder: Path, megabytes: int) -> None:
             file.writelines(build(megabytes << 20))
         size = path.stat().st_size / 1e6
         for name, reader in readers().items():
-            taken = min(cpu_ms(lambda: reader(str(path))) for _ in range(3))
+            taken = min(cpu_ms(partial(reader, str(path))) for _ in range(3))
             print(f"  {suffix:<4}{name:<10}{taken / size:8.3f} ms/MB  {_said(reader, path)}")
         path.unlink()
 
@@ -173,11 +191,14 @@ def _said(reader: Reader, path: Path) -> str:
         answer = reader(str(path))
     except Exception as error:
         return f"refused: {error}"[:70]
-    seconds = getattr(answer, "duration", None) or getattr(getattr(answer, "info", None), "length", None)
+    seconds = getattr(answer, "duration", None) or getattr(
+        getattr(answer, "info", None), "length", None
+    )
     return "no duration" if seconds is None else f"{seconds:.3f} s"
 
 
-# What is no audio ----------------------------------------------------------------------------------
+# What is no audio
+# ----------------------------------------------------------------------------------
 
 
 def no_audio() -> Dict[str, bytes]:
@@ -208,30 +229,46 @@ def refuse(folder: Path) -> None:
                 reason = refusal.reason
         texts = []
         for name, reader in readers().items():
-            texts.append(f"{name} {cpu_ms(lambda: reader(str(path))):.1f}")
-        print(f"  {kind:<8}{', '.join(texts)}; {source.bytes_read} bytes read: {reason or 'ACCEPTED'}")
+            texts.append(f"{name} {cpu_ms(partial(reader, str(path))):.1f}")
+        print(
+            f"  {kind:<8}{', '.join(texts)}; {source.bytes_read} bytes read: {reason or 'ACCEPTED'}"
+        )
         path.unlink()
 
 
-# The run -------------------------------------------------------------------------------------------
+# The run
+# -------------------------------------------------------------------------------------------
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20, help="of each small file (default: %(default)s)")
-    parser.add_argument("--megabytes", type=int, default=40, help="of long files (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="of each small file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--megabytes", type=int, default=40, help="of long files (default: %(default)s)"
+    )
     parser.add_argument("--only", default="small,long,refuse", help="parts (default: %(default)s)")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if not options.inside:
         program = audio_readers.python()
         if program is not None:
-            again = [program, __file__, "--inside", *(sys.argv[1:] if arguments is None else arguments)]
+            again = [
+                program,
+                __file__,
+                "--inside",
+                *(sys.argv[1:] if arguments is None else arguments),
+            ]
             return subprocess.run(again).returncode
     versions = ", ".join(f"{p.name} {p.version}" for p in audio_readers.PACKAGES)
     peers_text = versions if len(readers()) > 1 else "without peers"
-    print(f"CPython {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores; {peers_text}", flush=True)
+    print(
+        f"CPython {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores; "
+        f"{peers_text}",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         parts = options.only.split(",")
         if "small" in parts:

@@ -2,10 +2,9 @@
 
     python3 bench/corpus.py [--corpus DIR] [--peers]
 
-Prints the table of figures, then every miss.  Ends with 1 when a figure is below its goal, with 0 (and says so)
-where there is no corpus.  `--peers` measures tinytag and mutagen on the same files, in a virtual environment of
-its own, where the package index can be reached.
-"""
+Prints the table of figures, then every miss.  Ends with 1 when a figure is below its goal, with 0
+(and says so) where there is no corpus.  `--peers` measures tinytag and mutagen on the same files,
+in a virtual environment of its own, where the package index can be reached."""
 
 from __future__ import annotations
 
@@ -27,7 +26,15 @@ CORPUS = ROOT.parent / "shared" / "corpus"
 NEAR_S = 0.05  # seconds, or one frame where that is longer: then a duration is right
 EXACT_S = 0.0015  # seconds: then it is exact
 # Longest frame of a codec in samples, for "within one frame"
-FRAME_SAMPLES = {"mp3": 1152, "mp2": 1152, "mp1": 384, "aac": 2048, "ac3": 1536, "eac3": 1536, "opus": 960}
+FRAME_SAMPLES = {
+    "mp3": 1152,
+    "mp2": 1152,
+    "mp1": 384,
+    "aac": 2048,
+    "ac3": 1536,
+    "eac3": 1536,
+    "opus": 960,
+}
 GOOD = ("accept", "warn", "accept?")
 
 
@@ -71,7 +78,9 @@ def ours(path: Path) -> Tuple[Answer, str]:
     return {**fields, "samples": info.samples}, ""
 
 
-def measure(truths: Dict[str, dict], ask: Callable[[str], Tuple[Answer, str]]) -> Tuple[List[Figure], List[str]]:
+def measure(
+    truths: Dict[str, dict], ask: Callable[[str], Tuple[Answer, str]]
+) -> Tuple[List[Figure], List[str]]:
     """The table and the misses of one reader; `ask` takes a name below the corpus."""
     counts: Dict[str, List[int]] = {}
     misses: List[str] = []
@@ -110,10 +119,18 @@ def _judge(name: str, truth: dict, answer: Dict[str, Any], count: Callable[..., 
     for key in ("sample_rate", "channels"):
         if key in truth:
             is_right = answer.get(key) == truth[key]
-            count(key, is_right, "" if refused else f"{name}: {key} {answer.get(key)}, is {truth[key]}")
+            count(
+                key,
+                is_right,
+                "" if refused else f"{name}: {key} {answer.get(key)}, is {truth[key]}",
+            )
     for key in ("container", "codec", "bits_per_sample"):
         if key in truth and answer.get(key) != truth[key]:
-            count("other", False, "" if refused else f"{name}: {key} {answer.get(key)}, is {truth[key]}")
+            count(
+                "other",
+                False,
+                "" if refused else f"{name}: {key} {answer.get(key)}, is {truth[key]}",
+            )
         elif key in truth:
             count("other", True)
     for key, value in truth.get("tags", {}).items():
@@ -121,34 +138,48 @@ def _judge(name: str, truth: dict, answer: Dict[str, Any], count: Callable[..., 
         is_right = _same_text(found, value)
         count("tags", is_right, "" if refused else f"{name}: tag {key} {found!r}, is {value!r}")
     if truth["expect"] == "warn":
-        marked = bool(answer.get("truncated") or answer.get("duration_declared") or answer.get("warnings"))
-        count("marked", marked, "" if refused else f"{name}: nothing says that it is cut short or lies")
+        marked = bool(
+            answer.get("truncated") or answer.get("duration_declared") or answer.get("warnings")
+        )
+        count(
+            "marked",
+            marked,
+            "" if refused else f"{name}: nothing says that it is cut short or lies",
+        )
 
 
 def _same_text(found: Any, value: str) -> bool:
     values = found if isinstance(found, list) else [found]
     wanted = unicodedata.normalize("NFC", value)
-    return any(isinstance(one, str) and unicodedata.normalize("NFC", one) == wanted for one in values)
+    return any(
+        isinstance(one, str) and unicodedata.normalize("NFC", one) == wanted for one in values
+    )
 
 
 def _figures(counts: Dict[str, List[int]]) -> List[Figure]:
     rows = (
-        ("duration right (1 frame or 0.05 s)", 1.0, "duration right"), ("sample rate right", 1.0, "sample_rate"),
+        ("duration right (1 frame or 0.05 s)", 1.0, "duration right"),
+        ("sample rate right", 1.0, "sample_rate"),
         ("channels right", 1.0, "channels"), ("duration exact within 1.5 ms", 0.95, "exact"),
         ("tag values right", 0.98, "tags"), ("truncated or lying files marked", 1.0, "marked"),
-        ("container, codec, bits right", 0.98, "other"), ("impostors accepted", 0, "impostors accepted"),
+        ("container, codec, bits right", 0.98, "other"),
+        ("impostors accepted", 0, "impostors accepted"),
     )  # fmt: skip
     return [Figure(label, goal, *counts.get(key, [0, 0])) for label, goal, key in rows]
 
 
 def _short(answer: Dict[str, Any]) -> str:
-    return " ".join(str(answer.get(key)) for key in ("container", "codec", "duration", "sample_rate"))
+    return " ".join(
+        str(answer.get(key)) for key in ("container", "codec", "duration", "sample_rate")
+    )
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Print the table; 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--peers", action="store_true", help="measure tinytag and mutagen, too")
     options = parser.parse_args(arguments)
     expected = options.corpus / "expected.json"
@@ -175,11 +206,12 @@ def _print_peers(truths: Dict[str, dict], corpus: Path) -> None:
     for peer in audio_readers.PACKAGES:
         names = "\n".join(str(corpus / name) for name in truths)
         done = subprocess.run(
-            [python, audio_readers.__file__, peer.name], input=names, capture_output=True, text=True,
+            [python, audio_readers.__file__, peer.name],
+            input=names, capture_output=True, text=True,
             env={**os.environ, "PYTHONIOENCODING": "utf-8"}, check=True,
         )  # fmt: skip
         answers = {name: json.loads(line) for name, line in zip(truths, done.stdout.splitlines())}
-        figures, _ = measure(truths, lambda name: (answers[name], "refused"))
+        figures, _ = measure(truths, lambda name, said=answers: (said[name], "refused"))
         print(f"\n{peer.name} {peer.version}")
         for figure in figures:
             if not figure.name.startswith(("container", "truncated")):

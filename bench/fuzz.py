@@ -1,11 +1,12 @@
-"""Seeded mutations of small true files: audiometa answers with AudioInfo or NotAudio, quickly, in little memory.
+"""Seeded mutations of small true files: audiometa answers with AudioInfo or NotAudio, quickly, in
+little memory.
 
     python3 bench/fuzz.py [--count 40000] [--seed 1] [--corpus DIR] [--one N]
 
-A mutation is a failure when anything but NotAudio is raised, when it takes more than 0.2 s of CPU time, or more than
-20 MB of memory.  Every failure is printed with its number, and `--one N` writes that very file to fuzz.bin and runs
-it again with its traceback.  The seeds are built here, and taken from the corpus where there is one.
-"""
+A mutation is a failure when anything but NotAudio is raised, when it takes more than 0.2 s of CPU
+time, or more than 20 MB of memory.  Every failure is printed with its number, and `--one N` writes
+that very file to fuzz.bin and runs it again with its traceback.  The seeds are built here, and
+taken from the corpus where there is one."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ import argparse
 import random
 import sys
 import time
-import tracemalloc
 import traceback
+import tracemalloc
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -130,7 +131,10 @@ def memory(data: bytes) -> int:
 
 
 def run(count: int, seed: int, files: Dict[str, bytes], memory_every: int = 10) -> List[Failure]:
-    """The failures among `count` mutations; memory, which is slow to measure, of every `memory_every`th."""
+    """The failures among `count` mutations.
+
+    Memory, which is slow to measure, of every `memory_every`th.
+    """
     failures: List[Failure] = []
     for number in range(count):
         name, data = numbered(number, seed, files)
@@ -148,10 +152,18 @@ def run(count: int, seed: int, files: Dict[str, bytes], memory_every: int = 10) 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run, print the failures; 1 when there are any."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=40_000, help="mutations (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the mutations (default: %(default)s)")
-    parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--one", type=int, metavar="N", help="write mutation N to fuzz.bin and run it alone")
+    parser.add_argument(
+        "--count", type=int, default=40_000, help="mutations (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the mutations (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--one", type=int, metavar="N", help="write mutation N to fuzz.bin and run it alone"
+    )
     options = parser.parse_args(arguments)
     files = seeds(options.corpus)
     if options.one is not None:

@@ -1,7 +1,7 @@
-"""Small true files of the kinds that are told by their headers, built in pure Python; and what every reader owes.
+"""Small true files of every kind, built in pure Python; and what every reader owes.
 
-Each builder follows its standard's layout and says nothing false unless an argument asks for it.  The content of
-frames is noise: readers count frames and do not decode them.
+Each builder follows its standard's layout and says nothing false unless an argument asks for it.
+The content of frames is noise: readers count frames and do not decode them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,26 @@ def noise(length: int, seed: int = 1) -> bytes:
     return bytes(random.Random(seed).choices(range(256), k=length))
 
 
-# Builders ------------------------------------------------------------------------------------------
+# Builders
+# ------------------------------------------------------------------------------------------
 
 
-def au(encoding=3, rate=16000, channels=1, data=bytes(32000), size=None, note=b"", magic=b".snd") -> bytes:
+def au(
+    encoding=3, rate=16000, channels=1, data=bytes(32000), size=None, note=b"", magic=b".snd"
+) -> bytes:
     """An AU file; `note` is its annotation."""
     order = "<" if magic == b"dns." else ">"
     header = 24 + len(note)
     declared = len(data) if size is None else size
-    return magic + struct.pack(order + "5I", header, declared, encoding, rate, channels) + note + data
+    return (
+        magic + struct.pack(order + "5I", header, declared, encoding, rate, channels) + note + data
+    )
 
 
-AMR_BYTES = {"amr_nb": (13, 14, 16, 18, 20, 21, 27, 32, 6), "amr_wb": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6)}
+AMR_BYTES = {
+    "amr_nb": (13, 14, 16, 18, 20, 21, 27, 32, 6),
+    "amr_wb": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6),
+}
 
 
 def amr(frames=50, mode=7, codec="amr_nb", channels=None) -> bytes:
@@ -74,7 +82,9 @@ def _dff_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">4sQ", name, len(content)) + content + bytes(len(content) % 2)
 
 
-def dff(size=40_000, rate=2822400, channels=2, compression=b"DSD ", dst_frames=75, extra=b"") -> bytes:
+def dff(
+    size=40_000, rate=2822400, channels=2, compression=b"DSD ", dst_frames=75, extra=b""
+) -> bytes:
     """A DSDIFF file with `size` bytes of samples, or `dst_frames` frames of DST."""
     names = b"".join(b"C%03d" % n for n in range(channels))
     properties = b"SND " + _dff_chunk(b"FS  ", struct.pack(">I", rate))
@@ -85,7 +95,11 @@ def dff(size=40_000, rate=2822400, channels=2, compression=b"DSD ", dst_frames=7
         sound += _dff_chunk(b"DSTF", noise(101)) * dst_frames
     else:
         sound = b"\x69" * size
-    parts = _dff_chunk(b"FVER", b"\1\5\0\0") + _dff_chunk(b"PROP", properties) + _dff_chunk(compression, sound)
+    parts = (
+        _dff_chunk(b"FVER", b"\1\5\0\0")
+        + _dff_chunk(b"PROP", properties)
+        + _dff_chunk(compression, sound)
+    )
     body = b"DSD " + parts + extra
     return struct.pack(">4sQ", b"FRM8", len(body)) + body
 
@@ -93,10 +107,15 @@ def dff(size=40_000, rate=2822400, channels=2, compression=b"DSD ", dst_frames=7
 def dff_titled(**wanted) -> bytes:
     """A DSDIFF file with artist and title in DIIN."""
     names = _dff_chunk(b"DIAR", struct.pack(">I", 6) + b"Artist")
-    return dff(extra=_dff_chunk(b"DIIN", names + _dff_chunk(b"DITI", struct.pack(">I", 5) + b"Title")), **wanted)
+    return dff(
+        extra=_dff_chunk(b"DIIN", names + _dff_chunk(b"DITI", struct.pack(">I", 5) + b"Title")),
+        **wanted,
+    )
 
 
-def ape(frames=3, in_last=1000, per_frame=73728, rate=44100, channels=2, bits=16, frame_bytes=900) -> bytes:
+def ape(
+    frames=3, in_last=1000, per_frame=73728, rate=44100, channels=2, bits=16, frame_bytes=900
+) -> bytes:
     """A Monkey's Audio file of version 3.99."""
     first = 52 + 24 + 4 * frames + 44
     table = struct.pack(f"<{frames}I", *(first + frame_bytes * n for n in range(frames)))
@@ -106,9 +125,13 @@ def ape(frames=3, in_last=1000, per_frame=73728, rate=44100, channels=2, bits=16
     return head + table + bytes(44) + noise(frame_bytes * frames)
 
 
-def old_ape(version=3950, level=2000, flags=0, frames=3, in_last=1000, frame_bytes=900, rate=44100) -> bytes:
+def old_ape(
+    version=3950, level=2000, flags=0, frames=3, in_last=1000, frame_bytes=900, rate=44100
+) -> bytes:
     """A Monkey's Audio file of before version 3.98."""
-    more = (b"\0\0\0\x7f" if flags & 4 else b"") + (struct.pack("<I", frames) if flags & 16 else b"")
+    more = (b"\0\0\0\x7f" if flags & 4 else b"") + (
+        struct.pack("<I", frames) if flags & 16 else b""
+    )
     wav = b"" if flags & 32 else bytes(44)
     first = 32 + len(more) + len(wav) + 4 * frames
     head = struct.pack(
@@ -143,23 +166,43 @@ def _mpc_packet(name: bytes, content: bytes) -> bytes:
     raise ValueError(size)
 
 
-def mpc8(samples=100_000, silence=0, rate_index=0, channels=2, block_power=2, promised=None) -> bytes:
+def mpc8(
+    samples=100_000, silence=0, rate_index=0, channels=2, block_power=2, promised=None
+) -> bytes:
     """A Musepack file of stream version 8."""
     count = -(-samples // (1152 << 2 * block_power))
     header = bytes(4) + b"\x08" + _mpc_number(samples if promised is None else promised)
     header += _mpc_number(silence) + bytes([rate_index << 5 | 26, channels - 1 << 4 | block_power])
     audio = b"".join(_mpc_packet(b"AP", noise(300, n)) for n in range(count))
-    return b"MPCK" + _mpc_packet(b"SH", header) + _mpc_packet(b"EI", b"\xa0\1\x1e\0") + audio + _mpc_packet(b"SE", b"")
+    return (
+        b"MPCK"
+        + _mpc_packet(b"SH", header)
+        + _mpc_packet(b"EI", b"\xa0\1\x1e\0")
+        + audio
+        + _mpc_packet(b"SE", b"")
+    )
 
 
 WV_FINAL, WV_INITIAL, WV_MONO = 1 << 12, 1 << 11, 1 << 2
 
 
-def wv_block(index=0, samples=22050, total=44100, flags=0x1 | 9 << 23, parts=b"", size=600) -> bytes:
+def wv_block(
+    index=0, samples=22050, total=44100, flags=0x1 | 9 << 23, parts=b"", size=600
+) -> bytes:
     """One WavPack block."""
     content = parts + b"\x8a" + (size // 2).to_bytes(3, "little") + noise(size // 2 * 2)
     head = struct.pack(
-        "<4sIHBBIIIII", b"wvpk", 24 + len(content), 0x410, 0, 0, total & 0xFFFFFFFF, index, samples, flags, 0
+        "<4sIHBBIIIII",
+        b"wvpk",
+        24 + len(content),
+        0x410,
+        0,
+        0,
+        total & 0xFFFFFFFF,
+        index,
+        samples,
+        flags,
+        0,
     )
     return head + content
 
@@ -186,7 +229,9 @@ def _with_crc2(frame: bytes) -> bytes:
 
 def ac3(frames=6, code=0, size_code=20, mode=7, has_lfe=True, bsid=8) -> bytes:
     """AC-3; `code` is fscod, `size_code` frmsizecod."""
-    kbps = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)[size_code >> 1]
+    kbps = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)[
+        size_code >> 1
+    ]
     size = 2 * (kbps * 96000 // (48000, 44100, 32000)[code] + (size_code & 1 if code == 1 else 0))
     skipped = 2 * (mode & 1 and mode != 1) + 2 * bool(mode & 4) + 2 * (mode == 2)
     bits = mode << 13 | has_lfe << 12 - skipped
@@ -194,9 +239,12 @@ def ac3(frames=6, code=0, size_code=20, mode=7, has_lfe=True, bsid=8) -> bytes:
     return _with_crc2(head + noise(size - 8).replace(b"\x0b\x77", b"\0\0")) * frames
 
 
-def eac3_frame(kind=0, substream=0, size=400, code=0, blocks=3, mode=7, has_lfe=1, chanmap=None) -> bytes:
+def eac3_frame(
+    kind=0, substream=0, size=400, code=0, blocks=3, mode=7, has_lfe=1, chanmap=None
+) -> bytes:
     """One frame of E-AC-3; `kind` is strmtyp."""
-    bits = f"{kind:02b}{substream:03b}{size // 2 - 1:011b}{code:02b}{blocks:02b}{mode:03b}{has_lfe:b}{16:05b}"
+    bits = f"{kind:02b}{substream:03b}{size // 2 - 1:011b}{code:02b}{blocks:02b}{mode:03b}"
+    bits += f"{has_lfe:b}{16:05b}"
     bits += f"{31:05b}0" + (f"{31:05b}0" if mode == 0 else "")
     if kind == 1:
         bits += "0" if chanmap is None else f"1{chanmap:016b}"
@@ -210,8 +258,8 @@ def _caf_chunk(name: bytes, content: bytes, size: Optional[int] = None) -> bytes
 
 
 def caf(
-    form=b"lpcm", rate=48000.0, flags=0, packet_bytes=4, packet_frames=1, channels=2, bits=16, data=bytes(48000),
-    size=None, table=None, info=(), kuki=b"", table_first=False,
+    form=b"lpcm", rate=48000.0, flags=0, packet_bytes=4, packet_frames=1, channels=2, bits=16,
+    data=bytes(48000), size=None, table=None, info=(), kuki=b"", table_first=False,
 ) -> bytes:  # fmt: skip
     """A CAF file; `table` is (valid, priming, remainder, packets), each packet (bytes, frames)."""
     desc = struct.pack(">d4sIIIII", rate, form, flags, packet_bytes, packet_frames, channels, bits)
@@ -230,13 +278,16 @@ def caf(
     return out + (packed + sound if table_first else sound + packed)
 
 
-# Files of the larger containers, as small as they can be ---------------------------------------------
+# Files of the larger containers, as small as they can be
+# ---------------------------------------------
 
 
 def wav(rate=8000, channels=1, frames=800, extra=b"") -> bytes:
     """A WAV file of 16-bit PCM; `extra` are chunks between format and data."""
     data = noise(frames * channels * 2)
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
+    form = struct.pack(
+        "<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16
+    )
     body = b"WAVE" + form + extra + struct.pack("<4sI", b"data", len(data)) + data
     return struct.pack("<4sI", b"RIFF", len(body)) + body
 
@@ -247,7 +298,13 @@ def aiff(rate=8000, channels=1, frames=800) -> bytes:
     mantissa = rate << 64 - rate.bit_length()
     comm = struct.pack(">4sIhIhHQ", b"COMM", 18, channels, frames, 16, exponent, mantissa)
     data = noise(frames * channels * 2)
-    body = b"AIFF" + comm + b"NAME\0\0\0\4Name" + struct.pack(">4sIII", b"SSND", 8 + len(data), 0, 0) + data
+    body = (
+        b"AIFF"
+        + comm
+        + b"NAME\0\0\0\4Name"
+        + struct.pack(">4sIII", b"SSND", 8 + len(data), 0, 0)
+        + data
+    )
     return struct.pack(">4sI", b"FORM", len(body)) + body
 
 
@@ -273,7 +330,15 @@ def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
     """AAC LC in MP4 (ISO/IEC 14496-12 and -14), with a title."""
     config = (2 << 11 | 4 << 7 | channels << 3).to_bytes(2, "big")
     decoder = b"\x04\x11\x40\x15" + bytes(11) + b"\x05\x02" + config
-    esds = _box(b"esds", bytes(4), b"\x03", bytes([3 + len(decoder) + 3]), b"\0\1\0", decoder, b"\x06\x01\x02")
+    esds = _box(
+        b"esds",
+        bytes(4),
+        b"\x03",
+        bytes([3 + len(decoder) + 3]),
+        b"\0\1\0",
+        decoder,
+        b"\x06\x01\x02",
+    )
     entry = _box(
         b"mp4a", bytes(6), b"\0\1", bytes(8), struct.pack(">HHIHH", channels, 16, 0, rate, 0), esds
     )
@@ -293,7 +358,14 @@ def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
         _box(b"hdlr", bytes(8), b"soun", bytes(13)),
         _box(b"minf", _box(b"smhd", bytes(8)), table),
     )
-    tkhd = _box(b"tkhd", b"\0\0\0\7", bytes(8), struct.pack(">II", 1, 0), struct.pack(">I", frames * 1024), bytes(60))
+    tkhd = _box(
+        b"tkhd",
+        b"\0\0\0\7",
+        bytes(8),
+        struct.pack(">II", 1, 0),
+        struct.pack(">I", frames * 1024),
+        bytes(60),
+    )
     title = _box(b"\xa9nam", _box(b"data", b"\0\0\0\1\0\0\0\0Title"))
     hdlr = _box(b"hdlr", bytes(8), b"mdirappl", bytes(9))
     moov = _box(
@@ -305,9 +377,17 @@ def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
     return ftyp + mdat + moov
 
 
-def _ogg_page(flags: int, granule: int, serial: int, number: int, packets: Sequence[bytes]) -> bytes:
-    lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
-    head = struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, serial, number, 0) + bytes([len(lacing)]) + lacing
+def _ogg_page(
+    flags: int, granule: int, serial: int, number: int, packets: Sequence[bytes]
+) -> bytes:
+    lacing = b"".join(
+        b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets
+    )
+    head = (
+        struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, serial, number, 0)
+        + bytes([len(lacing)])
+        + lacing
+    )
     page = head + b"".join(packets)
     crc = 0
     for byte in page:
@@ -333,10 +413,20 @@ def opus(packets=50, preskip=312, channels=2, serial=7) -> bytes:
 
 def flac(samples=4608, rate=44100, channels=2) -> bytes:
     """FLAC (RFC 9639) of constant frames: silence."""
-    bits = f"{1152:016b}{1152:016b}{0:024b}{0:024b}{rate:020b}{channels - 1:03b}{15:05b}{samples:036b}"
+    bits = (
+        f"{1152:016b}{1152:016b}{0:024b}{0:024b}{rate:020b}{channels - 1:03b}{15:05b}{samples:036b}"
+    )
     info = int(bits, 2).to_bytes(18, "big") + bytes(16)
     comment = struct.pack("<I4sII11s", 4, b"test", 1, 11, b"TITLE=Title")
-    out = b"fLaC" + b"\0" + len(info).to_bytes(3, "big") + info + b"\x84" + len(comment).to_bytes(3, "big") + comment
+    out = (
+        b"fLaC"
+        + b"\0"
+        + len(info).to_bytes(3, "big")
+        + info
+        + b"\x84"
+        + len(comment).to_bytes(3, "big")
+        + comment
+    )
     for number in range(samples // 1152):
         head = b"\xff\xf8\x39" + bytes([channels - 1 << 4 | 8]) + bytes([number])
         frame = head + bytes([_crc8(head)]) + bytes(3 * channels)
@@ -355,21 +445,33 @@ def _crc8(data: bytes) -> int:
 
 def _ebml(name: int, *content: bytes) -> bytes:
     body = b"".join(content)
-    return name.to_bytes((name.bit_length() + 7) // 8, "big") + (1 << 28 | len(body)).to_bytes(4, "big") + body
+    return (
+        name.to_bytes((name.bit_length() + 7) // 8, "big")
+        + (1 << 28 | len(body)).to_bytes(4, "big")
+        + body
+    )
 
 
 def matroska(blocks=50, channels=2) -> bytes:
     """Opus in WebM (RFC 9559): blocks of 20 ms in one cluster."""
     head = _ebml(0x1A45DFA3, _ebml(0x4282, b"webm"), _ebml(0x4287, b"\4"), _ebml(0x4285, b"\2"))
-    info = _ebml(0x1549A966, _ebml(0x2AD7B1, (10**6).to_bytes(3, "big")), _ebml(0x4489, struct.pack(">d", 20.0 * blocks)))
+    info = _ebml(
+        0x1549A966,
+        _ebml(0x2AD7B1, (10**6).to_bytes(3, "big")),
+        _ebml(0x4489, struct.pack(">d", 20.0 * blocks)),
+    )
     private = b"OpusHead\x01" + struct.pack("<BHIhB", channels, 312, 48000, 0, 0)
     audio = _ebml(0xE1, _ebml(0xB5, struct.pack(">d", 48000.0)), _ebml(0x9F, bytes([channels])))
-    track = _ebml(0xAE, _ebml(0xD7, b"\1"), _ebml(0x73C5, b"\1"), _ebml(0x83, b"\2"), _ebml(0x86, b"A_OPUS"),
+    track = _ebml(0xAE, _ebml(0xD7, b"\1"), _ebml(0x73C5, b"\1"), _ebml(0x83, b"\2"),
+                  _ebml(0x86, b"A_OPUS"),
                   _ebml(0x63A2, private), audio)  # fmt: skip
     body = b"".join(
-        _ebml(0xA3, b"\x81", struct.pack(">hB", 20 * n, 0x80), b"\xfc" + bytes(29)) for n in range(blocks)
+        _ebml(0xA3, b"\x81", struct.pack(">hB", 20 * n, 0x80), b"\xfc" + bytes(29))
+        for n in range(blocks)
     )
-    return head + _ebml(0x18538067, info, _ebml(0x1654AE6B, track), _ebml(0x1F43B675, _ebml(0xE7, b"\0"), body))
+    return head + _ebml(
+        0x18538067, info, _ebml(0x1654AE6B, track), _ebml(0x1F43B675, _ebml(0xE7, b"\0"), body)
+    )
 
 
 def _guid(text: str) -> bytes:
@@ -388,41 +490,73 @@ def asf(seconds=1.0, packets=10, packet_bytes=400) -> bytes:
     wave = struct.pack("<HHIIHHH", 0x161, 2, 44100, 8000, 371, 16, 10) + bytes(10)
     stream = thing(
         "B7DC0791-A9B7-11CF-8EE6-00C00C205365",
-        _guid("F8699E40-5B4D-11CF-A8FD-00805F5C442B") + _guid("20FB5700-5B55-11CF-A8FD-00805F5C442B")
+        _guid("F8699E40-5B4D-11CF-A8FD-00805F5C442B")
+        + _guid("20FB5700-5B55-11CF-A8FD-00805F5C442B")
         + struct.pack("<QIIHI", 0, len(wave), 0, 1, 0) + wave,
     )  # fmt: skip
     text = "Title\0".encode("utf-16-le")
-    content = thing("75B22633-668E-11CF-A6D9-00AA0062CE6C", struct.pack("<5H", len(text), 0, 0, 0, 0) + text)
+    content = thing(
+        "75B22633-668E-11CF-A6D9-00AA0062CE6C", struct.pack("<5H", len(text), 0, 0, 0, 0) + text
+    )
 
     def properties(total: int) -> bytes:
         return thing(
             "8CABDCA1-A947-11CF-8EE4-00C00C205365",
-            bytes(16) + struct.pack("<QQQQQQIIII", total, 0, packets, ticks, ticks, 0, 2, packet_bytes, packet_bytes, 64000),
+            bytes(16)
+            + struct.pack(
+                "<QQQQQQIIII",
+                total,
+                0,
+                packets,
+                ticks,
+                ticks,
+                0,
+                2,
+                packet_bytes,
+                packet_bytes,
+                64000,
+            ),
         )
 
-    extension = thing("5FBF03B5-A92E-11CF-8EE3-00C00C205365", _guid("ABD3D211-A9BA-11CF-8EE6-00C00C205365") + b"\6\0" + bytes(4))
+    extension = thing(
+        "5FBF03B5-A92E-11CF-8EE3-00C00C205365",
+        _guid("ABD3D211-A9BA-11CF-8EE6-00C00C205365") + b"\6\0" + bytes(4),
+    )
     size = 30 + len(properties(0)) + len(extension) + len(stream) + len(content)
     objects = properties(size + data_size) + extension + stream + content
-    head = _guid("75B22630-668E-11CF-A6D9-00AA0062CE6C") + struct.pack("<QIBB", size, 4, 1, 2) + objects
-    data = _guid("75B22636-668E-11CF-A6D9-00AA0062CE6C") + struct.pack("<Q16xQH", data_size, packets, 0x101)
+    head = (
+        _guid("75B22630-668E-11CF-A6D9-00AA0062CE6C")
+        + struct.pack("<QIBB", size, 4, 1, 2)
+        + objects
+    )
+    data = _guid("75B22636-668E-11CF-A6D9-00AA0062CE6C") + struct.pack(
+        "<Q16xQH", data_size, packets, 0x101
+    )
     packet = b"\x82\0\0\x08\0" + struct.pack("<HIH", packet_bytes - 20, 0, 100)
-    return head + data + b"".join(packet + bytes(packet_bytes - len(packet)) for _ in range(packets))
+    return (
+        head + data + b"".join(packet + bytes(packet_bytes - len(packet)) for _ in range(packets))
+    )
 
 
 def every_kind() -> Dict[str, bytes]:
     """One small true file, or a few, of every kind that is read."""
     return {
-        "wav": wav(), "aiff": aiff(), "mp3": mp3(), "mp2": mp3(8, 0xFFFD8004, 417, False), "adts": adts(),
-        "mp4": mp4(), "opus": opus(), "flac": flac(), "webm": matroska(), "wma": asf(),
-        "chained": opus(25) + opus(25, serial=8), "au": au(data=bytes(600)), "amr": amr(20), "amr_wb": amr(20, 3, "amr_wb"),
-        "tta": tta(), "dsf": dsf(), "dff": dff_titled(size=900), "dst": dff(compression=b"DST ", dst_frames=20),
-        "ape": ape(), "old_ape": old_ape(), "mpc7": mpc7(), "mpc8": mpc8(30_000), "wv": wv(), "wv_piped": wv(total=-1),
-        "ac3": ac3(4, size_code=4), "eac3": eac3_frame(size=100) * 8, "caf": caf(data=bytes(600)),
-        "caf_opus": caf(b"opus", 48000.0, 0, 0, 960, 2, 0, bytes(2000), table=(9000, 300, 300, [(200,)] * 10)),
+        "wav": wav(), "aiff": aiff(), "mp3": mp3(), "mp2": mp3(8, 0xFFFD8004, 417, False),
+        "adts": adts(), "mp4": mp4(), "opus": opus(), "flac": flac(), "webm": matroska(),
+        "wma": asf(), "chained": opus(25) + opus(25, serial=8), "au": au(data=bytes(600)),
+        "amr": amr(20), "amr_wb": amr(20, 3, "amr_wb"), "tta": tta(), "dsf": dsf(),
+        "dff": dff_titled(size=900), "dst": dff(compression=b"DST ", dst_frames=20),
+        "ape": ape(), "old_ape": old_ape(), "mpc7": mpc7(), "mpc8": mpc8(30_000), "wv": wv(),
+        "wv_piped": wv(total=-1), "ac3": ac3(4, size_code=4), "eac3": eac3_frame(size=100) * 8,
+        "caf": caf(data=bytes(600)),
+        "caf_opus": caf(
+            b"opus", 48000.0, 0, 0, 960, 2, 0, bytes(2000), table=(9000, 300, 300, [(200,)] * 10)
+        ),
     }  # fmt: skip
 
 
-# What every reader owes ----------------------------------------------------------------------------
+# What every reader owes
+# ----------------------------------------------------------------------------
 
 
 def outcome(data: bytes) -> Tuple[str, Optional[AudioInfo]]:
@@ -440,8 +574,13 @@ def cuts(data: bytes, step: int = 1) -> Iterator[Tuple[int, bytes]]:
         yield length, data[:length]
 
 
-def check_every_truncation(data: bytes, step: int = 7, may_end: Callable[[int], bool] = lambda n: False) -> None:
-    """Every beginning is refused, or shorter and marked; `may_end(n)` says where nothing shows that it was cut."""
+def check_every_truncation(
+    data: bytes, step: int = 7, may_end: Callable[[int], bool] = lambda n: False
+) -> None:
+    """Every beginning is refused, or shorter and marked.
+
+    `may_end(n)` says where nothing shows that it was cut.
+    """
     whole = identify(data)
     assert not whole.truncated and not whole.warnings
     accepted = 0
@@ -452,7 +591,11 @@ def check_every_truncation(data: bytes, step: int = 7, may_end: Callable[[int], 
             continue
         accepted += 1
         assert info.duration <= whole.duration, length
-        assert (info.sample_rate, info.channels, info.codec) == (whole.sample_rate, whole.channels, whole.codec)
+        assert (info.sample_rate, info.channels, info.codec) == (
+            whole.sample_rate,
+            whole.channels,
+            whole.codec,
+        )
         assert info.truncated or may_end(length), length
         assert info.warnings or may_end(length), length
         if info.duration_declared is not None:
@@ -461,19 +604,24 @@ def check_every_truncation(data: bytes, step: int = 7, may_end: Callable[[int], 
 
 
 def check_garbage(seeds: Sequence[bytes], count: int = 300) -> None:
-    """Seeded mutations of true files give an AudioInfo that makes sense, or NotAudio; nothing else."""
+    """Seeded mutations of true files give an AudioInfo that makes sense, or NotAudio.
+
+    Nothing else.
+    """
     rng = random.Random(7)
     for _ in range(count):
         data = bytearray(rng.choice(seeds))
         for _ in range(rng.choice((1, 2, 4, 16))):
-            data[rng.randrange(min(len(data), rng.choice((48, 400, len(data)))))] = rng.choice((0, 255, rng.randrange(256)))
+            data[rng.randrange(min(len(data), rng.choice((48, 400, len(data)))))] = rng.choice(
+                (0, 255, rng.randrange(256))
+            )
         info = outcome(bytes(data))[1]
         if info is not None:
             assert info.sample_rate > 0 and info.channels > 0 and 0 <= info.duration < 1e13
 
 
 def check_reads_little(data: bytes, declared_size: int = 1 << 32, most: int = 1 << 18) -> AudioInfo:
-    """A file that goes on with zeros for `declared_size` bytes costs no more than `most` bytes read."""
+    """A file that goes on with zeros to `declared_size` costs no more than `most` bytes read."""
 
     def read_at(offset: int, length: int) -> bytes:
         piece = data[offset : offset + length]

@@ -1,4 +1,5 @@
-"""AC-3 and E-AC-3 by ETSI TS 102 366: every rate and layout, substreams, lost frames, every truncation, garbage."""
+"""AC-3 and E-AC-3 by ETSI TS 102 366: every rate and layout, substreams, lost frames, every
+truncation, garbage."""
 
 from __future__ import annotations
 

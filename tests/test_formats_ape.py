@@ -13,9 +13,18 @@ from tests.audio_files import ape, identify, old_ape
 @pytest.mark.parametrize("bits, channels, rate", [(16, 2, 44100), (24, 1, 96000), (8, 2, 8000)])
 def test_samples_are_full_frames_and_the_last(frames, in_last, bits, channels, rate):
     info = identify(ape(frames, in_last, 73728, rate, channels, bits))
-    assert (info.container, info.codec, info.samples) == ("ape", "ape", (frames - 1) * 73728 + in_last)
+    assert (info.container, info.codec, info.samples) == (
+        "ape",
+        "ape",
+        (frames - 1) * 73728 + in_last,
+    )
     assert (info.bits_per_sample, info.channels, info.sample_rate) == (bits, channels, rate)
-    assert info.lossless and info.duration_exact and not info.warnings and info.codec_profile == "normal"
+    assert (
+        info.lossless
+        and info.duration_exact
+        and not info.warnings
+        and info.codec_profile == "normal"
+    )
 
 
 OLD = [

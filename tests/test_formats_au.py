@@ -28,7 +28,12 @@ ENCODINGS = [
 @pytest.mark.parametrize("code, codec, bits, style, size", ENCODINGS)
 def test_every_encoding_has_its_samples(code, codec, bits, style, size):
     info = identify(au(code, 8000, 2, bytes(size)))
-    assert (info.container, info.codec, info.bits_per_sample, info.sample_format) == ("au", codec, bits, style)
+    assert (info.container, info.codec, info.bits_per_sample, info.sample_format) == (
+        "au",
+        codec,
+        bits,
+        style,
+    )
     assert (info.samples, info.duration, info.sample_rate, info.channels) == (1000, 0.125, 8000, 2)
     assert info.duration_exact and not info.truncated and not info.warnings
     assert info.lossless == (style in ("int", "float"))
@@ -67,9 +72,7 @@ def test_the_annotation_is_a_comment_or_fields():
     assert identify(au(note=bytes(8))).tags == {}
 
 
-BAD = [
-    (au(code), NotAudio, "unknown encoding") for code in (0, 8, 22, 28, 0xFFFFFFFF)
-] + [
+BAD = [(au(code), NotAudio, "unknown encoding") for code in (0, 8, 22, 28, 0xFFFFFFFF)] + [
     (au(rate=0), NotAudio, "0 Hz"),
     (au(channels=0), NotAudio, "0 channels"),
     (au(channels=1 << 20), NotAudio, "channels"),

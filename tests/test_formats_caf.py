@@ -23,10 +23,16 @@ PCM = [
 
 @pytest.mark.parametrize("flags, width, bits, codec", PCM)
 def test_linear_pcm_is_named_by_its_flags(flags, width, bits, codec):
-    info = identify(caf(flags=flags, packet_bytes=2 * width, bits=bits, data=bytes(2 * width * 4800)))
+    info = identify(
+        caf(flags=flags, packet_bytes=2 * width, bits=bits, data=bytes(2 * width * 4800))
+    )
     assert (info.container, info.codec, info.bits_per_sample) == ("caf", codec, bits)
     assert (info.samples, info.duration, info.channels, info.sample_rate) == (4800, 0.1, 2, 48000)
-    assert info.sample_format == ("float" if flags & 1 else "int") and info.lossless and not info.warnings
+    assert (
+        info.sample_format == ("float" if flags & 1 else "int")
+        and info.lossless
+        and not info.warnings
+    )
 
 
 def test_a_size_of_minus_one_goes_to_the_end():
@@ -36,9 +42,13 @@ def test_a_size_of_minus_one_goes_to_the_end():
 
 def test_companded_samples_are_eight_bits():
     info = identify(caf(b"ulaw", packet_bytes=1, channels=1, bits=8, data=bytes(800), rate=8000.0))
-    assert (info.codec, info.sample_format, info.bits_per_sample, info.duration) == ("pcm_mulaw", "ulaw", 8, 0.1)
+    assert (info.codec, info.sample_format, info.bits_per_sample, info.duration) == (
+        "pcm_mulaw",
+        "ulaw",
+        8,
+        0.1,
+    )
     assert not info.lossless
-
 
 
 def _opus(valid, priming=0, remainder=0, count=50, **changed) -> bytes:
@@ -74,7 +84,10 @@ def test_packets_of_constant_size_need_no_table():
     info = identify(caf(b"ima4", 16000.0, 0, 34, 64, 1, 0, bytes(34 * 193)))
     assert (info.codec, info.samples, info.bits_per_sample) == ("adpcm_ima_qt", 193 * 64, None)
     table = (12345, 0, 7, [])
-    assert identify(caf(b"ima4", 16000.0, 0, 34, 64, 1, 0, bytes(34 * 193), table=table)).samples == 12345
+    assert (
+        identify(caf(b"ima4", 16000.0, 0, 34, 64, 1, 0, bytes(34 * 193), table=table)).samples
+        == 12345
+    )
 
 
 ALAC = [
@@ -141,7 +154,12 @@ def test_garbage_is_caf_that_makes_sense_or_no_audio():
 def test_a_table_without_end_is_not_counted_for_ever():
     head = _opus(0, count=0, data=bytes(64), packet_frames=0)
     pakt = head.index(b"pakt")
-    data = head[: pakt + 4] + (1 << 40).to_bytes(8, "big") + (1 << 39).to_bytes(8, "big") + bytes(1 << 22)
+    data = (
+        head[: pakt + 4]
+        + (1 << 40).to_bytes(8, "big")
+        + (1 << 39).to_bytes(8, "big")
+        + bytes(1 << 22)
+    )
     assert "packets were counted" in identify(data).warnings[0]
 
 

@@ -1,4 +1,5 @@
-"""DSF and DSDIFF: true rates, samples without the padding, DST by its frames, every truncation, garbage."""
+"""DSF and DSDIFF: true rates, samples without the padding, DST by its frames, every truncation,
+garbage."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ RATES = (2822400, 5644800, 11289600, 3072000)
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("channels", (1, 2, 6))
 def test_the_rate_is_of_single_bits(rate, channels):
-    for info in (identify(dsf(50_000, rate, channels)), identify(dff(7500 * channels, rate, channels))):
+    for info in (
+        identify(dsf(50_000, rate, channels)),
+        identify(dff(7500 * channels, rate, channels)),
+    ):
         assert (info.codec, info.sample_rate, info.channels) == ("dsd", rate, channels)
         assert info.bits_per_sample == 1 and info.lossless and info.duration_exact
         assert info.bitrate == rate * channels and not info.warnings
@@ -34,7 +38,12 @@ def test_dsdiff_counts_its_bytes():
 
 def test_dst_counts_its_frames():
     info = identify(dff(compression=b"DST ", dst_frames=150))
-    assert (info.codec, info.duration, info.duration_source, info.bitrate_mode) == ("dst", 2.0, "frames", "VBR")
+    assert (info.codec, info.duration, info.duration_source, info.bitrate_mode) == (
+        "dst",
+        2.0,
+        "frames",
+        "VBR",
+    )
     assert info.sample_rate == 2822400
 
 
@@ -76,7 +85,11 @@ BAD = [
     (dff(rate=0), NotAudio, "0 Hz"),
     (dff(channels=0), NotAudio, "0 channels"),
     (dff(compression=b"WHAT"), NotAudio, "unknown compression"),
-    (_patched(dff(compression=b"DST "), dff(compression=b"DST ").index(b"FRTE") + 16, bytes(2)), Damaged, "0 frames"),
+    (
+        _patched(dff(compression=b"DST "), dff(compression=b"DST ").index(b"FRTE") + 16, bytes(2)),
+        Damaged,
+        "0 frames",
+    ),
 ]
 
 
@@ -92,7 +105,9 @@ def test_every_truncation_is_refused_or_marked():
 
 
 def test_garbage_is_dsd_that_makes_sense_or_no_audio():
-    files.check_garbage([dsf(), dff(900), dff(compression=b"DST ", dst_frames=20), dff_titled(size=100)])
+    files.check_garbage(
+        [dsf(), dff(900), dff(compression=b"DST ", dst_frames=20), dff_titled(size=100)]
+    )
 
 
 def test_a_large_file_costs_its_header():

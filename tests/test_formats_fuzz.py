@@ -1,4 +1,5 @@
-"""Damaged files of every kind end as AudioInfo or NotAudio, quickly and in little memory; 2,000 of `make fuzz`."""
+"""Damaged files of every kind end as AudioInfo or NotAudio, quickly and in little memory; 2,000 of
+`make fuzz`."""
 
 from __future__ import annotations
 

@@ -14,11 +14,26 @@ RATES = (44100, 48000, 37800, 32000)
 @pytest.mark.parametrize("index, rate", enumerate(RATES))
 def test_both_versions_have_four_rates(index, rate):
     old, new = identify(mpc7(rate_index=index)), identify(mpc8(rate_index=index))
-    assert (old.container, old.codec, old.sample_rate, old.channels) == ("mpc", "musepack7", rate, 2)
-    assert (new.container, new.codec, new.sample_rate, new.channels) == ("mpc", "musepack8", rate, 2)
+    assert (old.container, old.codec, old.sample_rate, old.channels) == (
+        "mpc",
+        "musepack7",
+        rate,
+        2,
+    )
+    assert (new.container, new.codec, new.sample_rate, new.channels) == (
+        "mpc",
+        "musepack8",
+        rate,
+        2,
+    )
     for info in (old, new):
         assert info.duration == info.samples / rate
-        assert info.duration_exact and not info.lossless and info.bits_per_sample is None and not info.warnings
+        assert (
+            info.duration_exact
+            and not info.lossless
+            and info.bits_per_sample is None
+            and not info.warnings
+        )
 
 
 LENGTHS = [
@@ -31,7 +46,9 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize("frames, in_last, is_gapless, samples", LENGTHS)
-def test_version_7_tells_its_last_frame_or_loses_the_decoder_delay(frames, in_last, is_gapless, samples):
+def test_version_7_tells_its_last_frame_or_loses_the_decoder_delay(
+    frames, in_last, is_gapless, samples
+):
     assert identify(mpc7(frames, in_last, 0, is_gapless)).samples == samples
 
 
@@ -44,8 +61,9 @@ def test_version_7_frames_are_counted_wherever_they_begin_in_a_word(bits):
         assert cut.truncated and cut.samples < identify(data).samples
 
 
-@pytest.mark.parametrize("samples, silence, power", [(57331, 0, 3), (1, 0, 0), (100_000, 1000, 2),
-(9999, 0, 7)])
+@pytest.mark.parametrize(
+    "samples, silence, power", [(57331, 0, 3), (1, 0, 0), (100_000, 1000, 2), (9999, 0, 7)]
+)
 def test_version_8_presents_its_samples_less_the_silence(samples, silence, power):
     info = identify(mpc8(samples, silence, block_power=power))
     assert info.samples == samples - silence

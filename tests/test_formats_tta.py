@@ -25,7 +25,12 @@ GOOD = [
 @pytest.mark.parametrize("samples, rate, channels, bits, form", GOOD)
 def test_the_header_says_all(samples, rate, channels, bits, form):
     info = identify(tta(samples, rate, channels, bits, form))
-    assert (info.container, info.codec, info.samples, info.sample_rate) == ("tta", "tta", samples, rate)
+    assert (info.container, info.codec, info.samples, info.sample_rate) == (
+        "tta",
+        "tta",
+        samples,
+        rate,
+    )
     assert (info.channels, info.bits_per_sample, info.lossless) == (channels, bits, True)
     assert info.sample_format == ("float" if form == 3 else "int")
     assert info.duration == samples / rate and info.duration_exact and not info.warnings
@@ -34,7 +39,11 @@ def test_the_header_says_all(samples, rate, channels, bits, form):
 def test_a_file_that_is_cut_has_its_whole_frames():
     data = tta(5 * 46080, frame_bytes=500)
     info = identify(data[: len(data) - 501])
-    assert (info.samples, info.truncated, info.duration_declared) == (3 * 46080, True, 5 * 46080 / 44100)
+    assert (info.samples, info.truncated, info.duration_declared) == (
+        3 * 46080,
+        True,
+        5 * 46080 / 44100,
+    )
 
 
 def test_a_tag_behind_is_no_frame():

@@ -10,13 +10,34 @@ from audiokit.formats.info import Damaged, NotAudio
 from tests import audio_files as files
 from tests.audio_files import WV_FINAL, WV_INITIAL, WV_MONO, identify, noise, wv, wv_block
 
-RATES = (6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 192000)
+RATES = (
+    6000,
+    8000,
+    9600,
+    11025,
+    12000,
+    16000,
+    22050,
+    24000,
+    32000,
+    44100,
+    48000,
+    64000,
+    88200,
+    96000,
+    192000,
+)
 
 
 @pytest.mark.parametrize("index, rate", enumerate(RATES))
 def test_the_flags_say_the_rate(index, rate):
     info = identify(wv(3, 1000, flags=0x1 | index << 23))
-    assert (info.container, info.codec, info.sample_rate, info.samples) == ("wv", "wavpack", rate, 3000)
+    assert (info.container, info.codec, info.sample_rate, info.samples) == (
+        "wv",
+        "wavpack",
+        rate,
+        3000,
+    )
     assert info.duration == 3000 / rate and info.duration_exact and not info.warnings
 
 

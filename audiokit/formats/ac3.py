@@ -1,14 +1,17 @@
 """AC-3 and E-AC-3 (Dolby Digital and Digital Plus) as bare streams of frames.
 
-ETSI TS 102 366 (ATSC A/52): section 4 and annex E.  Every frame is counted, from header to header; frames of
-further programmes and of dependent substreams, which add channels, take no time.  Random bytes hold its short
-syncword, so three frames must follow one another, or the CRC of all there are must hold.  Raises NotAudio
-where that is not so.
+ETSI TS 102 366 (ATSC A/52): section 4 and annex E.  Every frame is counted, from header to header;
+frames of further programmes and of dependent substreams, which add channels, take no time.  Random
+bytes hold its short syncword, so three frames must follow one another, or the CRC of all there are
+must hold.  Raises NotAudio where that is not so.
 
-    AC-3    0B77, 16 CRC1, 2 fscod, 6 frmsizecod, 5 bsid (≤ 10), 3 bsmod, 3 acmod, mix levels, 1 lfeon …
-    E-AC-3  0B77, 2 strmtyp, 3 substreamid, 11 frmsiz, 2 fscod, 2 numblkscod or fscod2, 3 acmod, 1 lfeon,
-            5 bsid (11 to 16) …, 16 chanmap in dependent substreams
-    both end with CRC2, which makes the CRC of everything behind the syncword zero; each word may be byte-swapped
+    AC-3    0B77, 16 CRC1, 2 fscod, 6 frmsizecod, 5 bsid (at most 10), 3 bsmod, 3 acmod,
+            mix levels, 1 lfeon …
+    E-AC-3  0B77, 2 strmtyp, 3 substreamid, 11 frmsiz, 2 fscod, 2 numblkscod or fscod2, 3 acmod,
+            1 lfeon, 5 bsid (11 to 16) …, 16 chanmap in dependent substreams
+
+Both end with CRC2, which makes the CRC of everything behind the syncword zero.  Bytes of words may
+be swapped throughout.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ _BLOCKS = (1, 2, 3, 6)
 _BLOCK_SAMPLES = 256
 _DEPENDENT = 1  # strmtyp of a substream that adds channels to the one before
 
-# Where the channels of an acmod stand, as bits of E-AC-3's chanmap (table E.1.4: 0x8000 is left), and LFE.
+# Where the channels of an acmod stand, as bits of E-AC-3's chanmap (table E.1.4: 0x8000 is left),
+# and LFE.
 _LEFT, _CENTRE, _RIGHT, _LS, _RS, _CS, _LFE = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800, 0x0100, 0x0001
 _LOCATIONS = (
     _LEFT | _RIGHT,  # 1+1: two programmes of one channel
@@ -43,7 +47,7 @@ _LOCATIONS = (
     _LEFT | _RIGHT | _LS | _RS,
     _LEFT | _CENTRE | _RIGHT | _LS | _RS,
 )
-_PAIRS = 0x0400 | 0x0200 | 0x0040 | 0x0020 | 0x0010 | 0x0004  # bits of chanmap that mean two channels
+_PAIRS = 0x0400 | 0x0200 | 0x0040 | 0x0020 | 0x0010 | 0x0004  # of chanmap: two channels each
 
 
 class _Frame(NamedTuple):
@@ -135,7 +139,8 @@ def _swap(data: bytes) -> bytes:
     return bytes(out)
 
 
-# The header ----------------------------------------------------------------------------------------
+# The header
+# ----------------------------------------------------------------------------------------
 
 
 def _parse(data: bytes, at: int = 0) -> Optional[_Frame]:
@@ -161,7 +166,13 @@ def _parse_ac3(data: bytes, at: int, bsid: int) -> Optional[_Frame]:
     has_lfe = bits << skipped & 0x8000
     rate = _RATES[code] >> max(bsid - 8, 0)  # bsid 9 and 10: half and a quarter of the rate
     return _Frame(
-        "ac3", rate, 2 * words, 6 * _BLOCK_SAMPLES, _LOCATIONS[mode] | (_LFE if has_lfe else 0), True, 0
+        "ac3",
+        rate,
+        2 * words,
+        6 * _BLOCK_SAMPLES,
+        _LOCATIONS[mode] | (_LFE if has_lfe else 0),
+        True,
+        0,
     )
 
 
@@ -183,13 +194,16 @@ def _parse_eac3(data: bytes, at: int) -> Optional[_Frame]:
     if kind == _DEPENDENT:
         locations = _channel_map(data[at + 5 : at + 24], mode) or locations
     return _Frame(
-        "eac3", rate, size, blocks * _BLOCK_SAMPLES, locations, kind != _DEPENDENT and not substream,
-        kind << 3 | substream,
+        "eac3", rate, size, blocks * _BLOCK_SAMPLES, locations,
+        kind != _DEPENDENT and not substream, kind << 3 | substream,
     )  # fmt: skip
 
 
 def _channel_map(data: bytes, mode: int) -> int:
-    """chanmap of a dependent substream, 0 where it has none; `data` begins with bsid (section E.1.2.2)."""
+    """chanmap of a dependent substream, 0 where it has none.
+
+    `data` begins with bsid (section E.1.2.2).
+    """
     bits = int.from_bytes(data.ljust(19, b"\0"), "big")
     at = 5  # behind bsid
     for _ in range(2 if mode == 0 else 1):
@@ -204,7 +218,8 @@ def _channels(locations: int) -> int:
     return bin(locations).count("1") + bin(locations & _PAIRS).count("1")
 
 
-# The frames ----------------------------------------------------------------------------------------
+# The frames
+# ----------------------------------------------------------------------------------------
 
 
 class _Reader:

@@ -1,9 +1,10 @@
 """AMR and AMR-WB, the voices of mobile telephones, in their storage format.
 
-RFC 4867 section 5; the lengths of frames from 3GPP TS 26.101 and 26.201, annex A.  A frame is 20 ms and tells its
-length in its first byte, so that all are counted.  Raises Damaged where not one whole frame is there.
+RFC 4867 section 5; the lengths of frames from 3GPP TS 26.101 and 26.201, annex A.  A frame is 20 ms
+and tells its length in its first byte, so that all are counted.  Raises Damaged where not one whole
+frame is there.
 
-    "#!AMR\\n" or "#!AMR-WB\\n"; with several channels "#!AMR_MC1.0\\n" or "#!AMR-WB_MC1.0\\n" and u32 channels
+    "#!AMR\\n" or "#!AMR-WB\\n"; "#!AMR_MC1.0\\n" or "#!AMR-WB_MC1.0\\n" and u32 channels
     frames: a byte 0 FFFF Q 00 (F the type, Q that it is undamaged), then the bits of that type
 """
 
@@ -86,7 +87,10 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 
 
 def _lengths(frame_bytes: Tuple[int, ...]) -> bytes:
-    """The length of a frame by its first byte; 0 for one that begins no frame (a bit of padding is set)."""
+    """The length of a frame by its first byte.
+
+    0 for one that begins no frame (a bit of padding is set).
+    """
     return bytes(0 if byte & 0x83 else frame_bytes[byte >> 3] for byte in range(256))
 
 

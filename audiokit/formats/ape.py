@@ -1,15 +1,15 @@
 """Monkey's Audio (.ape), the header of version 3.98 and later and the one before.
 
-By the layouts in the Monkey's Audio SDK (MACLib, APEInfo).  Reads the header, the table of frames and the tags at
-the end.  Raises Damaged where the header contradicts itself or no frame is there.
+By the layouts in the Monkey's Audio SDK (MACLib, APEInfo).  Reads the header, the table of frames
+and the tags at the end.  Raises Damaged where the header contradicts itself or no frame is there.
 
-    since 3.98  "MAC " ("MACF" holds floats), u16 version, u16 0; u32 bytes of: this descriptor, header, seek
-                table, WAV header, frames (and u32 their upper half), WAV tail; 16 bytes MD5
-                header: u16 level, u16 flags, u32 samples a frame, u32 samples of the last, u32 frames,
-                u16 bits, u16 channels, u32 Hz
-    before      "MAC ", u16 version, u16 level, u16 flags, u16 channels, u32 Hz, u32 bytes of WAV header,
-                u32 of WAV tail, u32 frames, u32 samples of the last; u32 peak if flag 4, u32 seek elements if
-                flag 16; the WAV header unless flag 32
+    since 3.98  "MAC " ("MACF" holds floats), u16 version, u16 0; u32 bytes of: this descriptor,
+                header, seek table, WAV header, frames, their upper half, WAV tail; 16 bytes MD5
+                header: u16 level, u16 flags, u32 samples a frame, u32 samples of the last,
+                u32 frames, u16 bits, u16 channels, u32 Hz
+    before      "MAC ", u16 version, u16 level, u16 flags, u16 channels, u32 Hz, u32 bytes of
+                WAV header, u32 of WAV tail, u32 frames, u32 samples of the last; u32 peak if
+                flag 4, u32 seek elements if flag 16; the WAV header unless flag 32
     both        the seek table: u32 offset of each frame, from "MAC "
 """
 
@@ -66,7 +66,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if len(head) < 6:
         raise EOFError(start + len(head))
     version = int.from_bytes(head[4:], "little")
-    header = _header(source, start) if version >= _NEW_LAYOUT_VERSION else _old_header(source, start)
+    is_new = version >= _NEW_LAYOUT_VERSION
+    header = _header(source, start) if is_new else _old_header(source, start)
     if not 0 < header.channels <= MAX_CHANNELS or not 0 < header.rate <= MAX_RATE:
         raise NotAudio(f"Monkey's Audio with {header.channels} channels at {header.rate} Hz", start)
     if header.bits not in (8, 16, 24, 32) or not 0 < header.per_frame <= 1 << 24:
@@ -74,7 +75,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
             f"Monkey's Audio with {header.bits} bits, {header.per_frame} samples a frame", start
         )
     if header.frames > MAX_FRAMES or header.in_last > header.per_frame:
-        raise Damaged(f"the header says {header.frames} frames, the last of {header.in_last} samples", start)
+        raise Damaged(
+            f"the header says {header.frames} frames, the last of {header.in_last} samples", start
+        )
     behind = tail.read(source, start)
     warnings: List[str] = []
     samples = _present(source, start, header, behind.end, warnings)
@@ -113,7 +116,9 @@ def _header(source: Source, start: int) -> _Header:
     magic, version, _, size, header_size, table_size, wav_size, low, high, _ = fields
     if size < _DESCRIPTOR_BYTES or header_size < _HEADER.size:
         raise Damaged(f"a descriptor of {size} bytes and a header of {header_size}", start + 8)
-    level, _, per_frame, in_last, frames, bits, channels, rate = source.unpack(_HEADER, start + size)
+    level, _, per_frame, in_last, frames, bits, channels, rate = source.unpack(
+        _HEADER, start + size
+    )
     table = start + size + header_size
     first = table + table_size + wav_size
     return _Header(

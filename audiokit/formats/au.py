@@ -1,11 +1,12 @@
 """AU, the audio of Sun and NeXT (.au, .snd).
 
-Sun's "au(5)" and NeXT's "SNDSoundStruct".  Reads the header and its annotation, of the samples nothing.  Raises
-NotAudio for encodings that are no samples (DSP programs, compressed scores), Damaged where samples were promised
-and none are there.
+Sun's "au(5)" and NeXT's "SNDSoundStruct".  Reads the header and its annotation, of the samples
+nothing.  Raises NotAudio for encodings that are no samples (DSP programs, compressed scores),
+Damaged where samples were promised and none are there.
 
-    ".snd", u32 offset of the samples, u32 bytes of them (all ones: not known), u32 encoding, u32 Hz, u32 channels,
-    an annotation up to the samples; big-endian, and little-endian behind "dns." as DEC wrote it
+    ".snd", u32 offset of the samples, u32 bytes of them (all ones: not known), u32 encoding,
+    u32 Hz, u32 channels, an annotation up to the samples;
+    big-endian, and little-endian behind "dns." as DEC wrote it
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from audiokit.formats.source import Source
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 _UNKNOWN = 0xFFFFFFFF
-_STREAMED = 0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
+# sizes from here on, larger than the file, are what programs write to a pipe
+_STREAMED = 0x7FFF0000
 _HEADER = struct.Struct(">5I")
 _HEADER_BYTES = 24  # with the magic
 _ANNOTATION_BYTES = 4096
@@ -66,7 +68,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE:
         raise NotAudio(f"an AU file with {channels} channels at {rate} Hz", start + 16)
     if not _HEADER_BYTES <= header <= source.size - start:
-        raise Damaged(f"the samples begin at {header}, the file has {source.size - start} bytes", start + 4)
+        raise Damaged(
+            f"the samples begin at {header}, the file has {source.size - start} bytes", start + 4
+        )
     there = source.size - start - header
     warnings: List[str] = []
     size = _size(declared, there, start + 8, warnings)
@@ -95,7 +99,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         bitrate=unit * rate,
         bitrate_mode="CBR",
         lossless=is_linear,
-        tags=_tags(source.read(start + _HEADER_BYTES, min(header - _HEADER_BYTES, _ANNOTATION_BYTES))),
+        tags=_tags(
+            source.read(start + _HEADER_BYTES, min(header - _HEADER_BYTES, _ANNOTATION_BYTES))
+        ),
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=start + header,
@@ -112,7 +118,9 @@ def _size(declared: int, there: int, offset: int, warnings: List[str]) -> int:
         return there
     if declared > there:
         if not there:
-            raise Damaged(f"the header says {declared} bytes of samples, the file ends before them", offset)
+            raise Damaged(
+                f"the header says {declared} bytes of samples, the file ends before them", offset
+            )
         warnings.append(f"the header says {declared} bytes of samples, the file has {there}")
     return min(declared, there)
 

@@ -1,15 +1,16 @@
 """CAF, Apple's Core Audio Format.
 
-"Apple Core Audio Format Specification 1.0".  Reads chunk headers, the description, the head of the packet table and
-the information strings; the table itself only where it is needed to count.  Raises NotAudio for unknown data formats,
-Damaged where the description or the data is missing, or nothing tells how long the packets are.
+"Apple Core Audio Format Specification 1.0".  Reads chunk headers, the description, the head of the
+packet table and the information strings; the table itself only where it is needed to count.
+Raises NotAudio for unknown data formats, Damaged where the description or the data is missing, or
+nothing tells how long the packets are.
 
-    "caff", u16 version, u16 flags; chunks: 4 characters, i64 size, content (the size of the last data may be -1)
-    desc  f64 Hz, 4 characters format, u32 flags, u32 bytes a packet, u32 frames a packet, u32 channels, u32 bits
-          (0 where they vary; a frame is one sample of every channel)
-    data  u32 edits, samples or packets
-    pakt  i64 packets, i64 valid frames, i32 priming frames, i32 remainder; per packet its bytes, its frames, each
-          where desc says 0, seven bits a byte, highest first
+    "caff", u16 version, u16 flags; chunks: 4 characters, i64 size, content
+    desc  f64 Hz, 4 characters format, u32 flags, u32 bytes a packet, u32 frames a packet (0 where
+          they vary; a frame is one sample of every channel), u32 channels, u32 bits
+    data  u32 edits, samples or packets; the size may be -1: to the end of the file
+    pakt  i64 packets, i64 valid frames, i32 priming frames, i32 remainder; of each packet its
+          bytes and its frames, where desc says 0, seven bits a byte, highest first
     info  u32 count; key, zero, value, zero …
 """
 
@@ -125,8 +126,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 
 
 def _describe(
-    source: Source, chunks: Dict[bytes, _Chunk], description: _Description, form: _Format, data: _Data,
-    length: _Length, warnings: List[str],
+    source: Source, chunks: Dict[bytes, _Chunk], description: _Description, form: _Format,
+    data: _Data, length: _Length, warnings: List[str],
 ) -> AudioInfo:  # fmt: skip
     if not length.frames:
         warnings.append("there are no samples")
@@ -160,7 +161,8 @@ def _describe(
     )
 
 
-# The chunks ----------------------------------------------------------------------------------------
+# The chunks
+# ----------------------------------------------------------------------------------------
 
 
 def _chunks(source: Source, position: int) -> Dict[bytes, _Chunk]:
@@ -174,7 +176,7 @@ def _chunks(source: Source, position: int) -> Dict[bytes, _Chunk]:
         position += _CHUNK.size
         found.setdefault(name, _Chunk(position, size))
         if size < 0:
-            break  # data to the end of the file; a negative size of anything else ends the reading, too
+            break  # data to the end of the file; of anything else a lie that nothing can follow
         position += size
     return found
 
@@ -198,7 +200,8 @@ def _format(description: _Description, chunk: _Chunk) -> _Format:
     widths = (4, 8) if description.flags & _IS_FLOAT else (1, 2, 3, 4)
     if rest or width not in widths or not 0 < description.bits <= 8 * width:
         raise NotAudio(
-            f"CAF with PCM of {description.bits} bits in packets of {description.packet_bytes} bytes",
+            f"CAF with PCM of {description.bits} bits in packets of "
+            f"{description.packet_bytes} bytes",
             chunk.offset,
         )
     kind = "f" if description.flags & _IS_FLOAT else "s"
@@ -235,17 +238,24 @@ def _data(source: Source, chunk: _Chunk, warnings: List[str]) -> _Data:
     return _Data(offset, min(declared, there), declared, declared > there)
 
 
-# How long it is ------------------------------------------------------------------------------------
+# How long it is
+# ------------------------------------------------------------------------------------
 
 
 def _length(
-    source: Source, description: _Description, data: _Data, table: Optional[_Chunk], warnings: List[str]
+    source: Source,
+    description: _Description,
+    data: _Data,
+    table: Optional[_Chunk],
+    warnings: List[str],
 ) -> _Length:
     per_packet, packet_bytes = description.packet_frames, description.packet_bytes
     head = source.read(table.offset, _PACKET_TABLE.size) if table else b""
     if table is None or len(head) < _PACKET_TABLE.size:
         if not packet_bytes or not per_packet:
-            raise Damaged("nothing tells how long the packets are: the packet table is missing", source.size)
+            raise Damaged(
+                "nothing tells how long the packets are: the packet table is missing", source.size
+            )
         frames = data.size // packet_bytes * per_packet
         return _Length(frames, data.declared // packet_bytes * per_packet, "samples")
     packets, valid, priming, remainder = _PACKET_TABLE.unpack(head)
@@ -309,7 +319,9 @@ def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:
     tags: Tags = {}
     if chunk is None:
         return tags
-    strings = source.read(chunk.offset + 4, min(max(chunk.size - 4, 0), MAX_INFO_BYTES)).split(b"\0")
+    strings = source.read(chunk.offset + 4, min(max(chunk.size - 4, 0), MAX_INFO_BYTES)).split(
+        b"\0"
+    )
     for key, value in zip(strings[::2], strings[1::2]):
         name = tagging.canonical("caf", tagging.utf8_or_cp1252(key))
         tagging.add(tags, name, tagging.utf8_or_cp1252(value))

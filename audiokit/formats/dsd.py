@@ -1,15 +1,18 @@
-"""DSD, one bit a sample: Sony's DSF and Philips' DSDIFF (.dff), the latter also with lossless DST inside.
+"""DSD, one bit a sample: Sony's DSF and Philips' DSDIFF (.dff), in the latter also lossless DST.
 
-"DSF File Format Specification" 1.01 and "DSDIFF File Format Specification" 1.5.  The rate is the true one of the
-single bits (2822400 Hz for DSD64).  Reads chunk headers and tags, of the samples nothing; where a DST file is cut
-short, the headers of its frames.  Raises NotAudio for other contents, Damaged where the parts that describe the
-sound are missing.
+"DSF File Format Specification" 1.01 and "DSDIFF File Format Specification" 1.5.  The rate is the
+true one of the single bits (2822400 Hz for DSD64).  Reads chunk headers and tags, of the samples
+nothing; where a DST file is cut short, the headers of its frames.  Raises NotAudio for other
+contents, Damaged where the parts that describe the sound are missing.
 
-    DSF     "DSD ", u64 28, u64 bytes of the file, u64 offset of an ID3v2 tag or 0 (little-endian all)
+    DSF     little-endian: "DSD ", u64 28, u64 bytes of the file, u64 offset of an ID3v2 tag or 0
             "fmt ", u64 52, u32 version 1, u32 format 0, u32 channel type, u32 channels, u32 Hz,
-            u32 bits (1: the lowest bit first, 8: the highest), u64 samples a channel, u32 4096, u32 0
-            "data", u64 size of the chunk; blocks of 4096 bytes a channel in turn, the last ones filled up
-    DSDIFF  "FRM8", u64 size, "DSD "; chunks: 4 characters, u64 size, content, a pad byte if odd (big-endian)
+            u32 bits (1: the lowest bit first, 8: the highest), u64 samples a channel, u32 4096,
+            u32 0
+            "data", u64 size of the chunk; blocks of 4096 bytes, one of each channel in turn,
+            the last ones filled up
+    DSDIFF  big-endian: "FRM8", u64 size, "DSD "; chunks: 4 characters, u64 size, content, a pad
+            byte if odd
             PROP "SND " { FS u32 Hz, CHNL u16 channels …, CMPR 4 characters … }
             "DSD " samples, a byte of each channel in turn; or
             "DST " { FRTE u32 frames, u16 frames a second; DSTF one frame, DSTC its checksum … }
@@ -43,7 +46,9 @@ def matches(head: bytes) -> bool:
 
 def read(source: Source, start: int = 0) -> AudioInfo:
     """The DSF or DSDIFF file at `start`."""
-    return _read_dsf(source, start) if source.read(start, 4) == b"DSD " else _read_dff(source, start)
+    return (
+        _read_dsf(source, start) if source.read(start, 4) == b"DSD " else _read_dff(source, start)
+    )
 
 
 class _Sound(NamedTuple):
@@ -84,7 +89,9 @@ def _describe(
         truncated=sound.is_cut,
         bits_per_sample=1,
         sample_format="int",
-        bitrate=round(sound.size * 8 / duration) if is_packed and duration else sound.rate * sound.channels,
+        bitrate=round(sound.size * 8 / duration)
+        if is_packed and duration
+        else sound.rate * sound.channels,
         bitrate_mode="VBR" if is_packed else "CBR",
         lossless=True,
         tags=tags,
@@ -96,7 +103,8 @@ def _describe(
     )
 
 
-# DSF -----------------------------------------------------------------------------------------------
+# DSF
+# -----------------------------------------------------------------------------------------------
 
 
 def _read_dsf(source: Source, start: int) -> AudioInfo:
@@ -104,7 +112,9 @@ def _read_dsf(source: Source, start: int) -> AudioInfo:
     if head_size < _DSF_HEAD.size:
         raise Damaged(f"the DSD chunk says {head_size} bytes, it has 28", start + 4)
     at = start + head_size
-    name, size, version, form, _, channels, rate, bits, samples, block, _ = source.unpack(_DSF_FORMAT, at)
+    name, size, version, form, _, channels, rate, bits, samples, block, _ = source.unpack(
+        _DSF_FORMAT, at
+    )
     if name != b"fmt " or size < _DSF_FORMAT.size:
         raise Damaged("a DSF file without a fmt chunk", at)
     if version != 1 or form or bits not in (1, 8) or not 0 < block <= 1 << 20:
@@ -139,7 +149,8 @@ def _id3(source: Source, offset: int) -> Tuple[Tags, Tuple[Picture, ...]]:
     return tag.tags, tag.pictures
 
 
-# DSDIFF --------------------------------------------------------------------------------------------
+# DSDIFF
+# --------------------------------------------------------------------------------------------
 
 
 class _Chunk(NamedTuple):

@@ -1,15 +1,16 @@
 """Musepack, stream versions 7 and 8.
 
-"Musepack SV7 bitstream" and "SV8 specification" of trac.musepack.net.  SV8 is packets, whose headers are read; SV7
-is one run of bits, in which every frame tells its length, so that all are counted.  Raises NotAudio for other
-versions, Damaged where no frame is there.
+"Musepack SV7 bitstream" and "SV8 specification" of trac.musepack.net.  SV8 is packets, whose
+headers are read; SV7 is one run of bits, in which every frame tells its length, so that all are
+counted.  Raises NotAudio for other versions, Damaged where no frame is there.
 
     SV7  "MP+", u8 version, then words of 32 bits, little-endian, bits from the highest on:
-         1 frames; 2 flags, 16-17 the rate; 3, 4 gains; 5: 1 gapless, 11 samples in the last frame, …;
-         6: 8 the encoder; then the frames, without alignment: 20 bits length, as many bits
-    SV8  "MPCK", packets: 2 letters, size (7 bits a byte, highest first, the letters included), content
-         SH u32 CRC, u8 8, samples, silence at the start (both as sizes are written),
-            3 bits rate, 5 bands, 4 channels - 1, 1, 3 log4 of the frames in an AP;  AP frames;  SE the end
+         1: frames; 2: flags, bits 16 and 17 the rate; 3, 4: gains; 5: 1 bit gapless, 11 bits
+         samples in the last frame, …; 6: 8 bits the encoder; then the frames, without
+         alignment: 20 bits length, as many bits
+    SV8  "MPCK", packets: 2 letters, size (7 bits a byte, highest first, all of it), content
+         SH: u32 CRC, u8 8, samples, silence at the start (both as sizes are written), 3 bits
+         rate, 5 bands, 4 channels - 1, 1, 3 log4 of the frames in an AP;  AP: frames;  SE: the end
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from audiokit.formats.tail import Tail
 FRAME_SAMPLES = 1152
 MAX_PACKETS = 1 << 20  # an AP holds a second or two
 _RATES = (44100, 48000, 37800, 32000)
-_DECODER_DELAY = 481  # samples that the filter bank of SV7 takes off where the last frame is not told
+_DECODER_DELAY = 481  # samples that a decoder takes off SV7 where the last frame is not told
 _SV7_HEADER = struct.Struct("<4s6I")
 _SV7_FIRST_BIT = 6 * 32 + 8
 _LENGTH_BITS = 20
@@ -38,7 +39,9 @@ def matches(head: bytes) -> bool:
 
 def read(source: Source, start: int = 0) -> AudioInfo:
     """The Musepack file at `start`."""
-    return _read_sv8(source, start) if source.read(start, 4) == b"MPCK" else _read_sv7(source, start)
+    return (
+        _read_sv8(source, start) if source.read(start, 4) == b"MPCK" else _read_sv7(source, start)
+    )
 
 
 class _Stream(NamedTuple):
@@ -79,13 +82,16 @@ def _describe(stream: _Stream, behind: Tail, warnings: List[str]) -> AudioInfo:
     )
 
 
-# Stream version 7 ----------------------------------------------------------------------------------
+# Stream version 7
+# ----------------------------------------------------------------------------------
 
 
 def _read_sv7(source: Source, start: int) -> AudioInfo:
     magic, frames, flags, _, _, gapless, _ = source.unpack(_SV7_HEADER, start)
     if magic[3] & 0x0F != 7:
-        raise NotAudio(f"Musepack of stream version {magic[3] & 0x0F}, which is not read", start + 3)
+        raise NotAudio(
+            f"Musepack of stream version {magic[3] & 0x0F}, which is not read", start + 3
+        )
     behind = tail.read(source, start)
     whole = _count_sv7(source.part(start, behind.end), frames)
     in_last = gapless >> 20 & 0x7FF or FRAME_SAMPLES
@@ -124,7 +130,8 @@ def _count_sv7(part: Source, frames: int) -> int:
     return frames
 
 
-# Stream version 8 ----------------------------------------------------------------------------------
+# Stream version 8
+# ----------------------------------------------------------------------------------
 
 
 class _Packets(NamedTuple):
@@ -170,7 +177,10 @@ def _read_sv8(source: Source, start: int) -> AudioInfo:
 
 
 def _packet(source: Source, position: int) -> Tuple[bytes, int, int]:
-    """Name, bytes of the header, bytes of the whole packet at `position`; raises where there is none."""
+    """Name, bytes of the header, bytes of the whole packet at `position`.
+
+    Raises where there is none.
+    """
     head = source.read(position, 12)
     name = head[:2]
     if len(head) < 3:

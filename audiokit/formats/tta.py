@@ -1,10 +1,12 @@
 """TTA, the True Audio lossless codec.
 
-"TTA1 lossless audio format", en.true-audio.com.  Reads the header and the table of frames.  Raises NotAudio for
-TTA2 and encrypted files, Damaged where the header's CRC is wrong or no whole frame is there.
+"TTA1 lossless audio format", en.true-audio.com.  Reads the header and the table of frames.  Raises
+NotAudio for TTA2 and encrypted files, Damaged where the header's CRC is wrong or no whole frame is
+there.
 
-    "TTA1", u16 format (1 PCM, 2 encrypted, 3 float), u16 channels, u16 bits, u32 Hz, u32 samples a channel,
-    u32 CRC of what came before; u32 bytes of each frame, u32 CRC of these; the frames, each of 256/245 s
+    "TTA1", u16 format (1 PCM, 2 encrypted, 3 float), u16 channels, u16 bits, u32 Hz, u32 samples
+    a channel, u32 CRC of what came before; u32 bytes of each frame, u32 CRC of these; the frames,
+    each of 256/245 s
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if zlib.crc32(source.read(start, _HEADER.size - 4)) != checksum:
         raise Damaged("the CRC of the TTA header is wrong", start + _HEADER.size - 4)
     if form not in _FORMATS:
-        raise NotAudio("an encrypted TTA file" if form == 2 else f"TTA of the unknown format {form}", start + 4)
+        raise NotAudio(
+            "an encrypted TTA file" if form == 2 else f"TTA of the unknown format {form}", start + 4
+        )
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE or not 0 < bits <= 64:
         raise NotAudio(f"TTA with {channels} channels of {bits} bits at {rate} Hz", start + 6)
     behind = tail.read(source, start)
@@ -84,7 +88,10 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 
 
 def _frames(source: Source, table: int, count: int, end: int) -> _Frames:
-    """The frames that the table lists, against where the audio ends.  The table is 4 bytes a second of audio."""
+    """The frames that the table lists, against where the audio ends.
+
+    The table is 4 bytes a second of audio.
+    """
     first = position = table + 4 * count + 4
     whole, reached = 0, first
     for at in range(table, table + 4 * count, MAX_READ):

@@ -1,12 +1,12 @@
 """WavPack, versions 4 and 5: lossless, hybrid, float, multichannel and DSD.
 
-"WavPack 4 & 5 Binary File / Block Format".  Reads the first blocks and looks for the last whole one from the end,
-which tells the length whatever the header says.  Raises NotAudio for what only begins like a block, Damaged where
-no whole block of samples is there.
+"WavPack 4 & 5 Binary File / Block Format".  Reads the first blocks and looks for the last whole
+one from the end, which tells the length whatever the header says.  Raises NotAudio for what only
+begins like a block, Damaged where no whole block of samples is there.
 
-    block: "wvpk", u32 bytes behind this field, u16 version, u8 upper bits of the index, u8 of the total,
-           u32 samples of the file (all ones: not known), u32 index of the first sample, u32 samples,
-           u32 flags, u32 CRC; then sub-blocks: u8 id, 1 or 3 bytes of words, content
+    block: "wvpk", u32 bytes behind this field, u16 version, u8 upper bits of the index, u8 of the
+           total, u32 samples of the file (all ones: not known), u32 index of the first sample,
+           u32 samples, u32 flags, u32 CRC; then sub-blocks: u8 id, 1 or 3 bytes of words, content
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from audiokit.formats import tail
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.source import Source
 
-MAX_CHANNELS = 256  # of OptimFROG's and WavPack's own limits, the latter's
+MAX_CHANNELS = 256
 MAX_BLOCK_BYTES = 1 << 20  # "blocks … should be limited to 1 MB"
 MAX_TAIL_BYTES = 1 << 22  # how far from the end the last block is sought: some whole blocks
 _SEARCH_BYTES = 1 << 16
@@ -138,7 +138,8 @@ def _begins_block(source: Source, offset: int) -> bool:
     return block.samples > 0 if block else head[:4] == b"wvpk"[: len(head)] and len(head) > 0
 
 
-# The first moment ----------------------------------------------------------------------------------
+# The first moment
+# ----------------------------------------------------------------------------------
 
 
 def _first(source: Source, start: int) -> _First:
@@ -164,7 +165,7 @@ def _first(source: Source, start: int) -> _First:
 
 
 def _details(source: Source, block: _Block, rate: int, told: int) -> Tuple[int, int]:
-    """The rate, and the channels that a sub-block tells (0: none does), with what was known before."""
+    """The rate, and the channels that a sub-block tells (0: none), with what was known before."""
     index, is_dsd = block.flags >> 23 & 0xF, bool(block.flags & _DSD)
     found = 0 if index == _OTHER_RATE else _RATES[index]
     if found and not is_dsd and block.flags & _FINAL:
@@ -199,7 +200,8 @@ def _sub_blocks(source: Source, block: _Block) -> Iterator[Tuple[int, bytes]]:
         position += width + size
 
 
-# The last block ------------------------------------------------------------------------------------
+# The last block
+# ------------------------------------------------------------------------------------
 
 
 def _last(source: Source, first: _Block, end: int) -> Optional[_Block]:
