@@ -58,13 +58,14 @@ CREATE INDEX files_of_bits       ON files (owner, bits, uploaded_ms DESC, id);
 CREATE INDEX files_of_truncated  ON files (owner, truncated, uploaded_ms DESC, id);
 CREATE INDEX files_of_sha256     ON files (owner, sha256, uploaded_ms DESC, id);
 
--- One row per tag and per field of metadata of a file: what `tag.KEY` and `meta.KEY` look up.
+-- One row per tag and per field of metadata of a file: what `tag.KEY` and `meta.KEY` look up, newest first.
 CREATE TABLE labels (
-    owner INTEGER NOT NULL,
-    label TEXT    NOT NULL,                     -- "tag.artist", "meta.project"
-    value TEXT    NOT NULL,                     -- itself up to 64 characters, else "sha256:" and its digest
-    file  INTEGER NOT NULL REFERENCES files (n) ON DELETE CASCADE,
-    PRIMARY KEY (owner, label, value, file)
+    owner       INTEGER NOT NULL,
+    label       TEXT    NOT NULL,               -- "tag.artist", "meta.project"
+    value       TEXT    NOT NULL,               -- itself up to 64 characters, else "sha256:" and its digest
+    uploaded_ms INTEGER NOT NULL,               -- as in files
+    file        INTEGER NOT NULL REFERENCES files (n) ON DELETE CASCADE,
+    PRIMARY KEY (owner, label, value, uploaded_ms DESC, file)
 ) WITHOUT ROWID;
 CREATE INDEX labels_of_file ON labels (file);
 

@@ -170,7 +170,7 @@ def test_labels_go_with_their_file(connect):
     connection = connect()
     migrations.bring_up(connection, SCHEMA)
     add_file(connection, "a")
-    connection.execute("INSERT INTO labels SELECT 0, 'tag.artist', 'Bach', n FROM files")
+    connection.execute("INSERT INTO labels SELECT 0, 'tag.artist', 'Bach', uploaded_ms, n FROM files")
     connection.execute("DELETE FROM files")
     assert connection.execute("SELECT count(*) FROM labels").fetchone() == (0,)
 

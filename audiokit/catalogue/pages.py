@@ -3,7 +3,7 @@
 There are two ways to a page that is filtered by A and ordered by B.  *Gathering* takes all rows of A from A's index
 and sorts them; *walking* goes along B's index and skips what is not of A.  SQLite guesses between them, and guesses
 wrong by seconds on a million rows; so we count A first, up to a cap, and choose.  A walk for `limit` rows looks at
-about limit * rows / count(A) of them, gathering at count(A).
+about limit * rows / count(A) of them, gathering at count(A).  What a look costs depends on where the rows lie.
 
 Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .rows import fold, label_value
@@ -22,7 +22,10 @@ TOTAL_CAP = 10_000  # beyond this a total is not counted
 _SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
 _REMEMBERED = 1000  # counts that are kept
 _STALE = 200  # commits after which a count is too old even for choosing a way
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
+_MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
+_NEAR_US = 0.25  # a look at a row beside the last one, or at an entry of an index
+_FAR_US = 2.0  # a look at a row anywhere; both measured at a million rows
 _LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
 
 
@@ -76,15 +79,29 @@ class _Clause(NamedTuple):
 
     sql: str
     params: Tuple[Any, ...]
-    source: Optional[str]  # what FROM names to start from this filter; None: no index helps
+    source: Optional[str] = None  # what FROM names to start from this filter; None: no index helps
     source_params: Tuple[Any, ...] = ()
-    is_exact: bool = False  # the source gives exactly the rows of this filter
-    in_order: bool = False  # and gives them in the default order
+    probe: str = ""  # what FROM names, WHERE included, to count the filter by its index alone
+    probe_params: Tuple[Any, ...] = ()
+    is_exact: bool = False  # the probe counts what fits, neither more nor less
+    is_given: bool = False  # the source alone gives what fits: `sql` need not be asked again
+    in_order: bool = False  # the source has its rows in the default order, by `newest`
+    newest: str = "f.uploaded_ms"
+    is_covering: bool = False  # its index has all that the default order compares
     sort: Optional[str] = None  # the sort whose index is this filter's own
 
 
 def _indexed(index: str) -> str:
     return f"files f INDEXED BY {index}"
+
+
+def _by_index(index: str, owner: int, sql: str, params: Tuple[Any, ...], **more: Any) -> _Clause:
+    """A filter that an index of `files` answers."""
+    source = _indexed(index)
+    return _Clause(
+        sql, params, source, (), f"{source} WHERE f.owner = ? AND {sql}", (owner, *params), is_exact=True,
+        is_covering=index != "files_by_name", **more
+    )
 
 
 class Pages:
@@ -131,24 +148,36 @@ class Pages:
 
     def _total(self, clauses: List[_Clause], way: _Way, owner: int) -> int:
         if not clauses:
-            rows = self._catalogue.read("SELECT files FROM counters WHERE owner = ?", (owner,))
-            return rows[0][0] if rows else 0
-        start = way.start or next((c for c in clauses if c.source), None)
-        source = start.source if start and start.source else _indexed("files_by_uploaded_down")
-        sql, params = _where(clauses, owner)
-        return self._count(source, sql, (start.source_params if start else ()) + params, 0)
+            return self._files(owner)
+        if len(clauses) == 1 and clauses[0].is_exact:
+            return self._count(clauses[0].probe, clauses[0].probe_params, 0)
+        start = way.start or self._rarest(clauses)
+        where, params = _where(clauses, owner, start)
+        source = start.source if start else _indexed("files_by_uploaded_down")
+        return self._count(f"{source} WHERE {where}", (start.source_params if start else ()) + params, 0)
 
-    def _count(self, source: str, where: str, params: Tuple[Any, ...], staleness: int) -> int:
+    def _files(self, owner: int) -> int:
+        rows = self._catalogue.read("SELECT files FROM counters WHERE owner = ?", (owner,))
+        return rows[0][0] if rows else 0
+
+    def _rarest(self, clauses: List[_Clause]) -> Optional[_Clause]:
+        """The filter with an index that the fewest fit, as far as a count that may be stale can tell."""
+        usable = [clause for clause in clauses if clause.source is not None]
+        return min(usable, key=self._probed) if usable else None
+
+    def _probed(self, clause: _Clause) -> int:
+        return self._count(clause.probe, clause.probe_params, _STALE)
+
+    def _count(self, what: str, params: Tuple[Any, ...], staleness: int) -> int:
         """How many rows, up to one more than the cap; from memory when at most `staleness` commits old."""
-        key = (source, where, params)
+        key = (what, params)
         generation = self._catalogue.generation
         with self._lock:
             known = self._counted.get(key)
             if known is not None and generation - known[0] <= staleness:
                 self._counted.move_to_end(key)
                 return known[1]
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT {self._cap + 1})"
-        count = self._read(sql, params)[0][0]
+        count = self._read(f"SELECT count(*) FROM (SELECT 1 FROM {what} LIMIT {self._cap + 1})", params)[0][0]
         with self._lock:
             self._counted[key] = (generation, count)
             self._counted.move_to_end(key)
@@ -161,83 +190,62 @@ class Pages:
     def _way(self, clauses: List[_Clause], listing: Any, owner: int) -> _Way:
         order = _ORDERS[listing.sort, listing.descending]
         walk = _Way(None, _indexed(order.index), False)
-        usable = [clause for clause in clauses if clause.source is not None]
         is_default = listing.sort == "uploaded" and listing.descending
-        if not usable:
-            return walk
         if len(clauses) == 1:
-            (only,) = usable
+            (only,) = clauses
             if only.sort == listing.sort:
                 return walk  # the walk begins and ends where the range does
             if only.in_order and is_default:
-                return _Way(only, only.source, False)
-        counts = [(self._count_source(clause, owner), n) for n, clause in enumerate(usable)]
-        fewest, n = min(counts)
-        start = usable[n]
-        rows = self._catalogue.read("SELECT files FROM counters WHERE owner = ?", (owner,))
-        walked = listing.limit * (rows[0][0] if rows else 0) / max(fewest, 1)
-        if fewest <= self._cap and fewest <= walked:
-            return _Way(start, start.source, True)
-        if start.in_order and is_default:
-            return _Way(start, start.source, False)
-        return walk
-
-    def _count_source(self, clause: _Clause, owner: int) -> int:
-        where = "f.owner = ? AND " + clause.sql if clause.is_exact else "f.owner = ?"
-        params = (owner, *clause.params) if clause.is_exact else (owner,)
-        return self._count(clause.source or "", where, clause.source_params + params, _STALE)
+                return _Way(only, only.source or "", False)
+        start = self._rarest(clauses)
+        if start is None:
+            return walk
+        fewest = self._probed(start)
+        by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
+        gathering = fewest * (_NEAR_US if by_time and start.is_covering and len(clauses) == 1 else _FAR_US)
+        walking = listing.limit * self._files(owner) / max(fewest, 1) * (_NEAR_US if by_time else _FAR_US)
+        if fewest <= self._cap and gathering <= walking:
+            return _Way(start, start.source or "", True)
+        return _Way(start, start.source or "", False) if start.in_order and is_default else walk
 
     # -- filters as SQL --------------------------------------------------------------------------------
 
     def _clause(self, filter: Any, owner: int) -> _Clause:
         kind = type(filter).__name__
         if kind == "Among":
-            return self._among(filter)
+            return self._among(filter, owner)
         if kind == "Between":
-            return _between(filter)
+            return _between(filter, owner)
         if kind == "Labelled":
             return _labelled(filter, owner)
         if kind == "Named":
-            return self._named(filter)
+            return self._named(filter, owner)
         return self._words(filter)
 
-    def _among(self, filter: Any) -> _Clause:
+    def _among(self, filter: Any, owner: int) -> _Clause:
         column, equal_index, range_index = _COLUMNS[filter.field]
         values = filter.values
         if filter.field == "format":
             values = tuple(sorted({self._families.get(value, value) for value in values}))
-        return _Clause(
-            _one_of(column, values), values, _indexed(equal_index or range_index), is_exact=True,
-            in_order=equal_index is not None and len(values) == 1,
-        )
+        in_order = equal_index is not None and len(values) == 1
+        return _by_index(equal_index or range_index, owner, _one_of(column, values), values, in_order=in_order)
 
-    def _named(self, filter: Any) -> _Clause:
+    def _named(self, filter: Any, owner: int) -> _Clause:
         if not filter.patterns:
-            return _Clause(
-                _one_of("f.name", filter.names), filter.names, _indexed("files_by_name"), is_exact=True
-            )
+            return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names)
         parts = [_one_of("f.name", filter.names)] if filter.names else []
-        params = list(filter.names)
-        for pattern in filter.patterns:
-            parts.append("f.name GLOB ?")
-            params.append(pattern.replace("[", "[[]"))
+        parts += ["f.name GLOB ?"] * len(filter.patterns)
+        params = filter.names + tuple(pattern.replace("[", "[[]") for pattern in filter.patterns)
         sql = "(" + " OR ".join(parts) + ")"
         if len(parts) > 1:
-            return _Clause(sql, tuple(params), None)
-        return self._patterned(filter.patterns[0], sql, params)
-
-    def _patterned(self, pattern: str, sql: str, params: List[str]) -> _Clause:
-        runs = pattern.replace("?", "*").split("*")
-        if runs[0]:
-            sql = f"({sql} AND f.name >= ?"
-            params = [*params, runs[0]]
-            end = _behind(runs[0])
-            if end is not None:
-                sql += " AND f.name < ?"
-                params.append(end)
-            return _Clause(sql + ")", tuple(params), _indexed("files_by_name"), is_exact=True)
-        found = self._trigrams([fold(run) for run in runs])
-        return _Clause(sql, tuple(params), *found)
+            return _Clause(sql, params)
+        runs = filter.patterns[0].replace("?", "*").split("*")
+        if not runs[0]:
+            return self._by_trigrams([fold(run) for run in runs], sql, params)
+        end = _behind(runs[0])
+        if end is None:
+            return _by_index("files_by_name", owner, f"(f.name >= ? AND {sql})", (runs[0], *params))
+        return _by_index("files_by_name", owner, f"(f.name >= ? AND f.name < ? AND {sql})", (runs[0], end, *params))
 
     def _words(self, filter: Any) -> _Clause:
         parts, params = [], []
@@ -247,16 +255,17 @@ class Pages:
             params += folded
         sql = "(" + " OR ".join(parts) + ")"
         if len(filter.alternatives) > 1:
-            return _Clause(sql, tuple(params), None)
-        return _Clause(sql, tuple(params), *self._trigrams(params))
+            return _Clause(sql, tuple(params))
+        return self._by_trigrams(params, sql, tuple(params))
 
-    def _trigrams(self, runs: List[str]) -> Tuple[Optional[str], Tuple[Any, ...]]:
-        """A source of the rows whose search text has all trigrams of the runs, None without any."""
+    def _by_trigrams(self, runs: List[str], sql: str, params: Tuple[Any, ...]) -> _Clause:
+        """A filter that only text with all trigrams of these runs can fit."""
         grams = sorted({run[n:n + 3] for run in runs for n in range(len(run) - 2)})
         if not grams or not self._catalogue.has_trigrams:
-            return None, ()
-        match = " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams[:64])
-        return "(SELECT rowid AS n FROM words WHERE words MATCH ?) d CROSS JOIN files f ON f.n = d.n", (match,)
+            return _Clause(sql, params)
+        match = " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams[:_MOST_TRIGRAMS])
+        source = "(SELECT rowid AS n FROM words WHERE words MATCH ?) d CROSS JOIN files f ON f.n = d.n"
+        return _Clause(sql, params, source, (match,), "words WHERE words MATCH ?", (match,))
 
 
 class _Way(NamedTuple):
@@ -265,7 +274,7 @@ class _Way(NamedTuple):
     sorts: bool  # gather and sort, instead of walking in order
 
 
-def _between(filter: Any) -> _Clause:
+def _between(filter: Any, owner: int) -> _Clause:
     column, _, index = _COLUMNS[filter.field]
     parts, params = [], []
     if filter.low is not None:
@@ -274,24 +283,22 @@ def _between(filter: Any) -> _Clause:
     if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
         parts.append(f"{column} <= ?")
         params.append(filter.high if filter.high is not None else _LAST - 1)
-    if filter.low is None and filter.field == "bits":
-        parts.append(f"{column} >= 0")
-    return _Clause(
-        " AND ".join(parts), tuple(params), _indexed(index), is_exact=True, sort=filter.field,
-    )
+    return _by_index(index, owner, " AND ".join(parts), tuple(params), sort=filter.field)
 
 
 def _labelled(filter: Any, owner: int) -> _Clause:
     values = tuple(sorted({label_value(value) for value in filter.values}))
-    label = fold_label(filter.label)
-    one_of = _one_of("l.value", values)
-    return _Clause(
-        f"EXISTS (SELECT 1 FROM labels l WHERE l.owner = f.owner AND l.label = ? AND {one_of} AND l.file = f.n)",
-        (label, *values),
-        f"(SELECT DISTINCT l.file AS n FROM labels l WHERE l.owner = ? AND l.label = ? AND {one_of}) d "
-        "CROSS JOIN files f ON f.n = d.n",
-        (owner, label, *values),
-    )
+    mine = f"l.owner = ? AND l.label = ? AND {_one_of('l.value', values)}"
+    params = (owner, fold_label(filter.label), *values)
+    sql = f"EXISTS (SELECT 1 FROM labels l WHERE {mine} AND l.uploaded_ms = f.uploaded_ms AND l.file = f.n)"
+    if len(values) == 1:
+        return _Clause(
+            sql, params, f"labels l CROSS JOIN files f ON f.n = l.file AND {mine}", params,
+            f"labels l WHERE {mine}", params, is_exact=True, is_given=True, in_order=True, newest="l.uploaded_ms",
+        )
+    files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
+    source = f"{files} CROSS JOIN files f ON f.n = d.n"
+    return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
 
 
 def fold_label(label: str) -> str:
@@ -316,19 +323,23 @@ def _behind(prefix: str) -> Optional[str]:
 # -- the statement ------------------------------------------------------------------------------------------
 
 
-def _where(clauses: List[_Clause], owner: int) -> Tuple[str, Tuple[Any, ...]]:
-    sql = " AND ".join(["f.owner = ?", *(clause.sql for clause in clauses)])
-    return sql, (owner, *(value for clause in clauses for value in clause.params))
+def _where(clauses: List[_Clause], owner: int, start: Optional[_Clause]) -> Tuple[str, Tuple[Any, ...]]:
+    """What is left to ask of the rows that `start` gives."""
+    asked = [clause for clause in clauses if not (clause is start and clause.is_given)]
+    sql = " AND ".join(["f.owner = ?", *(clause.sql for clause in asked)])
+    return sql, (owner, *(value for clause in asked for value in clause.params))
 
 
 def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: int) -> Tuple[str, Tuple[Any, ...]]:
     order = _ORDERS[listing.sort, listing.descending]
-    where, params = _where(clauses, owner)
+    where, params = _where(clauses, owner, way.start)
     params = (way.start.source_params if way.start else ()) + params
     direction, beyond = (" DESC", "<") if listing.descending else ("", ">")
     limit = listing.limit + 1
-    by = f"{order.expression}{direction}" + ("" if listing.sort == "name" else ", f.id")
-    at, at_params, behind, behind_params = _place(listing, order.expression, beyond)
+    in_walk = way.start is not None and way.start.in_order and not way.sorts
+    compared = way.start.newest if in_walk and way.start else order.expression
+    by = f"{compared}{direction}" + ("" if listing.sort == "name" else ", f.id")
+    at, at_params, behind, behind_params = _place(listing, compared, beyond)
     if way.sorts:
         where += f" AND ({at} OR {behind})" if at else ""
         inner = f"SELECT f.n FROM {way.source} WHERE {where} ORDER BY {by} LIMIT {limit}"
@@ -355,8 +366,7 @@ def _joined(inner: str) -> str:
 
 def _sort_value(record: Dict[str, Any], listing: Any) -> Any:
     if listing.sort == "uploaded":
-        moment = datetime.strptime(record["uploaded"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return (datetime.fromisoformat(record["uploaded"][:-1]) - _EPOCH) // timedelta(milliseconds=1)
     if listing.sort == "bitrate" and record["bitrate"] is None:
         return -1 if listing.descending else _LAST
     return record["sample_rate" if listing.sort == "samplerate" else listing.sort]

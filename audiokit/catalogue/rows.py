@@ -50,21 +50,21 @@ _INSERT = (
 _UPDATE = f"UPDATE files SET {', '.join(column + ' = ?' for column in Row._fields)} WHERE id = ? AND version = ?"
 _DROP_LABELS = "DELETE FROM labels WHERE file = (SELECT n FROM files WHERE id = ? AND version = ?)"
 _ADD_LABEL = (
-    "INSERT OR IGNORE INTO labels (owner, label, value, file) "
-    "SELECT owner, ?, ?, n FROM files WHERE id = ? AND version = ?"
+    "INSERT OR IGNORE INTO labels (owner, label, value, uploaded_ms, file) "
+    "SELECT owner, ?, ?, ?, n FROM files WHERE id = ? AND version = ?"
 )
 _NOTE_REMOVAL = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM files WHERE id = ? AND version = ?"
 
 
 def added(record: Dict[str, Any], row: Row) -> List[Statement]:
     """What adds a file; the first count is 0 when its name is taken."""
-    return [(_INSERT, (*row, row.key)), *_labels(record, row.version)]
+    return [(_INSERT, (*row, row.key)), *_labels(record, row, row.version)]
 
 
 def changed(record: Dict[str, Any], row: Row, version: int) -> List[Statement]:
     """What makes the file that has this `version` into `row`; the last count is 0 when it has another by now."""
     return [
-        (_DROP_LABELS, (row.id, version)), *_labels(record, version), (_UPDATE, (*row, row.id, version)),
+        (_DROP_LABELS, (row.id, version)), *_labels(record, row, version), (_UPDATE, (*row, row.id, version)),
     ]
 
 
@@ -73,8 +73,10 @@ def noted(id: str, version: int, now_ms: int) -> Statement:
     return _NOTE_REMOVAL, (now_ms, id, version)
 
 
-def _labels(record: Dict[str, Any], version: int) -> List[Statement]:
-    return [(_ADD_LABEL, (label, value, record["id"], version)) for label, value in labels_of(record)]
+def _labels(record: Dict[str, Any], row: Row, version: int) -> List[Statement]:
+    return [
+        (_ADD_LABEL, (label, value, row.uploaded_ms, row.id, version)) for label, value in labels_of(record)
+    ]
 
 
 def as_text(record: Dict[str, Any]) -> str:
