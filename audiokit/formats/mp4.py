@@ -1,0 +1,468 @@
+"""MP4, M4A, 3GP and QuickTime: plain, fragmented, or both; what is presented, by tables and edit lists.
+
+ISO/IEC 14496-12 (boxes, tables, fragments, edit lists), Apple's "QuickTime File Format" and technical note 2258
+(iTunSMPB).  Reads the tables of one audio track, of fragments only their headers; of samples nothing.
+Raises NotAudio where no track is audio, Damaged where its tables are missing.
+
+    ftyp  moov ( mvhd  trak ( tkhd  edts ( elst )  mdia ( mdhd  hdlr  minf ( stbl ( stsd stts stsc stsz stco ) ) ) )
+                 mvex ( trex )  udta )
+    moof ( traf ( tfhd  trun ) )  mdat
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from audiokit.formats import mp4_tags
+from audiokit.formats.impostors import image_brand
+from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.mp4_boxes import MAX_BOXES, Box, boxes
+from audiokit.formats.mp4_codec import Codec, parse_sample_entry
+from audiokit.formats.source import MAX_READ, Source
+
+_MAX_TRACKS = 64
+_MAX_ENTRIES = 4_000_000  # of one table: 16 hours of AAC; of more the headers must do
+_MAX_FRAGMENT_BYTES = 1 << 20
+_AHEAD = 1 << 12  # bytes read at a fragment: its boxes and the header behind them
+_TOP = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"uuid", b"mfra",
+        b"meta", b"pdin", b"emsg", b"prft", b"udta", b"ssix", b"PICT")
+
+
+class _Layout(NamedTuple):
+    """The outermost boxes."""
+
+    moov: Optional[Box]
+    fragments: int  # offset of the first moof, 0 without one
+    data_bytes: int  # in mdat boxes outside fragments
+    end: int  # what the boxes claim
+    brand: bytes
+
+
+class _Track(NamedTuple):
+    """An audio track."""
+
+    number: int
+    codec: Codec
+    timescale: int  # units a second
+    declared: int  # units that mdhd claims, 0 where unknown
+    tables: Dict[bytes, Box]  # stts, stsc, stsz, stco, co64
+    edits: Tuple[Tuple[int, int], ...]  # (units of the movie, media time or -1)
+
+
+class _Movie(NamedTuple):
+    timescale: int
+    duration: int  # units; 0 where unknown
+    tracks: List[_Track]
+    others: List[str]  # kinds of the other tracks
+    unknown: Optional[NotAudio]  # why an audio track was not taken
+    default_durations: Dict[int, int]  # by track, for fragments
+    tags: mp4_tags.Mp4Tags
+
+
+class _Media(NamedTuple):
+    """What the tables and fragments of a track hold."""
+
+    units: int  # of what is there
+    promised: int  # units of what was promised
+    is_cut: bool
+    is_exact: bool
+    bytes: int  # of coded audio, 0 where not known
+
+
+def matches(head: bytes) -> bool:
+    """A box of the outermost level at the very beginning."""
+    return head[4:8] in _TOP and len(head) >= 8
+
+
+def read(source: Source, start: int = 0) -> AudioInfo:
+    """The MP4 file at `start`."""
+    layout = _layout(source, start)
+    if layout.moov is None:
+        picture = image_brand(source.read(start, 16))
+        raise NotAudio(f"starts like {picture}" if picture else "an MP4 file without a movie box", start)
+    movie = _movie(source, layout.moov)
+    if not movie.tracks:
+        raise movie.unknown or NotAudio(
+            f"an MP4 file without an audio track: {', '.join(movie.others) or 'empty'}", layout.moov.start
+        )
+    track = movie.tracks[0]
+    warnings: List[str] = []
+    media = _media(source, layout, movie, track)
+    units, promised, is_edited = _presented(movie, track, media)
+    if units <= 0 and not media.units:
+        raise Damaged(f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start)
+    return _describe(source, layout, movie, track, media, (units, promised), warnings)
+
+
+# The movie -----------------------------------------------------------------------------------------------------
+
+
+def _layout(source: Source, start: int) -> _Layout:
+    moov, fragments, data_bytes, brand = None, 0, 0, b""
+    offset, end = start, start
+    for _ in range(MAX_BOXES):
+        head = source.read(offset, 16)
+        if len(head) < 8:
+            break
+        size, header = int.from_bytes(head[:4], "big"), 8
+        if size == 1:
+            size, header = int.from_bytes(head[8:16], "big"), 16
+        elif size == 0:
+            size = source.size - offset
+        name = head[4:8]
+        if size < header or name not in _TOP and not name.isalnum():
+            break
+        if name == b"ftyp":
+            brand = head[8:12]
+        elif name == b"moov" and moov is None:
+            moov = Box(name, offset + header, min(offset + size, source.size))
+        elif name == b"mdat":
+            data_bytes += min(size, source.size - offset) - header
+        elif name == b"moof" and moov is not None:
+            return _Layout(moov, offset, data_bytes, offset, brand)
+        offset += size
+        end = offset
+    return _Layout(moov, fragments, data_bytes, end, brand)
+
+
+def _movie(source: Source, moov: Box) -> _Movie:
+    timescale, duration = 1000, 0
+    tracks: List[_Track] = []
+    others: List[str] = []
+    unknown: Optional[NotAudio] = None
+    defaults: Dict[int, int] = {}
+    found = mp4_tags.Mp4Tags({}, [], None)
+    for box in boxes(source, moov.start, moov.stop):
+        if box.name == b"mvhd":
+            timescale, duration = _times(source, box)
+        elif box.name == b"trak" and len(tracks) + len(others) < _MAX_TRACKS:
+            try:
+                track, kind = _track(source, box)
+            except NotAudio as error:
+                unknown = unknown or error
+                continue
+            if track is not None:
+                tracks.append(track)
+            else:
+                others.append(kind)
+        elif box.name == b"mvex":
+            for inner in boxes(source, box.start, box.stop):
+                data = source.read(inner.start, 16)
+                if inner.name == b"trex" and len(data) == 16:
+                    defaults[int.from_bytes(data[4:8], "big")] = int.from_bytes(data[12:16], "big")
+        elif box.name == b"udta":
+            found = mp4_tags.read_user_data(source, box)
+        elif box.name == b"meta":
+            found = mp4_tags.merged(found, mp4_tags.read_meta(source, box))
+    return _Movie(timescale, duration, tracks, others, unknown, defaults, found)
+
+
+def _times(source: Source, box: Box) -> Tuple[int, int]:
+    """Timescale and duration of mvhd or mdhd: behind times of 4 or, in version 1, of 8 bytes."""
+    data = source.read(box.start, 32)
+    if len(data) < 20:
+        raise EOFError(box.start + len(data))
+    width, at = (8, 20) if data[0] == 1 else (4, 12)
+    timescale = int.from_bytes(data[at : at + 4], "big")
+    duration = int.from_bytes(data[at + 4 : at + 4 + width], "big")
+    return timescale, 0 if duration == (1 << 8 * width) - 1 else duration
+
+
+def _track(source: Source, trak: Box) -> Tuple[Optional[_Track], str]:
+    """The track if it is audio, and what kind it is."""
+    number, handler, timescale, declared = 0, b"", 0, 0
+    tables: Dict[bytes, Box] = {}
+    edits: Tuple[Tuple[int, int], ...] = ()
+    pending = [trak]
+    for _ in range(_MAX_TRACKS):  # boxes that hold boxes; a handful in a true file
+        if not pending:
+            break
+        parent = pending.pop()
+        for box in boxes(source, parent.start, parent.stop):
+            if box.name in (b"mdia", b"minf", b"stbl", b"edts"):
+                pending.append(box)
+            elif box.name == b"tkhd":
+                data = source.read(box.start, 24)
+                number = int.from_bytes(data[20:24] if data[:1] == b"\1" else data[12:16], "big")
+            elif box.name == b"mdhd":
+                timescale, declared = _times(source, box)
+            elif box.name == b"hdlr" and parent.name == b"mdia":
+                handler = source.read(box.start + 8, 4)
+            elif box.name == b"elst":
+                edits = _edits(source, box)
+            elif box.name in (b"stsd", b"stts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"):
+                tables.setdefault(box.name, box)
+    kind = {b"vide": "video", b"soun": "audio", b"text": "text", b"sbtl": "subtitles", b"hint": "hints",
+            b"tmcd": "timecode", b"meta": "metadata"}.get(handler, "something else")
+    if handler != b"soun" or b"stsd" not in tables:
+        entry = source.read(tables[b"stsd"].start + 12, 4) if b"stsd" in tables else b""
+        return None, "a picture" if entry in (b"jpeg", b"png ", b"mjpa") else kind
+    stsd = tables[b"stsd"]
+    size = int.from_bytes(source.read(stsd.start + 8, 4), "big")
+    entry = source.read(stsd.start + 8, min(size, stsd.stop - stsd.start - 8, MAX_READ))
+    codec = parse_sample_entry(entry, stsd.start + 8)
+    return _Track(number, codec, timescale or codec.sample_rate, declared, tables, edits), kind
+
+
+def _edits(source: Source, box: Box) -> Tuple[Tuple[int, int], ...]:
+    """elst: version, flags, u32 entries: duration and media time of 4 or 8 bytes, 4 bytes rate."""
+    head = source.read(box.start, 8)
+    layout = struct.Struct(">QqI" if head[:1] == b"\1" else ">IiI")
+    count = min(int.from_bytes(head[4:8], "big"), 1000)
+    data = source.read(box.start + 8, min(count * layout.size, max(box.stop - box.start - 8, 0)))
+    usable = len(data) // layout.size * layout.size
+    return tuple((duration, time) for duration, time, _ in layout.iter_unpack(data[:usable]))
+
+
+# How long it is ------------------------------------------------------------------------------------------------
+
+
+def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, float, bool]:
+    """Units of the track that are presented, of what is there and of what was promised.
+
+    An edit list says where the media begins (after the encoder's priming) and how long it goes on, the
+    latter in the movie's coarse units: where the media ends within two of them, its own end is meant.
+    """
+    sounding = [(duration, time) for duration, time in track.edits if time >= 0]
+    if not sounding:
+        skip, total = _itunes_gapless(movie, track)
+        if total and abs(skip + total - media.promised) < 8 * 1024 * (track.timescale / track.codec.sample_rate):
+            return min(total, media.units - skip), total, True
+        return media.units, media.promised, False
+    ratio = track.timescale / (movie.timescale or 1000)
+    there = promised = 0.0
+    for duration, time in sounding:
+        if track.codec.codec in ("ac3", "eac3") and time * track.codec.sample_rate < 1536 * track.timescale:
+            time = 0  # decoders of AC-3 present its frames whole, the 256 samples of its delay included
+        length = duration * ratio
+        for_all = max(media.promised - time, 0)
+        if duration == 0 or abs(length - for_all) <= 2 * ratio:
+            length = for_all
+        promised += min(length, for_all)
+        there += min(length, max(media.units - time, 0))
+    return there, promised, True
+
+
+def _itunes_gapless(movie: _Movie, track: _Track) -> Tuple[int, int]:
+    """(units of priming, units of sound) by iTunSMPB: zeros, delay, padding, samples, in hexadecimal."""
+    words = (movie.tags.gapless or "").split()
+    try:
+        delay, total = int(words[1], 16), int(words[3], 16)
+    except (IndexError, ValueError):
+        return 0, 0
+    scale = track.timescale / track.codec.sample_rate
+    return round(delay * scale), round(total * scale) if total < 1 << 48 else 0
+
+
+def _media(source: Source, layout: _Layout, movie: _Movie, track: _Track) -> _Media:
+    """The sum of the tables, and of the fragments behind them."""
+    plain = _table_units(source, layout, track)
+    if not layout.fragments:
+        return plain
+    units, promised, size, is_cut = _fragment_units(source, layout.fragments, movie, track)
+    return _Media(plain.units + units, plain.promised + promised, plain.is_cut or is_cut,
+                  plain.is_exact and not is_cut, plain.bytes + size if size else 0)
+
+
+def _rows(source: Source, box: Optional[Box], skip: int, layout: struct.Struct) -> Iterator[Tuple[int, ...]]:
+    """The rows of a table: version and flags, `skip` bytes, u32 count, rows."""
+    if box is None:
+        return
+    count = int.from_bytes(source.read(box.start + 4 + skip, 4), "big")
+    offset = box.start + 8 + skip
+    left = min(count, _MAX_ENTRIES, max(box.stop - offset, 0) // layout.size)
+    while left > 0:
+        rows = min(left, MAX_READ // layout.size)
+        data = source.read(offset, rows * layout.size)
+        usable = len(data) // layout.size * layout.size
+        if not usable:
+            return
+        yield from layout.iter_unpack(data[:usable])
+        offset, left = offset + usable, left - rows
+
+
+_U32, _U64, _PAIR, _TRIPLE = struct.Struct(">I"), struct.Struct(">Q"), struct.Struct(">II"), struct.Struct(">III")
+
+
+def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
+    """stts: u32 samples, u32 units each; what lies behind the end of the file does not count."""
+    rows = list(_rows(source, track.tables.get(b"stts"), 0, _PAIR))
+    units = sum(count * delta for count, delta in rows)
+    if not units and not layout.fragments and track.declared:
+        return _Media(track.declared, track.declared, False, False, 0)
+    if layout.end <= source.size or not rows:
+        return _Media(units, units, False, True, 0)
+    there = _samples_there(source, track)
+    heard, left = 0, there
+    for count, delta in rows:
+        heard += min(count, left) * delta
+        left -= min(count, left)
+    return _Media(heard, units, True, True, 0)
+
+
+def _samples_there(source: Source, track: _Track) -> int:
+    """How many samples of the track end before the file does, by the places of the chunks."""
+    tables = track.tables
+    chunks = [row[0] for row in _rows(source, tables.get(b"stco"), 0, _U32)]
+    chunks = chunks or [row[0] for row in _rows(source, tables.get(b"co64"), 0, _U64)]
+    runs = list(_rows(source, tables.get(b"stsc"), 0, _TRIPLE))
+    stsz = tables.get(b"stsz")
+    fixed = int.from_bytes(source.read(stsz.start + 4, 4), "big") if stsz else 0
+    fixed = track.codec.frame_bytes if track.codec.frame_bytes and fixed <= 1 else fixed
+    sizes = None if fixed else [row[0] for row in _rows(source, stsz, 4, _U32)]
+    sample, run = 0, 0
+    for number, offset in enumerate(chunks, 1):
+        while run + 1 < len(runs) and runs[run + 1][0] <= number:
+            run += 1
+        for _ in range(runs[run][1] if runs else 1):
+            size = fixed if sizes is None else sizes[sample] if sample < len(sizes) else 0
+            offset += size
+            if offset > source.size:
+                return sample
+            sample += 1
+            if sample > _MAX_ENTRIES or (sizes is not None and sample >= len(sizes)):
+                return sample
+    return sample
+
+
+def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -> Tuple[int, int, int, bool]:
+    """Units of the fragments from `offset` on: there, promised, bytes, whether the end is missing."""
+    there = promised = size = 0
+    pending = pending_bytes = 0
+    base, data = offset, source.read(offset, _AHEAD)
+    for _ in range(MAX_BOXES):
+        at = offset - base
+        if at + 16 > len(data):
+            base, at = offset, 0
+            data = source.read(offset, _AHEAD)
+        length = int.from_bytes(data[at : at + 4], "big")
+        name = data[at + 4 : at + 8]
+        if length == 1:
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+        elif length == 0:
+            length = source.size - offset
+        if len(name) < 4 or length < 8:
+            break
+        if name == b"moof":
+            if at + length > len(data) and length <= _MAX_FRAGMENT_BYTES:
+                base, at = offset, 0
+                data = source.read(offset, length + _AHEAD)
+            pending, pending_bytes = _moof_units(data[at + 8 : at + length], movie, track)
+            promised += pending
+        elif name == b"mdat" and pending:
+            is_whole = offset + length <= source.size
+            if not is_whole:
+                pending = pending * max(source.size - offset - 8, 0) // max(length - 8, 1)
+            there, size, pending = there + pending, size + pending_bytes, 0
+        offset += length
+        if offset > source.size:
+            return there, promised, size, True
+    return there, promised - pending, size, False
+
+
+def _moof_units(data: bytes, movie: _Movie, track: _Track) -> Tuple[int, int]:
+    """Units and bytes that a moof adds to the track."""
+    units = size = 0
+    for name, start, stop in _inner(data, 0, len(data)):
+        if name != b"traf":
+            continue
+        duration, default_size, is_ours = 0, 0, False
+        for inner, begin, end in _inner(data, start, stop):
+            if inner == b"tfhd" and end - begin >= 8:
+                flags, number = _PAIR.unpack_from(data, begin)
+                is_ours = number == track.number
+                at = begin + 8 + (8 if flags & 1 else 0) + (4 if flags & 2 else 0)
+                if flags & 8:
+                    duration = int.from_bytes(data[at : min(at + 4, end)], "big")
+                    at += 4
+                if flags & 0x10:
+                    default_size = int.from_bytes(data[at : min(at + 4, end)], "big")
+            elif inner == b"trun" and is_ours and end - begin >= 8:
+                more = _run_units(data, begin, end, duration or movie.default_durations.get(track.number, 0))
+                units += more[0]
+                size += more[1] or default_size * more[2]
+    return units, size
+
+
+def _inner(data: bytes, start: int, stop: int) -> Iterator[Tuple[bytes, int, int]]:
+    while start + 8 <= stop:
+        size = int.from_bytes(data[start : start + 4], "big")
+        if size < 8 or start + size > stop:
+            return
+        yield data[start + 4 : start + 8], start + 8, start + size
+        start += size
+
+
+def _run_units(data: bytes, begin: int, end: int, default: int) -> Tuple[int, int, int]:
+    """trun: flags, u32 samples, offsets, then for each sample the fields that the flags name.
+    Returns (units, bytes, samples)."""
+    flags, count = _PAIR.unpack_from(data, begin)
+    at = begin + 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
+    fields = bin(flags >> 8 & 15).count("1")
+    if not fields:
+        return count * default, 0, count
+    count = min(count, max(end - at, 0) // (4 * fields))
+    values = struct.unpack_from(f">{count * fields}I", data, at)
+    units = sum(values[0::fields]) if flags & 0x100 else count * default
+    size = sum(values[(1 if flags & 0x100 else 0)::fields]) if flags & 0x200 else 0
+    return units, size, count
+
+
+# All together --------------------------------------------------------------------------------------------------
+
+
+def _describe(
+    source: Source,
+    layout: _Layout,
+    movie: _Movie,
+    track: _Track,
+    media: _Media,
+    units: Tuple[float, float],
+    warnings: List[str],
+) -> AudioInfo:
+    codec = track.codec
+    seconds, promised = units[0] / track.timescale, units[1] / track.timescale
+    is_exact = media.is_exact
+    has_video = "video" in movie.others
+    if has_video:
+        warnings.append("besides the audio there is video")
+    if len(movie.tracks) > 1:
+        warnings.append(f"{len(movie.tracks)} audio tracks; the first is described")
+    if codec.is_encrypted:
+        warnings.append("the audio is encrypted")
+    declared = promised if promised - seconds > 0.0005 else None
+    if media.is_cut:
+        what = f"the boxes say {layout.end} bytes, the file has {source.size}"
+        warnings.append(f"{what}: {seconds:.3f} of {promised:.3f} s are playable")
+    elif not layout.fragments and track.declared and abs(track.declared - media.units) > track.timescale:
+        declared = track.declared / track.timescale
+        warnings.append(f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s")
+    if not seconds:
+        warnings.append("there are no samples")
+    size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)
+    samples = round(seconds * codec.sample_rate) if is_exact else None
+    kind = "audio/3gpp" if layout.brand[:3] in (b"3gp", b"3g2") else "audio/mp4"
+    return AudioInfo(
+        container="mp4",
+        codec=codec.codec,
+        codec_profile=codec.profile,
+        mime=f'{kind}; codecs="{codec.codecs}"',
+        sample_rate=codec.sample_rate,
+        channels=codec.channels,
+        duration=seconds,
+        duration_exact=is_exact,
+        duration_source="samples" if is_exact else "header",
+        duration_declared=declared,
+        truncated=media.is_cut,
+        bits_per_sample=codec.bits,
+        sample_format=codec.sample_format,
+        bitrate=round(size * 8 / seconds) if size and seconds else None,
+        lossless=codec.codec in ("alac", "flac", "truehd", "als") or codec.sample_format in ("int", "float"),
+        tags=movie.tags.tags,
+        pictures=tuple(movie.tags.pictures),
+        warnings=tuple(warnings),
+        samples=samples,
+        audio_offset=None,
+        audio_bytes=size or None,
+    )
