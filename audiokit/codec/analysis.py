@@ -186,21 +186,27 @@ def overlap(subbands: List[Vectors], slot: Slots) -> Overlap:
     return Overlap([[v << WIDTH for v in row] for row in subbands], subbands, slot)
 
 
-def gather(subbands: List[Vectors], lanes: Sequence[int], slot: Slots) -> Overlap:
-    """Only the granules in `lanes` (slot numbers > 0), each with the one before it."""
+def gather(
+    subbands: List[Vectors], groups: Sequence[Sequence[int]], slot: Slots
+) -> List[Overlap]:
+    """Only the granules in some lanes (slot numbers > 0), each with the one before it, by group."""
     size = slot.slot_bytes
-    few = slots(len(lanes), WIDTH)
-    previous: List[Vectors] = []
-    current: List[Vectors] = []
+    fews = [slots(len(lanes), WIDTH) for lanes in groups]
+    cuts = [
+        (few, [slice(size * (n - 1), size * n) for n in lanes], [slice(size * n, size * (n + 1)) for n in lanes])
+        for few, lanes in zip(fews, groups)
+    ]
+    out = [Overlap([], [], few) for few in fews]
     for row in subbands:
-        before, now = [], []
+        for one in out:
+            one.previous.append([])
+            one.current.append([])
         for vector in row:
             data = slot.to_bytes(vector)
-            before.append(few.from_bytes(b"".join([data[size * (n - 1) : size * n] for n in lanes])))
-            now.append(few.from_bytes(b"".join([data[size * n : size * (n + 1)] for n in lanes])))
-        previous.append(before)
-        current.append(now)
-    return Overlap(previous, current, few)
+            for one, (few, before, now) in zip(out, cuts):
+                one.previous[-1].append(few.from_bytes(b"".join([data[cut] for cut in before])))
+                one.current[-1].append(few.from_bytes(b"".join([data[cut] for cut in now])))
+    return out
 
 
 def mdct_long(samples: Overlap, block_type: int) -> Vectors:
@@ -305,18 +311,18 @@ class Spectra:
         slot = self._slot
         normal = mdct_long(overlap(self._subbands, slot), NORMAL)
         self._long = lines_of(normal, slot)
-        for block_type in (START, SHORT, STOP):
-            lanes = [
-                c * self.granules + g
-                for g in range(HISTORY, self.granules)
-                if block_types[g] == block_type
-                for c in range(self.channels)
-            ]
-            if lanes:
-                self._transform_few(lanes, block_type)
+        lanes: Dict[int, List[int]] = {}
+        for granule in range(HISTORY, self.granules):
+            if block_types[granule] != NORMAL:
+                for channel in range(self.channels):
+                    lane = channel * self.granules + granule
+                    lanes.setdefault(block_types[granule], []).append(lane)
+        if lanes:
+            few = gather(self._subbands, list(lanes.values()), slot)
+            for (block_type, group), samples in zip(lanes.items(), few):
+                self._transform_few(samples, group, block_type)
 
-    def _transform_few(self, lanes: List[int], block_type: int) -> None:
-        samples = gather(self._subbands, lanes, self._slot)
+    def _transform_few(self, samples: Overlap, lanes: List[int], block_type: int) -> None:
         if block_type == SHORT:
             windows = mdct_short(samples)
             vectors = [windows[window][line] for window, line in self._order]

@@ -74,7 +74,7 @@ class Encoder:
         """
         self.parameters = parameters(sample_rate, channels, bitrate_kbps, quality)
         layout = self.parameters.layout
-        self.samples = 0  # a channel, so far
+        self._bytes = 0  # of PCM, so far
         self.record = StreamRecord(self.parameters)
         self._layout = layout
         self._sample_bytes = 2 * channels
@@ -89,11 +89,17 @@ class Encoder:
         self._writer = FrameWriter()
         self._gains = [HIGHEST_GAIN] * channels  # where the last search ended
 
+    @property
+    def samples(self) -> int:
+        """Samples a channel that were handed in so far."""
+        return self._bytes // self._sample_bytes
+
     def encode(self, pcm: bytes) -> bytes:
         """Takes interleaved 16-bit little-endian PCM; gives the frames that are complete."""
         if self._is_finished:
             raise ValueError("encode after finish")
         self._pcm += pcm
+        self._bytes += len(pcm)
         run = (HISTORY + CHUNK + LOOKAHEAD) * self._granule_bytes
         out = []
         at = 0
@@ -115,12 +121,10 @@ class Encoder:
         if lead_out is None:
             # The encoder's own 528 samples of delay and the decoder's must be pushed out.
             frames = -(-(samples + ENCODER_DELAY - _FRONT + DECODER_DELAY) // frame)
-            self.samples += samples - _FRONT
         else:
             frames, rest = divmod(samples - _FRONT, frame)
             if rest:
                 raise ValueError("a segment of %d samples more than whole frames" % rest)
-            self.samples += frames * frame
         left = frames * self._layout.granules
         length = (HISTORY + left + LOOKAHEAD) * self._granule_bytes
         self._pcm += (lead_out or b"")[: max(length - whole, 0)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import struct
 from itertools import chain, repeat
+from operator import mul, sub
 from typing import List, NamedTuple, Sequence, Tuple
 
 from . import analysis
@@ -104,7 +105,7 @@ _GAIN_BIAS = _GAIN_OF_THRESHOLD * math.log2(6.75) - 4 * 15
 def _bands(layout: StreamFormat, block_type: int) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     """(edges, widths) of a block's bands in coded order."""
     edges = band_edges(layout.sample_rate, block_type == SHORT)
-    return edges, tuple(map(int.__sub__, edges[1:], edges))
+    return edges, tuple(map(sub, edges[1:], edges))
 
 
 def _thresholds(energies: Sequence[float], layout: StreamFormat, block_type: int) -> List[float]:
@@ -201,7 +202,7 @@ def code(
     factors = scalefactors.factors()
     if max(factors) > 1.0:
         scales = chain.from_iterable(map(repeat, factors, spectrum.widths))
-        magnitudes = [m * f for m, f in zip(magnitudes, scales)]
+        magnitudes = list(map(mul, magnitudes, scales))
     peak = max(magnitudes)
     gain = max(start_gain, finest_gain)
     used = 0

@@ -26,16 +26,14 @@ BEHIND = 10  # blocks of the granule before that are this granule's own
 
 _RATIO = 16.0  # an attack is so many times the mean of what went before
 _DECAY = 0.8  # of that mean, a block
-_FLOOR = 48 * 40.0**2  # energy of a block below which nothing is an attack
+_FLOOR = BLOCK // 2 * 40.0**2  # energy of a block below which nothing is an attack
 
 
 def block_energies(samples: Sequence[int]) -> List[float]:
-    """Energy of the first difference of each whole BLOCK; the first sample's is taken as 0."""
-    difference = list(map(sub, samples, (*samples[:1], *samples)))
-    return [
-        sum(map(mul, block, block))
-        for block in [difference[at : at + BLOCK] for at in range(0, len(difference), BLOCK)]
-    ]
+    """Energy of the differences of every two neighbours in each whole BLOCK."""
+    difference = list(map(sub, samples[1::2], samples[0::2]))
+    blocks = [difference[at : at + BLOCK // 2] for at in range(0, len(difference), BLOCK // 2)]
+    return [sum(map(mul, block, block)) for block in blocks]
 
 
 def attacks(energies: Sequence[float]) -> List[bool]:
