@@ -72,10 +72,10 @@ class Request(NamedTuple):
         if self.id:
             return {"id": self.id}, self.parameters(*others)
         found = self.parameters("id", "name", *others)
-        meant = {key: found.pop(key) for key in ("id", "name") if key in found}
-        if len(meant) != 1:
+        if ("id" in found) == ("name" in found):
             raise Refusal("bad-parameter", "one of name and id says which file is meant", parameter="name")
-        return meant, found
+        key = "id" if "id" in found else "name"
+        return {key: found.pop(key)}, found
 
 
 def _not_found(meant: Dict[str, str]) -> Refusal:

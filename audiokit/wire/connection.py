@@ -268,7 +268,7 @@ class Connection:
         if not handler.keep_alive or (answer is not None and answer.close):
             self.closing = True
         framing = handler.framing
-        if not framing.has_body:
+        if not framing.is_given or not framing.has_body:
             return
         limit = self.reactor.limits.drain_limit
         if handler.expects_continue or (framing.length or 0) > limit:
@@ -440,8 +440,10 @@ class Connection:
     # -- answers out -----------------------------------------------------------------------------------
 
     def _encoded(self, response: Response) -> bytes:
-        data = self.reactor.encode(response, self.handler, self.closing)
-        self.reactor.log(self, response.status, len(data))
+        reactor = self.reactor
+        data = reactor.encode(response, self.handler, self.closing)
+        if reactor.log_entry is not None:
+            reactor.log_entry(self, self.handler.note(), response.status, len(data), True)
         return data
 
     def _answer(self, response: Response, settled: bool = False) -> None:
@@ -536,9 +538,9 @@ class Connection:
         if on_end is not None:
             on_end(whole)
         request, self.request = self.request, None
-        if request is not None:
+        if request is not None and self.reactor.log_entry is not None:
             note, status = request
-            self.reactor.log_note(self, note, status, sending.sent, whole)
+            self.reactor.log_entry(self, note, status, sending.sent, whole)
 
     def _close_files_of(self, answer: Any) -> None:
         """An answer that will not be sent gives its file back."""

@@ -51,7 +51,7 @@ class Reactor:
     """The loop of one listening socket.
 
     `new_handler(connection)` makes the handler of a connection, `encode(response, handler, closing)` the bytes
-    of an answer, `write_log(line)` takes finished lines, `limits` are the settings.
+    of an answer, `log_entry` takes one answered request (None: no log), `limits` are the settings.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Reactor:
         self.new_handler = new_handler
         self.encode = encode
         self.draining = False
-        self._log_entry = log_entry
+        self.log_entry = log_entry
         self._on_bug = on_bug
         self._poller = best_poller(limits.portable)
         self._max_connections = min(limits.max_connections, self._poller.capacity, _affordable())
@@ -292,18 +292,6 @@ class Reactor:
     def await_linger(self, connection: Connection) -> None:
         """All is said."""
         self._wait_in(self.lingering, connection)
-
-    # -- the access log --------------------------------------------------------------------------------
-
-    def log(self, connection: Connection, status: int, sent: int) -> None:
-        """One answer that left in one piece."""
-        if self._log_entry is not None:
-            self._log_entry(connection, connection.handler.note(), status, sent, True)
-
-    def log_note(self, connection: Connection, note: Any, status: int, sent: int, whole: bool) -> None:
-        """One answer that carried a file: its line is written when it is out."""
-        if self._log_entry is not None:
-            self._log_entry(connection, note, status, sent, whole)
 
 
 def _affordable() -> int:
