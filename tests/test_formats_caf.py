@@ -105,6 +105,22 @@ def test_alac_tells_its_bits_in_flags_or_cookie(flags, kuki, bits):
     assert (info.codec, info.bits_per_sample, info.lossless) == ("alac", bits, True)
 
 
+def test_a_last_packet_of_alac_that_is_partial_tells_its_frames():
+    partial = int(f"{1:03b}{0:016b}1{0:03b}{700:032b}0", 2).to_bytes(7, "big")
+    data = bytes(200 * 49) + partial + bytes(193)
+    assert identify(_opus(48000, form=b"alac", data=data)).samples == 49 * 960 + 700
+    assert identify(_opus(47000, 0, 1000, form=b"alac", data=data)).samples == 47000
+
+
+def test_a_table_that_ends_early_or_asks_for_more_than_there_is_is_said():
+    early = identify(_opus(0, table=(0, 0, 0, [(200,)] * 50))[:-10])
+    assert "ends early" in early.warnings[0] and early.samples == 45 * 960
+    with pytest.raises(Damaged, match="how long packets are"):
+        identify(_opus(0, packet_frames=0))
+    more = identify(_opus(0, data=bytes(4000)))
+    assert more.warnings and more.samples == 20 * 960
+
+
 def test_information_strings_are_tags():
     info = identify(caf(info=[("title", "Tïtle"), ("artist", "A"), ("track number", "7")]))
     assert info.tags == {"title": "Tïtle", "artist": "A", "track": "7"}

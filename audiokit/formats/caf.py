@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tags as tagging
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
@@ -29,6 +29,7 @@ MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 MAX_INFO_BYTES = 1 << 18
 MAX_PACKETS = 1 << 20  # counted one by one, where they must be: nearly six hours of 20 ms
+_MAX_NUMBER = (1 << 40) - 1
 _CHUNK = struct.Struct(">4sq")
 _DESCRIPTION = struct.Struct(">d4sIIIII")
 _PACKET_TABLE = struct.Struct(">qqii")
@@ -264,55 +265,85 @@ def _length(
         held = data.size // packet_bytes * per_packet
         promised = data.declared // packet_bytes * per_packet
     elif data.is_cut or not per_packet or valid <= 0:
-        held, promised = _walk(source, description, data, table, packets)
-        if packets > MAX_PACKETS:
-            warnings.append(f"only the first {MAX_PACKETS} of {packets} packets were counted")
+        walked = _walk(source, description, data, table, packets, warnings)
+        held, promised = walked.held, walked.promised
     else:
         held = promised = max(packets, 0) * per_packet
     # valid frames are those behind the priming and before the remainder
     wanted = valid if 0 < valid <= promised else max(promised - priming - remainder, 0)
     if 0 < promised < valid:
         warnings.append(f"the packet table says {valid} frames, its packets hold {promised}")
-    present = min(wanted, max(held - priming, 0)) if data.is_cut else wanted
-    if not data.is_cut and held < wanted:
-        present = max(held - priming, 0)
+    if description.format == b"alac" and wanted == promised and not data.is_cut:
+        wanted -= _unfilled(source, description, data, table, packets)
+    present = min(wanted, max(held - priming, 0))
+    if present < wanted and not data.is_cut:
         warnings.append(f"the packet table says {wanted} frames, the data holds {held}")
     return _Length(present, wanted, "frames" if packet_bytes == 0 and data.is_cut else "header")
 
 
+class _Walked(NamedTuple):
+    """What the packet table says, packet by packet."""
+
+    held: int  # frames of the packets that are whole
+    promised: int  # frames of all
+    last: int  # bytes from the start of the data to the last packet
+
+
 def _walk(
-    source: Source, description: _Description, data: _Data, table: _Chunk, packets: int
-) -> Tuple[int, int]:
-    """Frames of the packets that are whole, and of all, by the table."""
-    fields = (description.packet_bytes == 0) + (description.packet_frames == 0)
-    stop = min(table.offset + max(table.size, 0), source.size)
-    position, field, number, read_packets = table.offset + _PACKET_TABLE.size, 0, 0, 0
-    size, used, held, promised = description.packet_bytes, 0, 0, 0
-    packets = min(packets, MAX_PACKETS)
-    while position < stop and read_packets < packets:
-        block = source.read(position, min(MAX_READ, stop - position))
-        if not block:
+    source: Source,
+    description: _Description,
+    data: _Data,
+    table: _Chunk,
+    packets: int,
+    warnings: List[str],
+) -> _Walked:
+    numbers = _numbers(source, table)
+    size, frames = description.packet_bytes, description.packet_frames
+    used = held = promised = last = 0
+    for _ in range(min(packets, MAX_PACKETS)):
+        try:
+            size = description.packet_bytes or next(numbers)
+            frames = description.packet_frames or next(numbers)
+        except StopIteration:
+            if not description.packet_frames:
+                raise Damaged("the packet table does not tell how long packets are", table.offset)
+            warnings.append("the packet table ends early")
             break
-        position += len(block)
-        for byte in block:
-            number = (number & (1 << 40) - 1) << 7 | byte & 0x7F
-            if byte & 0x80:
-                continue
-            if field == 0 and description.packet_bytes == 0:
-                size = number
-            field += 1
-            if field < fields:
+        last, used = used, used + size
+        promised += frames
+        held = promised if used <= data.size else held
+    if packets > MAX_PACKETS:
+        warnings.append(f"only the first {MAX_PACKETS} of {packets} packets were counted")
+    if not data.is_cut and used > data.size:
+        warnings.append(f"the packets should take {used} bytes, the data has {data.size}")
+    return _Walked(held, promised, last)
+
+
+def _numbers(source: Source, table: _Chunk) -> Iterator[int]:
+    """The numbers of the packet table; of those that are too long for any use, the lowest bits."""
+    stop = min(table.offset + max(table.size, 0), source.size)
+    number = 0
+    for position in range(table.offset + _PACKET_TABLE.size, stop, MAX_READ):
+        for byte in source.read(position, min(MAX_READ, stop - position)):
+            number = (number << 7 | byte & 0x7F) & _MAX_NUMBER
+            if byte < 0x80:
+                yield number
                 number = 0
-                continue
-            frames = description.packet_frames or number
-            field = number = 0
-            used += size
-            promised += frames
-            held = promised if used <= data.size else held
-            read_packets += 1
-            if read_packets >= packets:
-                break
-    return held, promised
+
+
+def _unfilled(
+    source: Source, description: _Description, data: _Data, table: _Chunk, packets: int
+) -> int:
+    """Frames that the last packet of ALAC lacks, where the table does not tell its remainder.
+
+    A packet begins with 3 bits element, 4 instance, 12 unused, 1 that it is partial, 2 shift,
+    1 escape; if partial, with 32 bits of frames.
+    """
+    last = _walk(source, description, data, table, packets, []).last
+    head = int.from_bytes(source.read(data.offset + last, 7), "big")
+    frames = head >> 1 & 0xFFFFFFFF
+    is_partial = head >> 36 & 1 and 0 < frames < description.packet_frames
+    return description.packet_frames - frames if is_partial else 0
 
 
 def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:
