@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from audiokit.formats import tags as tagging
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
