@@ -27,8 +27,9 @@ class DirectoryBlobs:
     def __init__(self, root: Path, ops: FileOps) -> None:
         self._root = root
         self._ops = ops
-        self._folders: Set[str] = set()  # those that surely are on the disk
         ops.make_directory(str(root))
+        ops.sync_directory(str(root))
+        self._folders: Set[str] = set(_entries(root))  # those that surely are on the disk
 
     def path(self, key: str) -> Path:
         """Where the bytes of `key` are, or would be."""

@@ -28,6 +28,7 @@ Statement = Tuple[str, Sequence[Any]]
 MOST_CALLS = 256  # in one transaction: beyond that the first waits for the last without gaining a sync
 _BUSY_S = 60.0  # another process's transaction is milliseconds; a minute means that it hangs
 _CACHE_KIB = 4096  # pages that each connection keeps
+_WAL_PAGES = 4000  # of 4 KiB before the log is carried over; an upload writes some 25 pages, so SQLite's 1000 are few
 _STEP = 1000  # SQLite instructions between two looks at a deadline: some 10 us
 _SEARCH_SQL = Path(__file__).with_name("search.sql")
 
@@ -174,6 +175,7 @@ class Catalogue:
         connection = self._writer
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = %d" % _WAL_PAGES)
         connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone stops at the drive's cache
         connection.execute("PRAGMA checkpoint_fullfsync=ON")
         if migrate:
