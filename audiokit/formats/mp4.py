@@ -89,7 +89,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     track = movie.tracks[0]
     warnings: List[str] = []
     media = _media(source, layout, movie, track)
-    units, promised, is_edited = _presented(movie, track, media)
+    units, promised = _presented(movie, track, media)
     if units <= 0 and not media.units:
         raise Damaged(f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start)
     return _describe(source, layout, movie, track, media, (units, promised), warnings)
@@ -218,7 +218,7 @@ def _edits(source: Source, box: Box) -> Tuple[Tuple[int, int], ...]:
 # How long it is ------------------------------------------------------------------------------------------------
 
 
-def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, float, bool]:
+def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, float]:
     """Units of the track that are presented, of what is there and of what was promised.
 
     An edit list says where the media begins (after the encoder's priming) and how long it goes on, the
@@ -228,20 +228,20 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
     if not sounding:
         skip, total = _itunes_gapless(movie, track)
         if total and abs(skip + total - media.promised) < 8 * 1024 * (track.timescale / track.codec.sample_rate):
-            return min(total, media.units - skip), total, True
-        return media.units, media.promised, False
+            return min(total, media.units - skip), total
+        return media.units, media.promised
+    if track.codec.codec in ("ac3", "eac3") and len(sounding) == 1 and sounding[0][1] <= 256:
+        return media.units, media.promised  # decoders of AC-3 present whole frames, its delay of 256 included
     ratio = track.timescale / (movie.timescale or 1000)
     there = promised = 0.0
     for duration, time in sounding:
-        if track.codec.codec in ("ac3", "eac3") and time * track.codec.sample_rate < 1536 * track.timescale:
-            time = 0  # decoders of AC-3 present its frames whole, the 256 samples of its delay included
         length = duration * ratio
         for_all = max(media.promised - time, 0)
         if duration == 0 or abs(length - for_all) <= 2 * ratio:
             length = for_all
         promised += min(length, for_all)
         there += min(length, max(media.units - time, 0))
-    return there, promised, True
+    return there, promised
 
 
 def _itunes_gapless(movie: _Movie, track: _Track) -> Tuple[int, int]:
