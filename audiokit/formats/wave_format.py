@@ -30,7 +30,7 @@ _SUBFORMATS = (
 
 # Format tags of RFC 2361 and later registrations -> codec; PCM and floats are named by their width instead
 CODECS: Dict[int, str] = {
-    MS_ADPCM: "adpcm_ms", ALAW: "pcm_alaw", MULAW: "pcm_mulaw", 0x0010: "adpcm_oki", IMA_ADPCM: "adpcm_ima_wav",
+    0x000A: "wmavoice", MS_ADPCM: "adpcm_ms", ALAW: "pcm_alaw", MULAW: "pcm_mulaw", 0x0010: "adpcm_oki", IMA_ADPCM: "adpcm_ima_wav",
     0x0020: "adpcm_yamaha", 0x0022: "truespeech", GSM610: "gsm_ms", 0x0032: "msnaudio", 0x0042: "g723_1",
     MPEG_LAYER_2: "mp2", MPEG_LAYER_3: "mp3", 0x0057: "amr_nb", 0x0058: "amr_wb", 0x0061: "adpcm_ima_dk4",
     0x0062: "adpcm_ima_dk3", 0x0069: "adpcm_ima_wav", 0x0075: "voxware", 0x0083: "g729", 0x00FF: "aac",
