@@ -359,6 +359,7 @@ class Storage:
         try:
             self._blobs.put(key, upload.file, size, sha256)
         except OSError as error:
+            self._drop(key)
             raise no_space(error) from error
         upload.give_away()
         return key

@@ -205,6 +205,26 @@ def test_a_commit_in_doubt_keeps_the_bytes_until_it_is_sure_that_no_row_names_th
         assert not kept.exists() and leftovers(storage) == []
 
 
+def test_bytes_that_can_be_neither_kept_nor_removed_are_swept_at_the_next_start(tmp_path):
+    ops = FailingOps()
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        upload(storage, SOUND, "a.wav")
+
+        seen = []
+
+        def ill(kind):
+            seen.append(kind)
+            if "rename" in seen and kind in ("sync_directory", "remove"):
+                raise OSError(errno.EIO, "the disk is ill")
+
+        ops._step = ill
+        with pytest.raises(OSError):
+            upload(storage, OTHER, "b.wav")
+        assert len(list(storage.data.glob("files/*/*"))) == 2
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        assert len(list(storage.data.glob("files/*/*"))) == 1 and leftovers(storage) == []
+
+
 def test_a_start_that_fails_lets_go_of_the_folder(tmp_path):
     ops = FailingOps()
     for kind in ("create", "sync_directory", "make_directory"):

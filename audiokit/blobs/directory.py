@@ -40,6 +40,7 @@ class DirectoryBlobs:
     def put(self, key: str, file: BinaryIO, size: int, sha256: str) -> None:
         """Move the open file `file` (it has a `name`) under `key`; durable when this returns.
 
+        After an error the caller deletes `key`: the bytes may be there, without being durable.
         `file` is closed.  `size` and `sha256` are for stores that send them along; here they are known to hold.
         """
         self._ops.sync(file.fileno())
@@ -47,11 +48,7 @@ class DirectoryBlobs:
         folder = self._folder(key)
         target = str(self.path(key))
         self._ops.rename(file.name, target)
-        try:
-            self._ops.sync_directory(folder)
-        except BaseException:
-            self._ops.remove(target)
-            raise
+        self._ops.sync_directory(folder)
 
     def open(self, key: str) -> int:
         """A descriptor for reading the bytes of `key`."""
