@@ -194,7 +194,7 @@ def test_a_commit_waits_for_the_disk(door):
 
 def test_a_catalogue_of_a_newer_program_is_left_alone(tmp_path):
     sqlite_door(tmp_path).close()
-    db = sqlite3.connect(str(tmp_path / "catalogue.db"))
+    db = sqlite3.connect(str(tmp_path / "catalogue.db"), isolation_level=None)
     db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(Exception, match="99"):

@@ -119,7 +119,7 @@ class Catalogue:
 
     def backup(self, target: Path) -> None:
         """A copy of the catalogue as it is now, whole and synced, while others go on writing."""
-        source, copy = self._connect(), sqlite3.connect(str(target))
+        source, copy = self._connect(), sqlite3.connect(str(target), isolation_level=None)
         try:
             source.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
