@@ -1,0 +1,287 @@
+"""The whole encoder: its streams taken apart, and decoded by our decoder and by others."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+from audiokit.codec.decoder import Decoder
+from audiokit.codec.encoder import BadParameters, Encoder, segment_samples
+from audiokit.codec.info_tag import StreamRecord
+from audiokit.codec.parameters import parameters
+from audiokit.codec.side_info import parse_side_info
+from audiokit.formats.mpeg_header import (
+    BITRATES,
+    SAMPLE_RATES,
+    parse_header,
+    parse_stream_note,
+)
+
+RATES = [(version == 1.0, rate) for version, rates in SAMPLE_RATES.items() for rate in rates]
+
+
+def music(rate, channels, seconds, seed=1):
+    """Tones, noise and clicks, a little different in each channel."""
+    rng = random.Random(seed)
+    out = []
+    for n in range(int(seconds * rate)):
+        common = 6000 * math.sin(n * 1800 / rate) + rng.gauss(0, 800)
+        click = 20000 if n % 5000 == 4000 else 0
+        for channel in range(channels):
+            value = common + 3000 * math.sin(n * (5000 + 900 * channel) / rate) + click
+            out.append(max(-32768, min(32767, round(value))))
+    return struct.pack("<%dh" % len(out), *out)
+
+
+def encoded(pcm, rate, channels, chunk=0, **options):
+    """A whole file, the Info frame in its place."""
+    encoder = Encoder(rate, channels, **options)
+    if chunk:
+        out = b"".join(encoder.encode(pcm[at : at + chunk]) for at in range(0, len(pcm), chunk))
+    else:
+        out = encoder.encode(pcm)
+    out += encoder.finish()
+    if not options.get("with_info", True):
+        return out
+    info = encoder.info_frame()
+    return info + out[len(info) :]
+
+
+def decoded(data):
+    decoder = Decoder()
+    pcm = decoder.feed(data) + decoder.finish()
+    assert not decoder.report.frames_muted and not decoder.report.warnings
+    return pcm
+
+
+def take_apart(data):
+    """Every frame's header and side information; asserts that all main data lie where they may."""
+    at = room = 0
+    found = []
+    while at < len(data):
+        header = parse_header(data[at : at + 4])
+        assert header is not None, "no frame at byte %d" % at
+        assert at + header.frame_bytes <= len(data)
+        side = parse_side_info(data[at + 4 : at + 4 + header.side_info_bytes], header)
+        area = header.frame_bytes - 4 - header.side_info_bytes
+        assert side.main_data_begin <= min(room, 511 if header.version == 1.0 else 255)
+        bits = 0
+        for row in side.granules:
+            for one in row:
+                bits += one.part2_3_length
+                assert 2 * one.big_values <= 576
+        assert bits <= 8 * (side.main_data_begin + area)
+        room = side.main_data_begin + area - (bits + 7) // 8
+        found.append((header, side))
+        at += header.frame_bytes
+    return found
+
+
+def signal_to_noise(pcm, other):
+    a, b = (struct.unpack("<%dh" % (len(one) // 2), one) for one in (pcm, other))
+    assert len(a) == len(b)
+    noise = sum((x - y) ** 2 for x, y in zip(a, b))
+    return 10 * math.log10(sum(x * x for x in a) / max(noise, 1))
+
+
+@pytest.mark.parametrize("is_version_1, rate", RATES)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_bitrate_gives_well_formed_frames_of_its_size(is_version_1, rate, channels):
+    pcm = music(rate, channels, 3000 / rate)
+    for kbps in BITRATES[is_version_1, 3][1:]:
+        found = take_apart(encoded(pcm, rate, channels, bitrate_kbps=kbps, with_info=False))
+        assert {(h.sample_rate, h.channels, h.bitrate_kbps) for h, _ in found} == {
+            (rate, channels, kbps)
+        }
+
+
+@pytest.mark.parametrize("rate", [48000, 22050])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_quality_gives_well_formed_frames_and_a_better_one_more_of_them(rate, channels):
+    pcm = music(rate, channels, 0.12)
+    sizes = []
+    for quality in range(10):
+        data = encoded(pcm, rate, channels, quality=quality)
+        take_apart(data[parse_header(data).frame_bytes :])
+        sizes.append(len(data))
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > 1.5 * sizes[9]
+
+
+EXTREMES = [
+    ("nothing at all", b""),
+    ("half a sample", b"\1"),
+    ("one sample", struct.pack("<2h", 12345, -12345)),
+    ("silence", bytes(4 * 5000)),
+    ("full-scale square", struct.pack("<2h", 32767, -32768) * 300 + struct.pack("<2h", -32768, 32767) * 300),
+    ("every sample turned", struct.pack("<4h", 32767, 32767, -32768, -32768) * 2000),
+    ("a single impulse", bytes(4 * 2000) + struct.pack("<2h", 32767, 0) + bytes(4 * 2000)),
+    ("the lowest bit", struct.pack("<4h", 0, 1, 1, 0) * 2000),
+    ("constant", struct.pack("<2h", -32768, -32768) * 3000),
+    ("noise", bytes(random.Random(1).randrange(256) for _ in range(4 * 5000))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("why, pcm", EXTREMES, ids=[why for why, _ in EXTREMES])
+@pytest.mark.parametrize("options", [{"bitrate_kbps": 128}, {"bitrate_kbps": 32}, {"quality": 0}])
+def test_extremes_are_valid_files_of_their_exact_length(why, pcm, options):
+    for channels in (1, 2):
+        data = encoded(pcm, 32000, channels, **options)
+        take_apart(data[parse_header(data).frame_bytes :])
+        whole = len(pcm) // (2 * channels) * 2 * channels
+        assert len(decoded(data)) == whole, why
+
+
+def test_silence_stays_silence():
+    pcm = bytes(4 * 4000)
+    assert decoded(encoded(pcm, 44100, 2, bitrate_kbps=128)) == pcm
+
+
+def test_how_the_input_is_cut_changes_no_byte():
+    pcm = music(8000, 1, 3.0) * 11  # more than two runs
+    whole = encoded(pcm, 8000, 1, bitrate_kbps=16)
+    for chunk in (4095, 2 * 576 * 200):
+        assert encoded(pcm, 8000, 1, chunk, bitrate_kbps=16) == whole
+    short = pcm[:5000]
+    assert encoded(short, 32000, 2, 1) == encoded(short, 32000, 2)
+
+
+@pytest.mark.parametrize(
+    "rate, channels, options, least",
+    [
+        (32000, 2, {"bitrate_kbps": 320}, 40),
+        (44100, 2, {"bitrate_kbps": 128}, 12),
+        (48000, 1, {"bitrate_kbps": 320}, 35),  # 4095 bits a granule is all that can be said
+        (22050, 2, {"bitrate_kbps": 160}, 25),
+        (8000, 1, {"bitrate_kbps": 64}, 30),
+        (44100, 2, {"quality": 0}, 15),
+    ],
+)
+def test_what_comes_out_is_what_went_in_but_for_noise(rate, channels, options, least):
+    pcm = music(rate, channels, 0.3)
+    assert signal_to_noise(pcm, decoded(encoded(pcm, rate, channels, **options))) > least
+
+
+def test_channels_that_are_alike_are_coded_once():
+    mono = music(44100, 1, 0.5)
+    samples = struct.unpack("<%dh" % (len(mono) // 2), mono)
+    pcm = struct.pack("<%dh" % (2 * len(samples)), *[s for s in samples for _ in range(2)])
+    found = take_apart(encoded(pcm, 44100, 2, bitrate_kbps=128, with_info=False))
+    assert all(header.ms_stereo for header, _ in found[1:-1])
+    assert all(row[1].part2_3_length < 200 for _, side in found[1:-1] for row in side.granules)
+
+
+def test_a_click_is_coded_in_short_blocks():
+    pcm = bytes(2 * 8000) + struct.pack("<h", 30000) + bytes(2 * 8000)
+    found = take_apart(encoded(pcm, 32000, 1, bitrate_kbps=64, with_info=False))
+    types = [row[0].block_type for _, side in found for row in side.granules]
+    at = types.index(2)
+    assert types[at - 1 : at + 2] == [1, 2, 3]
+
+
+class TestInfo:
+    @pytest.mark.parametrize("rate, channels", [(44100, 2), (32000, 1), (16000, 2), (8000, 1)])
+    def test_the_placeholder_is_as_long_as_what_replaces_it(self, rate, channels):
+        pcm = music(rate, channels, 0.2)
+        encoder = Encoder(rate, channels)
+        out = encoder.encode(pcm) + encoder.finish()
+        info = encoder.info_frame()
+        placeholder = out[: parse_header(out).frame_bytes]
+        assert len(info) == len(placeholder)
+        note = parse_stream_note(info, parse_header(info))
+        assert note.frames == len(take_apart(out)) - 1
+        assert note.bytes == len(out)
+        assert encoder.samples == len(pcm) // (2 * channels)
+
+    def test_without_it_the_first_frame_is_audio(self):
+        pcm = music(32000, 2, 0.2)
+        bare = encoded(pcm, 32000, 2, bitrate_kbps=128, with_info=False)
+        whole = encoded(pcm, 32000, 2, bitrate_kbps=128)
+        assert whole.endswith(bare) and len(whole) > len(bare)
+
+
+@pytest.mark.parametrize("rate, options", [(32000, {"bitrate_kbps": 128}), (24000, {"quality": 3})])
+def test_segments_put_together_are_one_valid_file_of_the_right_length(rate, options):
+    pcm = music(rate, 2, 0.6) + music(rate, 2, 0.6, seed=2)
+    asked = parameters(rate, 2, **options)
+    step = 4 * segment_samples(asked) * 9
+    record, frames = StreamRecord(asked), b""
+    for at in range(0, len(pcm), step):
+        end = at + step
+        encoder = Encoder(rate, 2, with_info=False, lead_in=pcm[:at], **options)
+        part = encoder.encode(pcm[at:end])
+        part += encoder.finish(lead_out=pcm[end:] if end < len(pcm) else None)
+        record.add(part)
+        frames += part
+    take_apart(frames)
+    whole = decoded(record.info_frame(len(pcm) // 4) + frames)
+    assert signal_to_noise(pcm, whole) > 10
+    # Where segments meet nothing is heard: the noise there is as elsewhere.
+    alone = decoded(encoded(pcm, rate, 2, **options))
+    assert signal_to_noise(alone, whole) > 8
+    for seam in range(step, len(pcm), step):
+        near = slice(seam - 4 * 600, seam + 4 * 600)
+        assert signal_to_noise(pcm[near], whole[near]) > 6
+
+
+def test_a_segment_that_is_not_last_has_whole_frames():
+    encoder = Encoder(32000, 1, with_info=False)
+    encoder.encode(bytes(2 * 1153))
+    with pytest.raises(ValueError, match="1 samples more than whole frames"):
+        encoder.finish(lead_out=b"")
+
+
+def test_after_the_end_nothing_is_taken():
+    encoder = Encoder(32000, 1)
+    encoder.finish()
+    with pytest.raises(ValueError, match="after finish"):
+        encoder.encode(b"")
+    with pytest.raises(ValueError, match="twice"):
+        encoder.finish()
+
+
+def test_impossible_parameters_are_refused_when_the_encoder_is_made():
+    with pytest.raises(BadParameters, match="kbit/s"):
+        Encoder(44100, 2, bitrate_kbps=100)
+
+
+# --- Other decoders --------------------------------------------------------------------------
+
+KINDS = [
+    (44100, 2, {"bitrate_kbps": 128}), (48000, 1, {"bitrate_kbps": 64}), (32000, 2, {"quality": 4}),
+    (24000, 2, {"bitrate_kbps": 64}), (22050, 1, {"quality": 9}), (16000, 2, {"bitrate_kbps": 160}),
+    (11025, 2, {"bitrate_kbps": 32}), (8000, 1, {"bitrate_kbps": 16}),
+    (44100, 2, {"bitrate_kbps": 320}), (44100, 2, {"bitrate_kbps": 32}),
+]  # fmt: skip
+
+
+def foreign(tool):
+    return pytest.mark.skipif(not shutil.which(tool), reason="skipped: no %s here" % tool)
+
+
+@foreign("ffmpeg")
+@pytest.mark.parametrize("rate, channels, options", KINDS)
+def test_ffmpeg_decodes_it_without_a_word_to_the_right_length(tmp_path, rate, channels, options):
+    pcm = music(rate, channels, 0.25)
+    path = tmp_path / "x.mp3"
+    path.write_bytes(encoded(pcm, rate, channels, **options))
+    command = ["ffmpeg", "-nostdin", "-v", "warning", "-i", str(path), "-f", "s16le", "-"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.stderr == b""
+    assert signal_to_noise(pcm, done.stdout) > 2
+
+
+@foreign("mpg123")
+@pytest.mark.parametrize("rate, channels, options", KINDS)
+def test_mpg123_decodes_it_without_a_word_to_the_right_length(tmp_path, rate, channels, options):
+    pcm = music(rate, channels, 0.25)
+    path = tmp_path / "x.mp3"
+    path.write_bytes(encoded(pcm, rate, channels, **options))
+    command = ["mpg123", "-q", "-s", "--no-resync", str(path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.stderr == b""
+    assert signal_to_noise(pcm, done.stdout) > 2
