@@ -152,9 +152,10 @@ class TestRates:
         layout = stream_format(44100, 2)
         rate = VariableRate(layout)
         assert rate.frame(0, 0).bitrate_kbps == 32
-        assert rate.frame(0, 386).bitrate_kbps == 128  # 417 bytes less header and side information
-        assert rate.frame(4, 386).bitrate_kbps == 128
-        assert rate.frame(53, 386).bitrate_kbps == 112
+        assert rate.frame(0, 381).bitrate_kbps == 128  # 417 bytes less header and side information
+        assert rate.frame(51, 381).bitrate_kbps == 128
+        assert rate.frame(52, 381).bitrate_kbps == 112
+        assert rate.frame(0, 382).bitrate_kbps == 160
         largest = rate.budget(0, 1e9).at_most // 8
         assert rate.frame(0, largest).bitrate_kbps == 320
 
