@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from audiokit.formats import amr as amr_reader
 from audiokit.formats.info import Damaged, NotAudio
+from audiokit.formats.source import Source
 from tests import audio_files as files
 from tests.audio_files import AMR_BYTES, amr, identify
 
@@ -28,6 +30,22 @@ def test_channels_take_turns():
 def test_frames_without_data_take_time():
     assert identify(b"#!AMR\n" + b"\x7c" * 50).duration == 1.0
     assert identify(b"#!AMR-WB\n" + b"\x7c\x74" * 25).duration == 1.0
+
+
+def test_millions_of_frames_without_data_are_counted_at_once():
+    calls = []
+
+    class Counted(bytes):
+        def __getitem__(self, index):
+            calls.append(index)
+            return super().__getitem__(index)
+
+    source = Source(
+        lambda offset, length: Counted((b"#!AMR\n" + b"\x7c" * 999_994)[offset : offset + length]),
+        10**6,
+    )
+    assert amr_reader.read(source).duration == 999_994 / 50
+    assert 0 < len(calls) < 100
 
 
 def test_frames_end_where_a_first_byte_is_none():

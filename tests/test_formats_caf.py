@@ -179,5 +179,10 @@ def test_a_table_without_end_is_not_counted_for_ever():
     assert "packets were counted" in identify(data).warnings[0]
 
 
+def test_strings_without_end_are_given_up():
+    info = identify(caf(info=[(f"key {n}", "x") for n in range(3000)]))
+    assert 0 < len(info.tags) <= 100
+
+
 def test_a_large_file_costs_its_headers():
     assert files.check_reads_little(caf()).samples == 12000

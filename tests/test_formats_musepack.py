@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from audiokit.formats import musepack
 from audiokit.formats.info import Damaged, NotAudio
 from tests import audio_files as files
 from tests.audio_files import identify, mpc7, mpc8
@@ -122,6 +123,17 @@ def test_every_truncation_is_refused_or_marked():
 
 def test_garbage_is_musepack_that_makes_sense_or_no_audio():
     files.check_garbage([mpc7(5), mpc8(30_000)])
+
+
+def test_packets_without_end_are_given_up(monkeypatch):
+    monkeypatch.setattr(musepack, "MAX_PACKETS", 3)
+    with pytest.raises(Damaged, match="more than 3 Musepack packets"):
+        identify(mpc8(100_000))
+
+
+def test_frames_beyond_what_is_counted_are_believed(monkeypatch):
+    monkeypatch.setattr(musepack, "MAX_COUNTED", 5)
+    assert identify(mpc7(20)).samples == 19 * 1152 + 700
 
 
 def test_a_large_file_costs_its_packets():

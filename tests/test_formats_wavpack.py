@@ -6,7 +6,9 @@ import struct
 
 import pytest
 
+from audiokit.formats import wavpack
 from audiokit.formats.info import Damaged, NotAudio
+from audiokit.formats.source import Source
 from tests import audio_files as files
 from tests.audio_files import WV_FINAL, WV_INITIAL, WV_MONO, identify, noise, wv, wv_block
 
@@ -147,6 +149,15 @@ def test_garbage_is_wavpack_that_makes_sense_or_no_audio():
 def test_a_last_block_is_not_sought_for_ever():
     data = wv(1, 1000) + struct.pack("<4sIH", b"wvpk", 100, 0x410) * 300_000
     assert files.outcome(data)[0]
+
+
+def test_sub_blocks_without_end_are_given_up():
+    flags = 0x1 | 9 << 23 | WV_INITIAL
+    crowded = wv_block(0, 500, 500, flags, b"\x20\0" * 200_000)
+    data = crowded + wv_block(0, 500, 500, flags | WV_FINAL)
+    source = Source.of_bytes(data)
+    assert wavpack.read(source).channels == 4
+    assert source.bytes_read < 1 << 20
 
 
 def test_a_large_file_costs_its_ends():

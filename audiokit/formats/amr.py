@@ -10,6 +10,7 @@ frame is there.
 
 from __future__ import annotations
 
+import re
 from typing import List, NamedTuple, Tuple
 
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
@@ -95,12 +96,18 @@ def _lengths(frame_bytes: Tuple[int, ...]) -> bytes:
 
 
 def _count(source: Source, position: int, lengths: bytes) -> _Frames:
+    empty = bytes(byte for byte in range(256) if lengths[byte] == 1)
+    runs = re.compile(b"[" + re.escape(empty) + b"]+")
     count = 0
     while position < source.size:
         data = source.read(position, MAX_READ)
         stop, at = len(data), 0
         while at < stop:
             length = lengths[data[at]]
+            if length == 1:  # frames without data, maybe millions: counted as a run
+                end = runs.match(data, at).end()
+                count, at = count + end - at, end
+                continue
             if not length:
                 return _Frames(count, position + at, False)
             at += length

@@ -24,7 +24,7 @@ from audiokit.formats.source import MAX_READ, Source
 
 MAX_CHANNELS = 64
 MAX_RATE = 16_000_000  # Hz
-MAX_FRAMES = 1 << 22  # of seconds each; more is a lie
+MAX_FRAMES = 1 << 18  # of seconds each; more is a lie that would have us read a long table
 _DESCRIPTOR = struct.Struct("<4sHHIIIIIII")
 _DESCRIPTOR_BYTES = 52  # with the MD5
 _HEADER = struct.Struct("<HHIIIHHI")

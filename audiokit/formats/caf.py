@@ -28,6 +28,7 @@ MAX_CHUNKS = 1024
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 MAX_INFO_BYTES = 1 << 18
+MAX_INFO_STRINGS = 1000  # keys and values
 MAX_PACKETS = 1 << 20  # counted one by one, where they must be: nearly six hours of 20 ms
 _MAX_NUMBER = (1 << 40) - 1
 _CHUNK = struct.Struct(">4sq")
@@ -350,9 +351,8 @@ def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:
     tags: Tags = {}
     if chunk is None:
         return tags
-    strings = source.read(chunk.offset + 4, min(max(chunk.size - 4, 0), MAX_INFO_BYTES)).split(
-        b"\0"
-    )
+    content = source.read(chunk.offset + 4, min(max(chunk.size - 4, 0), MAX_INFO_BYTES))
+    strings = content.split(b"\0", MAX_INFO_STRINGS)[:MAX_INFO_STRINGS]
     for key, value in zip(strings[::2], strings[1::2]):
         name = tagging.canonical("caf", tagging.utf8_or_cp1252(key))
         tagging.add(tags, name, tagging.utf8_or_cp1252(value))

@@ -32,7 +32,7 @@ from audiokit.formats.source import Source
 MAX_CHANNELS = 64
 MAX_RATE = 100_000_000  # Hz; DSD1024 is 49152000
 MAX_CHUNKS = 1024  # of one level
-MAX_DST_FRAMES = 1 << 21  # at 75 a second, seven hours; only a file that is cut short is walked
+MAX_DST_FRAMES = 1 << 19  # at 75 a second, two hours; only a file that is cut short is walked
 _DSF_HEAD = struct.Struct("<4sQQQ")
 _DSF_FORMAT = struct.Struct("<4sQIIIIIIQII")
 _DSF_DATA = struct.Struct("<4sQ")
@@ -253,7 +253,7 @@ def _whole_frames(source: Source, position: int) -> int:
             break
         name, size = _CHUNK.unpack(head)
         position += _CHUNK.size + size + size % 2
-        if position > source.size:
+        if position > source.size or name not in (b"DSTF", b"DSTC"):
             break
         whole += name == b"DSTF"
     return whole

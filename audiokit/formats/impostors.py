@@ -383,7 +383,7 @@ _TEXTS: Tuple[Tuple[bytes, str], ...] = (
     (rb"\{\s*(\"|\}|$)|\[\s*([\"\[\{\]\d-]|true|false|null|$)", "JSON text"),
     (rb"-----begin ", "PEM text"),
     (rb"file \".*\btrack \d", "a cue sheet: a list of tracks, not a file"),
-    (rb"x:\s*\d+.*\bk:", "ABC notation" + _NOTES),
+    (rb"x:\s{0,9}\d{1,9}\s.*\bk:", "ABC notation" + _NOTES),
 )
 _TEXT_KINDS = tuple((re.compile(pattern, re.DOTALL), words) for pattern, words in _TEXTS)
 

@@ -24,7 +24,8 @@ from audiokit.formats.source import MAX_READ, Source
 from audiokit.formats.tail import Tail
 
 FRAME_SAMPLES = 1152
-MAX_PACKETS = 1 << 20  # an AP holds a second or two
+MAX_PACKETS = 1 << 17  # of SV8, two days and a half as encoders write them
+MAX_COUNTED = 1 << 19  # frames of SV7, nearly four hours; beyond them the header is believed
 _RATES = (44100, 48000, 37800, 32000)
 _DECODER_DELAY = 481  # samples that a decoder takes off SV7 where the last frame is not told
 _SV7_HEADER = struct.Struct("<4s6I")
@@ -116,7 +117,7 @@ def _count_sv7(part: Source, frames: int) -> int:
     """How many of `frames` are whole in `part`, which begins with the magic."""
     bit, stop = _SV7_FIRST_BIT, 8 * part.size
     base, words = 0, b""
-    for whole in range(frames):
+    for whole in range(min(frames, MAX_COUNTED)):
         if bit + _LENGTH_BITS > stop:
             return whole
         at = bit >> 5 << 2
@@ -219,4 +220,4 @@ def _count_sv8(source: Source, position: int, end: int) -> _Packets:
             first = first if audio else position
             audio, reached = audio + 1, position + size
         position += size
-    return _Packets(audio, first, reached, False)
+    raise Damaged(f"more than {MAX_PACKETS} Musepack packets", position)

@@ -23,6 +23,7 @@ MAX_BLOCK_BYTES = 1 << 20  # "blocks … should be limited to 1 MB"
 MAX_TAIL_BYTES = 1 << 22  # how far from the end the last block is sought: some whole blocks
 _SEARCH_BYTES = 1 << 16
 _MAX_CANDIDATES = 4096  # places that look like a block, before the search is given up
+_MAX_SUB_BLOCKS = 64  # of one block, which has a dozen
 _MAX_FIRST_BLOCKS = 256  # blocks of the first moment: two channels each, and blocks without samples
 _HEADER = struct.Struct("<4sIHBBIIIII")
 _UNKNOWN = 0xFFFFFFFF
@@ -187,9 +188,9 @@ def _details(source: Source, block: _Block, rate: int, told: int) -> Tuple[int, 
 def _sub_blocks(source: Source, block: _Block) -> Iterator[Tuple[int, bytes]]:
     """Id and the first 8 bytes of the content of every sub-block."""
     position = block.offset + _HEADER.size
-    while position < block.end:
+    for _ in range(_MAX_SUB_BLOCKS):
         head = source.read(position, 12)
-        if len(head) < 2:
+        if len(head) < 2 or position >= block.end:
             return
         if head[0] & _IS_LARGE:
             size, width = int.from_bytes(head[1:4], "little") * 2, 4
