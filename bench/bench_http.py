@@ -404,34 +404,52 @@ def bench_mixed(given, folder):
         us.stop()
 
 
-def bench_small(given, folder):
+_ONE_BY_ONE = (  # the same server, whose writer takes one upload a transaction
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import audiokit.catalogue.sqlite as door; door.MOST_CALLS = 1; "
+    "import audioserver; sys.exit(audioserver.main())"
+)
+
+
+def storm(us, clients, each):
+    """Small uploads from `clients` connections at once; acknowledgements a second."""
     body = wav()
 
-    def storm(clients, each):
-        us = ours(folder / f"var-{clients}", None)
+    def client(number):
+        connection = http.client.HTTPConnection(*us.address)
+        for turn in range(each):
+            connection.request("POST", f"/post?name={number}-{turn}.wav", body)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 201, answer.status
+        connection.close()
 
-        def client(number):
-            connection = http.client.HTTPConnection(*us.address)
-            for turn in range(each):
-                connection.request("POST", f"/post?name={number}-{turn}.wav", body)
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.status == 201
-            connection.close()
+    crew = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
+    started = time.perf_counter()
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    return clients * each / (time.perf_counter() - started)
 
-        crew = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
-        started = time.perf_counter()
-        for thread in crew:
-            thread.start()
-        for thread in crew:
-            thread.join()
-        took = time.perf_counter() - started
-        us.stop()
-        return clients * each / took
 
-    many, one = storm(16, 100), storm(1, 200)
-    say("acknowledged durable small uploads a second")
-    say(f"  16 clients {many:.0f}; one client {one:.0f}: {many / one:.2f} x")
+def bench_small(given, folder):
+    rates = {"group commit": [], "one commit an upload": []}
+    for turn in range(given.rounds):
+        for name in rates:
+            data = folder / f"{name}-{turn}"
+            flags = ["serve", "--port", "0", "--data", data, "--log", "none"]
+            command = [sys.executable, ROOT / "audioserver.py", *flags]
+            if name != "group commit":
+                command = [sys.executable, "-c", _ONE_BY_ONE, ROOT, *flags]
+            server = Server(name, command, core=None)
+            try:
+                rates[name].append(storm(server, 16, 100))
+            finally:
+                server.stop()
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    say("acknowledged durable small uploads a second, 16 clients")
+    for name, rate in medians.items():
+        say(f"  {name:22} {rate:6.0f}   group commit / this {medians['group commit'] / rate:.2f}")
 
 
 def bench_memory(given, folder):

@@ -36,7 +36,7 @@ HEAD, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CLOSED = (
 )
 _RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
 _TURN = 64  # requests a connection may have answered before others get their turn
-_INLINE = 1 << 18  # bytes of a file that leave from the loop: smaller than what a hand-off costs
+_INLINE = 1 << 20  # bytes of a file that leave from the loop: under 0.2 ms, less than two hand-offs cost
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
 _BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
