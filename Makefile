@@ -19,24 +19,36 @@ test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 
-check:  ## Compile everything, hold the line length; ruff too where it is installed
+check:  ## Compile everything; ruff too where it is installed
 	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
 	@if command -v ruff >/dev/null; then ruff check .; else echo "ruff is not installed: skipped"; fi
 
 corpus:  ## How true the readers are, on the corpus where it is at hand
 	$(PYTHON) bench/corpus.py
 
-fuzz:  ## 40,000 seeded mutations of small files: only AudioInfo or NotAudio, quickly, in little memory
+fuzz:  ## 40,000 seeded mutations against the readers
 	$(PYTHON) bench/fuzz.py
 
-crash:  ## Kill a server 1,000 times under uploads: nothing acknowledged may be lost (minutes)
-	$(PYTHON) bench/crash.py
+crash:  ## 1,000 times SIGKILL under uploads, nothing acknowledged lost
+	$(PYTHON) bench/crash.py 1000
 
-bench-catalogue:  ## Each filter of /list at 10,000 and 1,000,000 files (minutes)
+soak:  ## 64 clients for a minute, then a million requests: nothing lost, nothing grows
+	$(PYTHON) bench/soak.py
+
+bench:  ## The engine against its peers; each row alone: bench/bench_http.py --help
+	$(PYTHON) bench/bench_http.py all
+
+bench-record:  ## The same, written to bench/results
+	$(PYTHON) bench/bench_http.py all --record
+
+bench-catalogue:  ## Every filter of /list at any number of rows
 	$(PYTHON) bench/bench_catalogue.py
+
+bench-audiometa:  ## The readers against tinytag and mutagen
+	$(PYTHON) bench/bench_audiometa.py
 
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-all check corpus fuzz crash bench-catalogue clean
+.PHONY: help run test test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa clean

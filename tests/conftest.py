@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -13,6 +14,8 @@ class Running:
     def __init__(self, data, **settings) -> None:
         from audioserver import AudioServer  # here, so that a part's tests need only that part
 
+        # AUDIOSERVER_PORTABLE=yes runs the whole suite on the paths that every platform has.
+        settings.setdefault("portable", os.environ.get("AUDIOSERVER_PORTABLE") == "yes")
         self.data = data
         self.server = AudioServer(("127.0.0.1", 0), data=str(data), **settings)
         self.address = self.server.server_address[:2]
