@@ -10,23 +10,18 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from . import listing
+from . import content, listing
 from .uploads import UploadSink, Wishes, check_metadata, parameters
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
-from .wire.conditions import evaluate, if_range_matches
-from .wire.fields import (
-    content_disposition, format_digest, http_date, parse_content_disposition, parse_digest_field,
-)
+from .wire.fields import parse_content_disposition, parse_digest_field
 from .wire.heads import Head
 from .wire.multipart import boundary_of
 from .wire.problems import Refusal
-from .wire.ranges import multipart_byteranges, parse_ranges
-from .wire.responses import FileBody, Response, json_response
+from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
 _PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
-_SANDBOX = "default-src 'none'; media-src 'self'; sandbox"
 
 
 class Services(NamedTuple):
@@ -131,53 +126,19 @@ def health(request: Request) -> Answer:
 
 
 def download(request: Request) -> Answer:
-    """GET /download, GET /files/{id}/content: the bytes, whole or in ranges (RFC 9110 sections 13 and 14)."""
+    """GET /download, GET /files/{id}/content: the bytes, whole or in ranges."""
     meant, others = request.which("disposition")
     kind = others.get("disposition", "attachment")
     if kind not in ("attachment", "inline"):
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
     storage = request.services.storage
-    content = storage.content(**meant)
-    if content is None:
+    file = storage.content(**meant)
+    if file is None:
         raise _not_found(meant)
-    etag = f'"{content.sha256}"'
-    modified = content.uploaded_ms // 1000
-    verdict = evaluate(request.fields, request.head.method, etag, modified)
-    validators = (("ETag", etag), ("Last-Modified", http_date(modified)), ("Cache-Control", "no-cache"))
-    if verdict == 304:
-        return Response(304, validators)
-    if verdict == 412:
-        raise Refusal("precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)])
-    common = validators + (
-        ("Accept-Ranges", "bytes"),
-        ("Content-Disposition", content_disposition(kind, content.name)),
-        ("Repr-Digest", format_digest(bytes.fromhex(content.sha256))),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", _SANDBOX),
+    kept = content.Kept(
+        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000, lambda: storage.open_content(file)
     )
-    return _content(request, content, etag, modified, common)
-
-
-def _content(request: Request, content: Any, etag: str, modified: int, common: tuple) -> Response:
-    ranges = None
-    # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
-    if request.head.method == "GET" and "range" in request.fields:
-        if if_range_matches(request.fields, etag, modified):
-            ranges = parse_ranges(request.fields["range"], content.size)
-    mime = ("Content-Type", content.mime)
-    fd = None if request.head.method == "HEAD" else request.services.storage.open_content(content)
-    if ranges is None:
-        spans = [(b"", 0, content.size)]
-        return Response(200, (mime,) + common, file=FileBody(fd, spans, b"", content.size))
-    if len(ranges) == 1:
-        start, stop = ranges[0]
-        place = ("Content-Range", f"bytes {start}-{stop - 1}/{content.size}")
-        return Response(206, (mime, place) + common, file=FileBody(fd, [(b"", start, stop)], b"", stop - start))
-    boundary = request.services.boundary()
-    prefixes, trailer, length = multipart_byteranges(ranges, content.size, content.mime, boundary)
-    spans = [(prefix, start, stop) for prefix, (start, stop) in zip(prefixes, ranges)]
-    mime = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
-    return Response(206, (mime,) + common, file=FileBody(fd, spans, trailer, length))
+    return content.answer(request, kept, kind)
 
 
 # -- changing -----------------------------------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""Kept bytes as an answer: whole, in ranges, or only that they have not changed (RFC 9110 sections 13, 14).
+
+Both stored files and results of conversions go out through here, so that ETag, Range and HEAD mean the same
+everywhere.  Never opens what will not be sent.  Raises `Refusal`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+
+from .wire.conditions import evaluate, if_range_matches
+from .wire.fields import content_disposition, format_digest, http_date
+from .wire.problems import Refusal
+from .wire.ranges import multipart_byteranges, parse_ranges
+from .wire.responses import FileBody, Response
+
+_SANDBOX = "default-src 'none'; media-src 'self'; sandbox"
+Spans = List[Tuple[int, int]]
+
+
+class Kept(NamedTuple):
+    """Bytes that can be sent, and what is said of them."""
+
+    size: int
+    sha256: str  # lower-case hex
+    mime: str
+    name: str  # for whoever saves it
+    since: int  # seconds since 1970: Last-Modified
+    open: Callable[[], int]  # gives a descriptor, which the answer closes
+    on_end: Optional[Callable[[Spans, bool], None]] = None  # in the loop: whether these spans went out whole
+    headers: Tuple[Tuple[str, str], ...] = ()
+
+
+def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
+    """What a GET or HEAD of it gets; `kind` is for Content-Disposition."""
+    etag = f'"{kept.sha256}"'
+    verdict = evaluate(request.fields, request.head.method, etag, kept.since)
+    validators = (("ETag", etag), ("Last-Modified", http_date(kept.since)), ("Cache-Control", "no-cache"))
+    if verdict == 304:
+        return Response(304, validators)
+    if verdict == 412:
+        raise Refusal("precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)])
+    ranges = None
+    # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
+    if request.head.method == "GET" and "range" in request.fields:
+        if if_range_matches(request.fields, etag, kept.since):
+            ranges = parse_ranges(request.fields["range"], kept.size)
+    if ranges is None:
+        return whole(kept, kind, is_head=request.head.method == "HEAD")
+    return _in_ranges(kept, kind, [tuple(one) for one in ranges], request.services.boundary())
+
+
+def whole(kept: Kept, kind: str = "attachment", is_head: bool = False) -> Response:
+    """All of it, 200."""
+    fd = None if is_head else kept.open()
+    spans = [(0, kept.size)]
+    body = FileBody(fd, [(b"", 0, kept.size)], b"", kept.size, _ended(kept, spans))
+    return Response(200, (("Content-Type", kept.mime), *_fields(kept, kind)), file=body)
+
+
+def _in_ranges(kept: Kept, kind: str, ranges: Spans, boundary: str) -> Response:
+    on_end = _ended(kept, ranges)
+    if len(ranges) == 1:
+        start, stop = ranges[0]
+        place = ("Content-Range", f"bytes {start}-{stop - 1}/{kept.size}")
+        body = FileBody(kept.open(), [(b"", start, stop)], b"", stop - start, on_end)
+        return Response(206, (("Content-Type", kept.mime), place, *_fields(kept, kind)), file=body)
+    prefixes, trailer, length = multipart_byteranges(ranges, kept.size, kept.mime, boundary)
+    spans = [(prefix, start, stop) for prefix, (start, stop) in zip(prefixes, ranges)]
+    mime = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
+    body = FileBody(kept.open(), spans, trailer, length, on_end)
+    return Response(206, (mime, *_fields(kept, kind)), file=body)
+
+
+def _ended(kept: Kept, spans: Spans) -> Optional[Callable[[bool], None]]:
+    on_end = kept.on_end
+    return None if on_end is None else lambda is_whole: on_end(spans, is_whole)
+
+
+def _fields(kept: Kept, kind: str) -> Tuple[Tuple[str, str], ...]:
+    return (
+        ("ETag", f'"{kept.sha256}"'),
+        ("Last-Modified", http_date(kept.since)),
+        ("Cache-Control", "no-cache"),
+        ("Accept-Ranges", "bytes"),
+        ("Content-Disposition", content_disposition(kind, kept.name)),
+        ("Repr-Digest", format_digest(bytes.fromhex(kept.sha256))),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", _SANDBOX),
+        *kept.headers,
+    )
