@@ -120,6 +120,15 @@ def test_a_reader_that_began_before_an_overwrite_finishes_with_the_old_bytes(sto
         assert file.read() == SOUND
 
 
+def test_a_reader_that_comes_too_late_for_the_old_bytes_is_told_and_finds_the_new(storage):
+    upload(storage, SOUND, "a.wav")
+    before = storage.content(name="a.wav")
+    upload(storage, OTHER, "a.wav", overwrite=True)
+    with pytest.raises(FileNotFoundError):
+        storage.open_content(before)
+    assert content(storage, name="a.wav") == OTHER
+
+
 def test_without_a_name_the_digest_gives_one(storage):
     digest = hashlib.sha256(SOUND).hexdigest()
     first = upload(storage, SOUND, None)
