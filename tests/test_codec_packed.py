@@ -92,6 +92,13 @@ def test_int16_rounds_and_saturates(width, fraction, loud, seed):
         assert list(struct.unpack("<60h", flip_signs(plane))) == want
 
 
+@pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1, 1 << 70, -(1 << 70)])
+def test_int16_of_a_slot_past_its_width_is_some_sample_and_the_others_stay(value):
+    s = slots(4, 64)
+    plane = s.int16((value << 192) + (5 << 43), 43)
+    assert struct.unpack("<4h", flip_signs(plane))[:3] == (5, 0, 0)
+
+
 def test_floats_round_to_nearest():
     values = [0.0, 1.49, -1.49, 2.51, -7.75, 2.0**50, -(2.0**50), 1e-9]
     s = slots(len(values), 64)

@@ -198,7 +198,7 @@ class Slots:
 
         The samples come out *offset* (value + 32768), since one xor with 0x8000s over the whole
         interleaved PCM (`flip_signs`) is cheaper than one a plane.  Needs fraction >= 1, at least
-        17 bits above the fraction, and |v| < 2**(width-1).
+        17 bits above the fraction, and |v| < 2**(width-1): beyond that the value wraps.
         """
         at, odd = divmod(fraction, 8)
         size = self.slot_bytes
@@ -208,7 +208,10 @@ class Slots:
             # overflows; the bit above the last slot keeps the whole positive.
             slot = (0x18000 << fraction) + (1 << (fraction - 1))
             bias = self._int16_biases[fraction] = self.ones * slot + self.all + 1
-        data = ((vector + bias) >> odd).to_bytes(self.size + 1, "little")
+        try:
+            data = ((vector + bias) >> odd).to_bytes(self.size + 1, "little")
+        except OverflowError:  # the last slot is past its width
+            return self._saturated(vector, fraction)
         above = data[at + 2 : self.size : size]
         if odd and at + 3 == size:  # the shift brought low bits of the next slot down
             above = above.translate(_low_bits(8 - odd))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import List, Sequence, Tuple
 
 from audiokit.codec import bits
-from audiokit.codec.frames import Frame
+from audiokit.codec.sync import Frame
 from audiokit.codec.huffman import decode_spectrum
 from audiokit.codec.hybrid import SILENCE, Block
 from audiokit.codec.requantize import (
