@@ -21,6 +21,7 @@ from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
+_LOOKS = 9  # at a file that is replaced again and again, before missing bytes count as a fault
 _PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
 
 
@@ -131,6 +132,15 @@ def download(request: Request) -> Answer:
     kind = others.get("disposition", "attachment")
     if kind not in ("attachment", "inline"):
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
+    for _ in range(_LOOKS):
+        try:
+            return _content(request, meant, kind)
+        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
+            pass
+    return _content(request, meant, kind)
+
+
+def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
     storage = request.services.storage
     file = storage.content(**meant)
     if file is None:
