@@ -197,15 +197,20 @@ def gather(
         for few, lanes in zip(fews, groups)
     ]
     out = [Overlap([], [], few) for few in fews]
+    half = 1 << (WIDTH - 1)
+    bias = slot.splat(half)
     for row in subbands:
         for one in out:
             one.previous.append([])
             one.current.append([])
         for vector in row:
-            data = slot.to_bytes(vector)
+            data = (vector + bias).to_bytes(slot.size, "little")
             for one, (few, before, now) in zip(out, cuts):
-                one.previous[-1].append(few.from_bytes(b"".join([data[cut] for cut in before])))
-                one.current[-1].append(few.from_bytes(b"".join([data[cut] for cut in now])))
+                few_bias = few.splat(half)
+                part = b"".join([data[cut] for cut in before])
+                one.previous[-1].append(int.from_bytes(part, "little") - few_bias)
+                part = b"".join([data[cut] for cut in now])
+                one.current[-1].append(int.from_bytes(part, "little") - few_bias)
     return out
 
 

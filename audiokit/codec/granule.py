@@ -130,8 +130,8 @@ def left_right(
 ) -> Pair:
     """The spectra of a granule whose channels' lines are `data`.
 
-    Energies of sum and difference follow from those of the channels and their product.  In a sum
-    noise appears in both channels, and so the lower of their thresholds is theirs.
+    Energies of sum and difference add up to those of the channels.  Noise in either appears in both
+    channels, and so the lower of their thresholds holds for both.
     """
     edges, widths = _bands(layout, block_type)
     lines = [_UNPACK(one) for one in data]
@@ -145,10 +145,9 @@ def left_right(
     spectra = tuple([spectrum(*row, False) for row in zip(data, energies, thresholds)])
     if len(data) == 1:
         return Pair(spectra, ())
-    both = hearing.products(lines[0], lines[1], edges, LINE_SCALE)
     lowest = list(map(min, *thresholds))
-    mid = [max((a + b) / 2 + c, 0.0) for a, b, c in zip(energies[0], energies[1], both)]
-    side = [max((a + b) / 2 - c, 0.0) for a, b, c in zip(energies[0], energies[1], both)]
+    side = hearing.side_energies(lines[0], lines[1], edges, LINE_SCALE)
+    mid = [max(a + b - c, 0.0) for a, b, c in zip(energies[0], energies[1], side)]
     pair = (spectrum(data[0], mid, lowest, True), spectrum(data[1], side, lowest, True))
     return Pair(spectra, pair)
 

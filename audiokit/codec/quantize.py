@@ -155,10 +155,14 @@ def quantize(magnitudes: Sequence[float], gain: int, used: int = GRANULE) -> Qua
 # --- The search ------------------------------------------------------------------------------
 
 
+_STEPS_A_BIT = 16 / 3  # gain steps that make a line's magnitude half as large, one bit less
+_GOOD_ENOUGH = 0.6  # of the bits that a step of the gain is worth
+
+
 def search_gain(
     bits_at: Callable[[int], Tuple[int, int]], target: int, start: int, lowest: int
 ) -> int:
-    """The smallest gain from `lowest` on whose bits are at most `target`.
+    """A gain from `lowest` on whose bits are at most `target`, and nearly that many.
 
     `bits_at(gain)` gives the bits and the number of lines that are not 0; bits fall as the gain
     grows, by about one a line for each 16/3 steps, which is how far each step of the search jumps.
@@ -168,13 +172,15 @@ def search_gain(
     gain = min(max(start, lowest), HIGHEST_GAIN)
     while True:
         bits, lines = bits_at(gain)
-        jump = round((bits - target) * 5.33 / max(lines, 8))
+        jump = (bits - target) * _STEPS_A_BIT / max(lines, 8)
         if bits > target:
             above = gain
-            gain += max(jump, 1)
+            gain += max(math.ceil(jump), 1)
+        elif jump > -_GOOD_ENOUGH:
+            return gain
         else:
             below = gain
-            gain += min(jump, -1)
+            gain += min(math.ceil(jump), -1)
         if below - above <= 1:
             return below
         gain = min(max(gain, above + 1), below - 1)

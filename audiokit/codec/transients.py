@@ -9,8 +9,8 @@ Never looks at lines; decides for all channels alike, so that middle and side ma
 
 from __future__ import annotations
 
+import math
 import struct
-from operator import mul, sub
 from typing import List, Sequence
 
 from .analysis import GRANULE, HISTORY, NORMAL, SHORT, START, STOP
@@ -31,9 +31,12 @@ _FLOOR = BLOCK // 2 * 40.0**2  # energy of a block below which nothing is an att
 
 def block_energies(samples: Sequence[int]) -> List[float]:
     """Energy of the differences of every two neighbours in each whole BLOCK."""
-    difference = list(map(sub, samples[1::2], samples[0::2]))
-    blocks = [difference[at : at + BLOCK // 2] for at in range(0, len(difference), BLOCK // 2)]
-    return [sum(map(mul, block, block)) for block in blocks]
+    even, odd = samples[0::2], samples[1::2]
+    step = BLOCK // 2
+    return [
+        math.dist(even[at : at + step], odd[at : at + step]) ** 2
+        for at in range(0, len(odd), step)
+    ]
 
 
 def attacks(energies: Sequence[float]) -> List[bool]:
