@@ -65,6 +65,7 @@ class _Blocks(NamedTuple):
     end: float  # seconds at which the last block ends
     padding: float  # seconds of the last block that are not presented
     bytes: int
+    last_length: float  # seconds of the last block, as far as known
     is_counted: bool  # every packet's length is known
     is_cut: bool
 
@@ -341,7 +342,7 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
         raise NotAudio(f"Matroska with the unknown codec {name!r}", offset)
     if track.codec == "opus":
         head = xiph.parse_opus_head(private)
-        delay = track.delay or (head.pre_skip / 48000 if head else 0.0)
+        delay = head.pre_skip / 48000 if head else track.delay  # CodecDelay says the same, or is wrong
         return track._replace(sample_rate=48000, channels=head.channels if head else track.channels, delay=delay,
                               packet_samples=lambda packet, size: xiph.opus_packet_samples(packet))
     if track.codec == "vorbis":
@@ -357,14 +358,12 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
                               sample_format="int", packet_samples=flac_samples)
     if track.codec == "aac":
         config = parse_aac_config(private)
-        core = config.core_rate if config else track.sample_rate
-        scale = track.sample_rate // core if core and track.sample_rate % core == 0 else 1
-        if config:
-            scale = config.sample_rate // config.core_rate
-            track = track._replace(sample_rate=config.sample_rate, channels=config.channels or track.channels,
-                                   profile=config.profile)
-        word = f"mp4a.40.{config.object_type if config else 2}"
-        return track._replace(word=word, packet_samples=lambda packet, size: 1024 * scale)
+        if config is None:
+            return track._replace(word="mp4a.40.2", packet_samples=lambda packet, size: 1024)
+        scale = config.sample_rate // config.core_rate  # 2 with SBR
+        return track._replace(profile=config.profile, word=f"mp4a.40.{config.object_type}",
+                              sample_rate=config.sample_rate, channels=config.channels or track.channels,
+                              packet_samples=lambda packet, size: 1024 * scale)
     if track.codec in ("mp1", "mp2", "mp3"):
 
         def mpeg_samples(packet: bytes, size: int) -> int:
@@ -372,9 +371,21 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
             return header.samples_per_frame if header else 0
 
         return track._replace(packet_samples=mpeg_samples)
-    if track.codec == "ac3":
-        return track._replace(packet_samples=lambda packet, size: 1536)
+    if track.codec in ("ac3", "eac3"):
+        return track._replace(packet_samples=lambda packet, size: _ac3_samples(packet))
+    if track.codec == "wavpack":  # a block's header without what Matroska tells: u32 samples, flags, checksum
+        return track._replace(packet_samples=lambda packet, size: int.from_bytes(packet[:4], "little") % (1 << 20))
     return track
+
+
+def _ac3_samples(packet: bytes) -> int:
+    """Samples of an AC-3 frame, or of an E-AC-3 frame by its number of blocks (TS 102 366 E.1.3.1)."""
+    if len(packet) < 6 or packet[:2] != b"\x0b\x77":
+        return 0
+    if packet[5] >> 3 <= 10:
+        return 1536
+    blocks = packet[4] >> 4 & 3 if packet[4] >> 6 != 3 else 3
+    return (256, 512, 768, 1536)[blocks]
 
 
 def _with_vorbis(track: _Track, private: bytes) -> _Track:
@@ -416,7 +427,7 @@ class _Walker:
         self._cluster_time = 0
         self._samples = self._bytes = 0
         self._first: Optional[float] = None
-        self._end = self._last_length = self._padding = 0.0
+        self._end = self._last = self._last_length = self._padding = 0.0
         self._is_counted = track.packet_samples is not None
         self._is_cut = False
 
@@ -469,13 +480,16 @@ class _Walker:
                 length += self._track.packet_samples(window[place : place + 24], stop - start)
         self._samples += length
         self._last_length = length / self._track.sample_rate or self._track.default_duration
+        if not self._last_length and self._first is not None and seconds > self._last:
+            self._last_length = seconds - self._last  # as long as the one before
         self._first = seconds if self._first is None else self._first
+        self._last = max(self._last, seconds)
         self._end = max(self._end, seconds + self._last_length)
         self._padding = 0.0
 
     def result(self) -> _Blocks:
         """What was found."""
-        return _Blocks(self._samples, self._first, self._end, self._padding, self._bytes,
+        return _Blocks(self._samples, self._first, self._end, self._padding, self._bytes, self._last_length,
                        self._is_counted and self._samples > 0, self._is_cut)
 
 
@@ -512,12 +526,14 @@ def _frames(source: Source, start: int, stop: int, lacing: int) -> List[Tuple[in
 
 
 def _describe(doc_type: str, movie: _Movie, track: _Track, blocks: _Blocks) -> AudioInfo:
+    is_alone = not movie.has_video and len(movie.tracks) == 1
     if blocks.is_counted:
         seconds = blocks.samples / track.sample_rate
-        if track.codec == "vorbis":  # the first packet sounds nothing, the last may be trimmed: timestamps tell
-            seconds = min(seconds, movie.duration or seconds)
     else:
         seconds = blocks.end - (blocks.first or 0.0)
+        told = movie.duration - (blocks.first or 0.0)
+        if is_alone and not blocks.is_cut and abs(told - seconds) < max(1.1, blocks.last_length):
+            seconds = told  # the writer knows how long the last frame is
     seconds = max(seconds - track.delay - blocks.padding, 0.0)
     warnings: List[str] = []
     declared = None
@@ -528,7 +544,7 @@ def _describe(doc_type: str, movie: _Movie, track: _Track, blocks: _Blocks) -> A
     if blocks.is_cut:
         warnings.append(f"the file ends inside a cluster: {seconds:.3f} s are playable")
         declared = movie.duration if movie.duration > seconds + 0.1 else None
-    elif movie.duration and not movie.has_video and abs(movie.duration - seconds) > 0.25:
+    elif movie.duration and is_alone and abs(movie.duration - seconds) > 0.25:
         declared = movie.duration
         warnings.append(f"Duration says {movie.duration:.3f} s, the blocks {seconds:.3f} s")
     kind = "audio/webm" if doc_type == "webm" else "audio/x-matroska"
