@@ -55,7 +55,7 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 NAME_BYTES = 255  # what file systems allow for a name
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 _FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
@@ -129,7 +129,7 @@ def no_space(error: OSError) -> Union[Refusal, OSError]:
 class Upload:
     """One upload's temporary file.  A context manager that discards it unless it was kept."""
 
-    def __init__(self, storage: Storage, path: str, expected: Optional[int]) -> None:
+    def __init__(self, storage: Storage, path: str, expected: Optional[int], is_there: bool = False) -> None:
         self.path = path
         self.expected = expected  # bytes, None when nobody said
         self._storage = storage
@@ -137,7 +137,8 @@ class Upload:
         self._written = 0
         self._look_at = LOOK_BYTES
         self._is_over = False
-        self.file = open(path, "r+b", buffering=0, opener=lambda name, _: self._ops.create(name))
+        make = None if is_there else lambda name, _: self._ops.create(name)
+        self.file = open(path, "r+b", buffering=0, opener=make)
 
     def __enter__(self) -> Upload:
         return self
@@ -186,6 +187,12 @@ class Upload:
             pass
         except OSError:
             self._storage.leave_for_sweep()
+
+    def move_to(self, path: str) -> None:
+        """Close the file and give it to whoever asks, as `path` in the same file system; the upload is over."""
+        self.file.close()  # Windows renames no open file
+        self._ops.rename(self.path, path)
+        self.give_away()
 
     def give_away(self) -> None:
         """The file has moved to the blob store."""
@@ -253,7 +260,7 @@ class Storage:
         folder = Path(data)
         lock = FolderLock(folder / "lock")
         try:
-            for name in ("files", "uploads"):
+            for name in ("files", "uploads", "conversions"):
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
             for name in ("catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
@@ -292,6 +299,16 @@ class Storage:
             raise no_space(error) from error
         with self._lock:
             self._uploads[path] = upload
+        return upload
+
+    def take_in(self, path: str) -> Upload:
+        """A file made elsewhere in the data folder as if it had been received; it is moved."""
+        spooled = str(self._spool / (new_key() + ".part"))
+        self.ops.rename(path, spooled)
+        upload = Upload(self, spooled, None, is_there=True)
+        upload.written = os.stat(spooled).st_size
+        with self._lock:
+            self._uploads[spooled] = upload
         return upload
 
     def upload_is_over(self, upload: Upload) -> None:
@@ -427,6 +444,18 @@ class Storage:
     def open_content(self, content: Content) -> int:
         """A descriptor for reading its bytes; FileNotFoundError when they are gone."""
         return self._blobs.open(content.key)
+
+    def lend(self, content: Content, path: str) -> None:
+        """The bytes of a file as `path` in the data folder too, whatever becomes of the file.
+
+        FileNotFoundError when they are gone; Refusal `no-space` where they had to be copied and did not fit.
+        """
+        try:
+            self.ops.link_or_copy(self._blobs.path(content.key), Path(path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise no_space(error) from error
 
     def list(self, listing: Any, owner: int = 0) -> Page:
         """The page of records that a `Listing` asks for; Refusal `busy` when no index helps in time."""
