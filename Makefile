@@ -30,7 +30,7 @@ fuzz:  ## 40,000 seeded mutations against the readers
 	$(PYTHON) bench/fuzz.py
 
 crash:  ## 1,000 times SIGKILL under uploads, nothing acknowledged lost
-	$(PYTHON) bench/crash.py 1000
+	$(PYTHON) bench/crash.py --cycles 1000
 
 soak:  ## 64 clients for a minute, then a million requests: nothing lost, nothing grows
 	$(PYTHON) bench/soak.py
