@@ -54,6 +54,7 @@ class _Track(NamedTuple):
     sample_format: Optional[str] = None
     delay: float = 0.0  # seconds that the decoder makes to warm up and nobody hears
     default_duration: float = 0.0  # seconds a frame, 0 where not told
+    byte_rate: int = 0  # bytes a second on average, 0 where not told
     packet_samples: Optional[Callable[[bytes, int], int]] = None  # by the packet's head and its size
 
 
@@ -337,7 +338,8 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
         return track._replace(codec=codec, sample_format=style, packet_samples=lambda head, size: size // max(unit, 1))
     if name == "A_MS/ACM":
         wave = parse_wave_format(private, offset)
-        return track._replace(codec=wave.codec, bits=wave.valid_bits, sample_format=wave.sample_format)
+        return track._replace(codec=wave.codec, bits=wave.valid_bits, sample_format=wave.sample_format,
+                              byte_rate=wave.byte_rate)
     if not track.codec:
         raise NotAudio(f"Matroska with the unknown codec {name!r}", offset)
     if track.codec == "opus":
@@ -534,6 +536,9 @@ def _describe(doc_type: str, movie: _Movie, track: _Track, blocks: _Blocks) -> A
         told = movie.duration - (blocks.first or 0.0)
         if is_alone and not blocks.is_cut and abs(told - seconds) < max(1.1, blocks.last_length):
             seconds = told  # the writer knows how long the last frame is
+    source = "frames" if blocks.is_counted else "header"
+    if not seconds and track.byte_rate:
+        seconds, source = blocks.bytes / track.byte_rate, "estimate"
     seconds = max(seconds - track.delay - blocks.padding, 0.0)
     warnings: List[str] = []
     declared = None
@@ -557,7 +562,7 @@ def _describe(doc_type: str, movie: _Movie, track: _Track, blocks: _Blocks) -> A
         channels=track.channels,
         duration=seconds,
         duration_exact=blocks.is_counted,
-        duration_source="frames" if blocks.is_counted else "header",
+        duration_source=source,
         duration_declared=declared,
         truncated=blocks.is_cut,
         bits_per_sample=track.bits,

@@ -22,6 +22,7 @@ from audiokit.formats.mp4_codec import Codec, parse_sample_entry
 from audiokit.formats.source import MAX_READ, Source
 
 _MAX_TRACKS = 64
+_MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
 _MAX_ENTRIES = 4_000_000  # of one table: 16 hours of AAC; of more the headers must do
 _MAX_FRAGMENT_BYTES = 1 << 20
 _AHEAD = 1 << 12  # bytes read at a fragment: its boxes and the header behind them
@@ -101,7 +102,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 def _layout(source: Source, start: int) -> _Layout:
     moov, fragments, data_bytes, brand = None, 0, 0, b""
     offset, end = start, start
-    for _ in range(MAX_BOXES):
+    for _ in range(_MAX_OUTER):
         head = source.read(offset, 16)
         if len(head) < 8:
             break
