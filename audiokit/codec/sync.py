@@ -8,8 +8,9 @@ Memory: at most a few frames, whatever comes.  Raises Undecodable for Layer I an
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import Iterator, List, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional
 
 from audiokit.formats.mpeg_header import (
     MAX_FREE_FORMAT_BYTES,
@@ -36,6 +37,13 @@ class Frame(NamedTuple):
     offset: int  # bytes from the start of the stream to the header
     is_continuous: bool  # the frame before it ended right here: the bit reservoir holds
 
+
+# What `parse_header` takes, or the beginning of a tag: layer and version that exist, bitrate not 15,
+# sampling frequency not 3.
+_THIRD = b"".join(
+    [re.escape(bytes([b])) for b in range(256) if b >> 4 != 15 and b >> 2 & 3 != 3]
+)
+_CANDIDATE = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][" + _THIRD + rb"]|ID3", re.DOTALL)
 
 _header_of = lru_cache(maxsize=1024)(parse_header)
 
@@ -197,11 +205,7 @@ class FrameReader:
         self._is_continuous = False
         if self._stream is None or not self._stream.is_free_format:
             self._free_bytes = 0
-        found: List[int] = [
-            position
-            for position in (self._buffer.find(b"\xff", at + 1), self._buffer.find(b"ID3", at + 1))
-            if position >= 0
-        ]
-        # "ID3" may still be growing at the end of the buffer
-        self._start = min(found) if found else max(at + 1, len(self._buffer) - 2)
+        found = _CANDIDATE.search(self._buffer, at + 1)
+        # What begins in the last two bytes may still be growing.
+        self._start = found.start() if found else max(at + 1, len(self._buffer) - 2)
         self.skipped_bytes += self._start - at
