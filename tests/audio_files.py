@@ -377,9 +377,8 @@ def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
     return ftyp + mdat + moov
 
 
-def _ogg_page(
-    flags: int, granule: int, serial: int, number: int, packets: Sequence[bytes]
-) -> bytes:
+def ogg_page(flags: int, granule: int, serial: int, number: int, packets: Sequence[bytes]) -> bytes:
+    """One Ogg page (RFC 3533, section 6) with these packets, all of them whole."""
     lacing = b"".join(
         b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets
     )
@@ -401,13 +400,13 @@ def opus(packets=50, preskip=312, channels=2, serial=7) -> bytes:
     """Opus in Ogg (RFC 7845): packets of 20 ms."""
     head = b"OpusHead\x01" + struct.pack("<BHIhB", channels, preskip, 48000, 0, 0)
     comment = b"OpusTags" + struct.pack("<I4sII11s", 4, b"test", 1, 11, b"TITLE=Title")
-    pages = [_ogg_page(2, 0, serial, 0, [head]), _ogg_page(0, 0, serial, 1, [comment])]
+    pages = [ogg_page(2, 0, serial, 0, [head]), ogg_page(0, 0, serial, 1, [comment])]
     for first in range(0, packets, 25):
         count = min(25, packets - first)
         end = first + count
         flags = 4 if end == packets else 0
         body = [b"\xfc" + bytes(29)] * count  # CELT, 20 ms, one frame
-        pages.append(_ogg_page(flags, end * 960, serial, len(pages), body))
+        pages.append(ogg_page(flags, end * 960, serial, len(pages), body))
     return b"".join(pages)
 
 

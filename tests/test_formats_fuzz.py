@@ -26,6 +26,10 @@ def test_damaged_files_are_audio_or_not_and_nothing_else():
     assert fuzz.run(2000, 7, fuzz.seeds(), memory_every=50) == []
 
 
+def test_a_crowd_is_a_megabyte_of_one_part():
+    assert all(0 <= fuzz.CROWD_BYTES - len(data) < 1000 for data in fuzz.crowds().values())
+
+
 def test_a_mutation_is_the_same_each_time():
     files = fuzz.seeds()
     assert fuzz.numbered(11, 3, files) == fuzz.numbered(11, 3, files)
