@@ -29,9 +29,10 @@ def outcome(block):
 
 
 def trickled(block):
-    """The same, byte by byte, and how many bytes it took."""
+    """The same, byte by byte, and how many bytes it took; the middle of a long one goes by the hundred."""
     checked = 0
-    for count in range(1, len(block) + 1):
+    counts = [n for n in range(1, len(block) + 1) if n < 2000 or n % 100 == 0 or len(block) - n < 100]
+    for count in counts:
         part = block[:count]
         if part.endswith(b"\r\n\r\n"):
             return outcome(part), count
