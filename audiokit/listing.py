@@ -208,7 +208,8 @@ def _sort(text: str) -> Tuple[str, bool]:
 def _limit(text: str) -> int:
     limit = _whole_number("limit", text)
     if not 1 <= limit <= MOST_RECORDS:
-        raise Refusal("bad-parameter", f"limit is {text}, not 1 to {MOST_RECORDS}", parameter="limit", limit=MOST_RECORDS)
+        why = f"limit is {text}, not 1 to {MOST_RECORDS}"
+        raise Refusal("bad-parameter", why, parameter="limit", limit=MOST_RECORDS)
     return limit
 
 

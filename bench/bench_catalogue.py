@@ -11,7 +11,6 @@ of this process; then the whole of `Pages.page`, first time (everything counted 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import random
 import re
@@ -51,7 +50,8 @@ def records(count: int) -> Iterator[Dict[str, Any]]:
         container, codec, mime, bits, lossless = rng.choice(FORMATS)
         duration = round(rng.lognormvariate(5, 1), 3)
         words = rng.choices(WORDS, k=3)
-        tags = {"title": " ".join(words), "artist": f"Artist {rng.randrange(max(1, count // 20))}", "genre": rng.choice(WORDS)}
+        artist = f"Artist {rng.randrange(max(1, count // 20))}"
+        tags = {"title": " ".join(words), "artist": artist, "genre": rng.choice(WORDS)}
         yield {
             "id": "%024x" % rng.getrandbits(96), "name": f"{words[0]} {words[1]} {n:08}.{container}",
             "size": int(duration * 16000) + rng.randrange(1000), "sha256": "%064x" % rng.getrandbits(256),
@@ -60,7 +60,8 @@ def records(count: int) -> Iterator[Dict[str, Any]]:
             "duration_source": "samples", "duration_declared": None, "truncated": rng.random() < 0.001,
             "sample_rate": rng.choices((44100, 48000, 8000, 96000), (70, 25, 4, 1))[0],
             "channels": rng.choices((2, 1, 6), (80, 19, 1))[0], "bits_per_sample": bits,
-            "sample_format": "int" if lossless else None, "bitrate": rng.choice((128000, 192000, 320000, 1411200, None)),
+            "sample_format": "int" if lossless else None,
+            "bitrate": rng.choice((128000, 192000, 320000, 1411200, None)),
             "bitrate_mode": "CBR", "lossless": lossless, "tags": tags, "pictures": [], "metadata": {}, "warnings": [],
         }
 
@@ -138,8 +139,9 @@ def run(folder: Path, count: int, only: str) -> None:
             f"{query or '(everything)':50}{total:>8}{alone[len(alone) // 2]:9.3f}{alone[len(alone) * 99 // 100]:8.3f}"
             f"{again[len(again) // 2]:9.3f}{first:9.3f}", flush=True,
         )
-    page_text = catalogue.read("SELECT id FROM files LIMIT 1")[0][0]
-    info = measured(lambda: [catalogue.read("SELECT record FROM files WHERE id = ?", (page_text,)) for _ in range(1000)], 20)
+    ids = [id for (id,) in catalogue.read("SELECT id FROM files ORDER BY id LIMIT 1000")]
+    by_id = "SELECT record FROM files WHERE id = ?"
+    info = measured(lambda: [catalogue.read(by_id, (id,)) for id in ids], 20)
     print(f"one record by id: {info[10]:.2f} us")
     catalogue.close()
 
@@ -152,7 +154,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="queries with this in them")
     parser.add_argument("--seed-only", action="store_true")
     given = parser.parse_args()
-    print(json.dumps({"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "machine": platform.platform()}))
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}")
     with tempfile.TemporaryDirectory() as scratch:
         for count in given.rows:
             folder = (given.data or Path(scratch)) / str(count)

@@ -52,8 +52,10 @@ class Server:
     """A server process on the folder `data`."""
 
     def __init__(self, data: Path) -> None:
-        words = [sys.executable, str(ROOT / "audioserver.py"), "serve", "--port", "0", "--data", str(data), "--log", "none"]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE)
+        words = ["serve", "--port", "0", "--data", str(data), "--log", "none"]
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "audioserver.py"), *words], stdout=subprocess.PIPE
+        )
         line = self.process.stdout.readline().decode()
         if not line.startswith("listening on http://"):
             self.kill()

@@ -133,7 +133,9 @@ def test_a_cursor_with_any_character_changed_is_refused():
                     parse([("cursor", cursor[:n] + now + cursor[n + 1:])])
 
 
-@pytest.mark.parametrize("value, id", [("text", "id"), (None, "id"), (True, "id"), (1, 2), (10 ** 30, "id"), ([], "id")])
+@pytest.mark.parametrize("value, id", [
+    ("text", "id"), (None, "id"), (True, "id"), (1, 2), (10 ** 30, "id"), ([], "id"),
+])
 def test_a_cursor_that_was_forged_with_care_still_holds_a_place(value, id):
     with pytest.raises(Refusal):
         parse([("cursor", parse([]).cursor_behind(value, id))])
@@ -168,10 +170,12 @@ def records(count):
         artists = rng.choice([{}, {"artist": "Bach"}, {"artist": ["Bach", "Händel"]}, {"comment": "long " * 40}])
         yield {
             **{field: None for field in listing.RECORD_FIELDS},
-            "id": "id%05d" % rng.randrange(10 ** 5), "name": name, "size": rng.randrange(20) * 1000, "sha256": "%064x" % (n // 2),
+            "id": "id%05d" % rng.randrange(10 ** 5), "name": name, "size": rng.randrange(20) * 1000,
+            "sha256": "%064x" % (n // 2),
             "uploaded": when(1_700_000_000_000 + n // 3), "container": container,
             "codec": {"mp3": "mp3", "flac": "flac"}.get(container, "pcm_s16le"), "mime": "audio/x",
-            "duration": rng.randrange(30) / 4, "truncated": rng.random() < 0.1, "sample_rate": rng.choice([8000, 44100]),
+            "duration": rng.randrange(30) / 4, "truncated": rng.random() < 0.1,
+            "sample_rate": rng.choice([8000, 44100]),
             "channels": rng.choice([1, 2]), "bits_per_sample": bits, "bitrate": rng.choice([None, 64000, 128000]),
             "tags": artists, "metadata": rng.choice([{}, {"project": "Über Stück"}]), "warnings": [],
         }
@@ -203,11 +207,13 @@ MINE = list({record["id"]: record for record in records(300)}.values())
 def fits(record, filter):
     """The meaning of a filter, said once more without SQL."""
     if isinstance(filter, Words):
-        text = "\n".join([record["name"], *(v for _, v in values_of(record["tags"])), *(v for _, v in values_of(record["metadata"]))])
+        labels = values_of(record["tags"]) + values_of(record["metadata"])
+        text = "\n".join([record["name"], *(value for _, value in labels)])
         return any(all(fold(word) in fold(text) for word in words) for words in filter.alternatives)
     if isinstance(filter, Labelled):
         kind, _, key = filter.label.partition(".")
-        return any(k == key and v in filter.values for k, v in values_of(record["tags" if kind == "tag" else "metadata"]))
+        labels = values_of(record["tags" if kind == "tag" else "metadata"])
+        return any(k == key and v in filter.values for k, v in labels)
     if isinstance(filter, Named):
         patterns = [re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in filter.patterns]
         return record["name"] in filter.names or any(re.fullmatch(p, record["name"], re.DOTALL) for p in patterns)
@@ -217,7 +223,9 @@ def fits(record, filter):
         value = 1_700_000_000_000 + int(record["sha256"], 16)
     if isinstance(filter, Among):
         return value in {FAMILIES.get(v, v) if field == "format" else v for v in filter.values}
-    return value is not None and (filter.low is None or value >= filter.low) and (filter.high is None or value <= filter.high)
+    if value is None:
+        return False
+    return (filter.low is None or value >= filter.low) and (filter.high is None or value <= filter.high)
 
 
 def values_of(tags):
@@ -246,11 +254,14 @@ def all_pages(pages, query, owner=0):
 
 FILTERS = [
     "", "format=wav", "format=rf64&format=mp3", "codec=flac", "samplerate=8000", "channels=2", "bits=24", "minbits=20",
-    "maxbits=99", "bitrate=64000", "minbitrate=1", "maxbitrate=64000", "maxbitrate=999999", "minduration=2&maxduration=3",
+    "maxbits=99", "bitrate=64000", "minbitrate=1", "maxbitrate=64000", "maxbitrate=999999",
+    "minduration=2&maxduration=3",
     "maxduration=300", "duration=1.25", "minsize=18000", "size=0", "truncated=true", "truncated=false", "q=moon",
-    "q=MOON light", "q=über", "q=strasse", "q=x", "q=雨", "q=bach&q=雨", "q=it's", "q=\"quoted\"", "q=50%", "q=stück moon",
+    "q=MOON light", "q=über", "q=strasse", "q=x", "q=雨", "q=bach&q=雨", "q=it's", "q=\"quoted\"", "q=50%",
+    "q=stück moon",
     "name=*moon*", "name=?ight*", "name=moon*", "name=*[x]*", "name=*50%*", "name=*[!x]*", "name=*_*", "name=nothing",
-    "name=*雨*", "name=*.wav", "name=m*n*0?.*", "name=*a*b*", "tag.artist=Bach", "tag.artist=Händel", "tag.artist=bach",
+    "name=*雨*", "name=*.wav", "name=m*n*0?.*", "name=*a*b*", "tag.artist=Bach", "tag.artist=Händel",
+    "tag.artist=bach", "tag.artist=Bach&tag.artist=Händel",
     "tag.comment=" + "long " * 40, "meta.project=Über Stück", "meta.project=x", "sha256=" + "%064x" % 5,
     "format=wav&minduration=2&tag.artist=Bach", "format=flac&codec=flac&channels=1&minsize=5000", "q=moon&bits=16",
     "uploadedafter=2023-11-14T22:13:20.050Z&uploadedbefore=2023-11-14T22:13:20.060Z", "samplerate=8000&minduration=7",
@@ -277,7 +288,8 @@ def test_every_way_gives_what_the_filter_means_whole_and_in_order(catalogue, que
 
 def test_an_owner_sees_and_counts_their_own_alone(catalogue):
     pages = Pages(catalogue, 10.0, FAMILIES)
-    for query in ("limit=10", "format=wav&limit=10", "q=moon&limit=5", "tag.artist=Bach&limit=3", "name=*moon*&limit=2"):
+    queries = "limit=10", "format=wav&limit=10", "q=moon&limit=5", "tag.artist=Bach&limit=3", "name=*moon*&limit=2"
+    for query in queries:
         found, totals = all_pages(pages, query, owner=7)
         assert found and all(record["id"].startswith("other") for record in found)
         assert set(totals) == {(len(found), True)}

@@ -17,7 +17,10 @@ NEXT = SCHEMA.replace(
     "ALTER TABLE files ADD COLUMN mood TEXT;\nCREATE INDEX files_by_mood ON files (owner, mood);\n"
     "PRAGMA user_version = 2;",
 )
-STEP = "ALTER TABLE files ADD COLUMN mood TEXT;\nCREATE INDEX files_by_mood ON files (owner, mood);\nPRAGMA user_version = 2;\n"
+STEP = """ALTER TABLE files ADD COLUMN mood TEXT;
+CREATE INDEX files_by_mood ON files (owner, mood);
+PRAGMA user_version = 2;
+"""
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def shape(connection):
         found[table, "indexes"] = sorted((row[1], row[2], row[3]) for row in indexes)
         for row in indexes:
             found[row[1]] = connection.execute(f"PRAGMA index_xinfo({row[1]})").fetchall()
-    found["triggers"] = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 1").fetchall()
+    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 1")
+    found["triggers"] = triggers.fetchall()
     return found
 
 

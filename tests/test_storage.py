@@ -179,7 +179,9 @@ def test_ids_are_url_safe_and_never_guessed(storage):
     assert len(ids) == 20 and all(len(id) == 24 and id.isalnum() and id.isascii() for id in ids)
 
 
-@pytest.mark.parametrize("which", [{"id": "nothing"}, {"name": "nothing"}, {"id": ""}, {"name": ""}, {"name": "\ud800"}])
+@pytest.mark.parametrize("which", [
+    {"id": "nothing"}, {"name": "nothing"}, {"id": ""}, {"name": ""}, {"name": "\ud800"},
+])
 def test_what_is_not_there_is_none(storage, which):
     assert storage.record(**which) is None and storage.content(**which) is None
 
@@ -474,7 +476,8 @@ def test_a_removal_that_a_crash_cut_short_is_finished_at_the_next_start(tmp_path
 
 def test_check_sees_every_difference_and_fix_repairs_what_can_be(tmp_path):
     with Storage(tmp_path, free_space_kept=0) as storage:
-        kept = [upload(storage, data, name) for data, name in ((SOUND, "lost"), (OTHER, "short"), (THIRD, "wrong"), (SOUND, "good"))]
+        sounds = {"lost": SOUND, "short": OTHER, "wrong": THIRD, "good": SOUND}
+        kept = [upload(storage, data, name) for name, data in sounds.items()]
         paths = [storage._blobs.path(storage.content(id=k.id).key) for k in kept]
         assert storage.check(deep=True).is_sound
         paths[0].unlink()

@@ -61,6 +61,7 @@ class FolderLock:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, words.encode("utf-8"))
+        os.fsync(self._descriptor)  # an empty file after a power cut would look like a good end
 
 
 def _lock(descriptor: int) -> None:
