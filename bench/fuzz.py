@@ -151,7 +151,7 @@ def run(count: int, seed: int, files: Dict[str, bytes], memory_every: int = 10) 
 
 
 def crowds() -> Dict[str, bytes]:
-    """A megabyte of the smallest part of each container, again and again: what has no end must end."""
+    """A megabyte of the smallest part of each container: what has no end must end."""
     webm, mp4, flac = audio_files.matroska(), audio_files.mp4(), audio_files.flac()
     mp3 = audio_files.mp3(tag=False)
     parts = {
