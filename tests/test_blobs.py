@@ -6,10 +6,10 @@ import os
 import stat
 
 import pytest
+from support import ROOT  # noqa: F401  (puts the program on the path)
 
 from audiokit.blobs import DirectoryBlobs, FileOps
 from audiokit.blobs.directory import new_key
-from support import ROOT  # noqa: F401  (puts the program on the path)
 
 
 class DirectoryStore:

@@ -7,10 +7,10 @@ import sqlite3
 import threading
 
 import pytest
+from support import ROOT
 
 from audiokit.blobs import FileOps
 from audiokit.catalogue import Catalogue, InDoubt, TooSlow
-from support import ROOT
 
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
 NOTE = "INSERT INTO removals (key, since_ms) VALUES (?, ?)"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support import ROOT  # noqa: F401  (puts the program on the path)
 
 from bench import crash
-from support import ROOT  # noqa: F401  (puts the program on the path)
 
 
 def test_ten_kills_under_uploads_lose_nothing_and_leave_nothing(tmp_path):

@@ -13,12 +13,12 @@ import shutil
 import sqlite3
 
 import pytest
+from support import wav
+from test_storage import content, leftovers, upload
 
 from audiokit.blobs import FileOps
 from audiokit.wire.problems import Refusal
 from storage import Storage
-from support import wav
-from test_storage import content, leftovers, upload
 
 SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.04)
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 import pytest
+from support import ROOT
 
 from audiokit import listing
 from audiokit.blobs import FileOps
@@ -17,7 +18,6 @@ from audiokit.catalogue.pages import Pages
 from audiokit.catalogue.rows import added, fold, row_of, when
 from audiokit.listing import Among, Between, Labelled, Named, Words, parse
 from audiokit.wire.problems import Refusal
-from support import ROOT
 
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
 FAMILIES = {"wav": "wav", "rf64": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg"}

@@ -6,9 +6,9 @@ import re
 import sqlite3
 
 import pytest
+from support import ROOT
 
 from audiokit import migrations
-from support import ROOT
 
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
 # A schema of version 2 that nobody has, and the step to it.

@@ -12,6 +12,7 @@ import sys
 import threading
 
 import pytest
+from support import ROOT, wav
 
 import audiometa
 from audiokit import listing
@@ -19,7 +20,6 @@ from audiokit.blobs import FileOps
 from audiokit.formats.info import AudioInfo
 from audiokit.wire.problems import Refusal
 from storage import DataFolderBusy, Storage, valid_name
-from support import ROOT, wav
 
 SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.04)
 INFO = audiometa.identify(io.BytesIO(SOUND))
@@ -319,7 +319,7 @@ def test_of_two_equal_uploads_at_once_both_get_the_record(storage):
 
 
 def test_overwrites_and_removals_at_once_leave_whole_files_only(storage):
-    for n in range(5):
+    for _ in range(5):
         calls = [lambda d=d: upload(storage, d, "a.wav", overwrite=True).id for d in (SOUND, OTHER, THIRD)]
         calls += [lambda: storage.remove(json.loads(storage.record(name="a.wav") or '{"id": ""}')["id"])] * 2
         run_at_once(calls)

@@ -169,6 +169,8 @@ class Catalogue:
             str(self.path), timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
+        # Savepoints and sorts would else make files in /var/tmp, which may be full while the disk here is not.
+        connection.execute("PRAGMA temp_store = MEMORY")
         return connection
 
     def _open(self, schema: str, migrate: bool, trigrams: bool) -> None:
