@@ -110,10 +110,10 @@ def _read(source: Source, start: int) -> AudioInfo:
     if not head:
         raise NotAudio("an ID3 tag with no audio behind it", start)
     for offset, magic, name in _MAGIC:
-        if head.startswith(magic, offset) and _module(name) and _module(name).matches(head):
+        if head.startswith(magic, offset) and _module(name).matches(head):
             return _module(name).read(source, start)
     if head[0] == 0xFF and head[:2] != b"\xff\xfe":  # a syncword, and not the mark of UTF-16
-        if _module("adts") and _module("adts").matches(head):
+        if _module("adts").matches(head):
             return _module("adts").read(source, start)
         if _module("mpeg").starts_here(source, start):
             return _module("mpeg").read(source, start)
@@ -126,11 +126,7 @@ def _read(source: Source, start: int) -> AudioInfo:
 
 
 def _module(name: str) -> Any:
-    """The module of that name in audiokit.formats, or None while it is not written yet."""
-    try:
-        return importlib.import_module("audiokit.formats." + name)
-    except ModuleNotFoundError:
-        return None
+    return importlib.import_module("audiokit.formats." + name)
 
 
 def _reader_of(file: BinaryIO) -> Callable[[int, int], bytes]:

@@ -41,7 +41,7 @@ def check(data: bytes) -> Optional[AudioInfo]:
         assert error.reason, data[:64]
         return None
     assert info.channels > 0 and info.sample_rate > 0 and info.duration >= 0, info
-    assert info.duration < 1e9 and info.codec and info.container in audiometa.FAMILY, info
+    assert info.duration < 1e12 and info.codec and info.container in audiometa.FAMILY, info
     assert info.duration_source in ("samples", "frames", "header", "estimate"), info
     assert info.bitrate is None or info.bitrate >= 0, info
     for picture in info.pictures:

@@ -269,8 +269,11 @@ def _describe(source: Source, header: _Header, data: _Data) -> AudioInfo:
     is_cut = bool(data.promised) and there < data.promised
     seconds, is_measured = file.seconds, False
     warnings: List[str] = []
-    if is_cut or file.is_broadcast or not seconds:
-        measured = _measured(source, data, file)
+    measured = _measured(source, data, file)
+    is_lie = measured > 0 and seconds > 60 + 10 * measured
+    if is_lie:
+        warnings.append(f"the header says {seconds:.1f} s, the times of its packets {measured:.1f} s")
+    if is_cut or is_lie or file.is_broadcast or not seconds:
         if is_cut and data.promised and seconds:
             measured = min(measured, seconds) or seconds * there / data.promised
         seconds, is_measured = measured, True
@@ -294,7 +297,7 @@ def _describe(source: Source, header: _Header, data: _Data) -> AudioInfo:
         duration=seconds,
         duration_exact=False,
         duration_source="estimate" if is_measured else "header",
-        duration_declared=file.seconds if is_cut and file.seconds > seconds else None,
+        duration_declared=file.seconds if (is_cut or is_lie) and file.seconds > seconds else None,
         truncated=is_cut,
         bits_per_sample=wave.valid_bits if is_lossless else None,
         sample_format=wave.sample_format,

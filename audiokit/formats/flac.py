@@ -12,6 +12,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
+from audiokit.formats import vorbis_comment
 from audiokit.formats.flac_frame import (
     STREAMINFO_BYTES, FlacFrame, StreamInfo, is_whole, parse_frame, parse_stream_info,
 )
@@ -93,8 +94,6 @@ def _metadata(source: Source, start: int) -> _Metadata:
         if kind == _STREAMINFO and info is None:
             info = parse_stream_info(source.read(content, min(length, STREAMINFO_BYTES)), content)
         elif kind == _VORBIS_COMMENT:
-            from audiokit.formats import vorbis_comment
-
             comment = vorbis_comment.parse(source.read(content, min(length, _MAX_COMMENT_BYTES)))
             tagging.fill(tags, comment)
         elif kind == _PICTURE and len(pictures) < MAX_PICTURES:

@@ -70,7 +70,7 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
     if len(data) < 36:
         raise NotAudio(f"a sound description of {len(data)} bytes", offset)
     version, channels, bits, rate = struct.unpack_from(">H6xHH4xI", data, 16)
-    rate >>= 16
+    rate = rate if name == b"mlpa" else rate >> 16  # TrueHD, of up to 192 kHz, fills all 32 bits
     behind, flags = 36, None
     if version == 1 and len(data) >= 52 and not _has_box_at(data, 36):
         behind = 52
