@@ -9,9 +9,13 @@ from tests import audio_files, format_kinds
 from tests.format_kinds import identify, refusal
 
 
-def frame(size=200, rate=4, channels=2, profile=1, blocks=1, protected=False, fullness=0x7FF) -> bytes:
+def frame(
+    size=200, rate=4, channels=2, profile=1, blocks=1, protected=False, fullness=0x7FF
+) -> bytes:
     """ISO/IEC 13818-7 section 6.2."""
-    word = 0xFFF << 44 | 1 << 43 | (not protected) << 40 | profile << 38 | rate << 34 | channels << 30
+    word = (
+        0xFFF << 44 | 1 << 43 | (not protected) << 40 | profile << 38 | rate << 34 | channels << 30
+    )
     word |= size << 13 | fullness << 2 | blocks - 1
     return word.to_bytes(7, "big") + bytes([0x21]) * (size - 7)
 
@@ -31,7 +35,12 @@ GOOD = (
 @pytest.mark.parametrize("data, rate, channels, samples, why", GOOD, ids=[row[4] for row in GOOD])
 def test_every_frame_is_counted(data, rate, channels, samples, why):
     info = identify(data)
-    assert (info.container, info.codec, info.codec_profile, info.mime) == ("adts", "aac", "LC", "audio/aac")
+    assert (info.container, info.codec, info.codec_profile, info.mime) == (
+        "adts",
+        "aac",
+        "LC",
+        "audio/aac",
+    )
     assert (info.sample_rate, info.channels, info.samples) == (rate, channels, samples)
     assert info.duration_exact and not info.truncated and not info.warnings
 
@@ -39,7 +48,9 @@ def test_every_frame_is_counted(data, rate, channels, samples, why):
 def test_an_id3_tag_in_front_is_stepped_over():
     tag = b"ID3\3\0\0\0\0\0\x10TIT2\0\0\0\6\0\0\0Title"
     info = identify(tag + frame() * 5)
-    assert info.samples == 5120 and info.tags == {"title": "Title"} and info.audio_offset == len(tag)
+    assert (
+        info.samples == 5120 and info.tags == {"title": "Title"} and info.audio_offset == len(tag)
+    )
 
 
 def test_junk_between_frames_is_told_and_not_counted():

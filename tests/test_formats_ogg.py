@@ -16,7 +16,9 @@ _CELT_20_MS = b"\xfc" + bytes(29)  # RFC 6716 section 3.1: configuration 31, ste
 
 def page(packets, granule, flags=0, serial=7, number=0) -> bytes:
     """RFC 3533 section 6; the CRC is not looked at, since what plays does not depend on it."""
-    lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
+    lacing = b"".join(
+        b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets
+    )
     head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, serial, number, 0, len(lacing))
     return head + lacing + b"".join(packets)
 
@@ -26,7 +28,9 @@ def comments(*pairs: str) -> bytes:
     return out + b"".join(struct.pack("<I", len(pair.encode())) + pair.encode() for pair in pairs)
 
 
-def opus(granules=(24000, 48000), first=24000, preskip=312, serial=7, last=_LAST, pairs=()) -> bytes:
+def opus(
+    granules=(24000, 48000), first=24000, preskip=312, serial=7, last=_LAST, pairs=()
+) -> bytes:
     """Pages of 25 packets of 20 ms, with these granule positions at their ends."""
     head = b"OpusHead\x01" + struct.pack("<BHIhB", 2, preskip, 44100, 0, 0)
     out = page([head], 0, _FIRST, serial) + page([b"OpusTags" + comments(*pairs)], 0, 0, serial, 1)
@@ -37,8 +41,16 @@ def opus(granules=(24000, 48000), first=24000, preskip=312, serial=7, last=_LAST
 
 
 def speex(granule=16000 * 2, rate=16000) -> bytes:
-    head = b"Speex   " + b"1.2".ljust(20, b"\0") + struct.pack("<13i", 1, 80, rate, 1, 4, 1, -1, 320, 0, 1, 0, 0, 0)
-    return page([head], 0, _FIRST) + page([comments("ARTIST=A")], 0) + page([bytes(30)] * 100, granule, _LAST, 7, 2)
+    head = (
+        b"Speex   "
+        + b"1.2".ljust(20, b"\0")
+        + struct.pack("<13i", 1, 80, rate, 1, 4, 1, -1, 320, 0, 1, 0, 0, 0)
+    )
+    return (
+        page([head], 0, _FIRST)
+        + page([comments("ARTIST=A")], 0)
+        + page([bytes(30)] * 100, granule, _LAST, 7, 2)
+    )
 
 
 def vorbis(granules=(4000,), last=_LAST) -> bytes:
@@ -46,17 +58,25 @@ def vorbis(granules=(4000,), last=_LAST) -> bytes:
     head = b"\x01vorbis" + struct.pack("<IBIiiiBB", 0, 1, 16000, 0, 64000, 0, 8 | 11 << 4, 1)
     modes = 1 | 0 << 6 | 1 << 47  # number - 1, then a short and a long mode of 41 bits each
     setup = b"\x05vorbis" + bytes(8) + (modes | 1 << 88).to_bytes(12, "little")
-    out = page([head], 0, _FIRST) + page([b"\x03vorbis" + comments("TITLE=T") + b"\1", setup], 0, 0, 7, 1)
+    out = page([head], 0, _FIRST) + page(
+        [b"\x03vorbis" + comments("TITLE=T") + b"\1", setup], 0, 0, 7, 1
+    )
     for number, granule in enumerate(granules):
         flags = last if number == len(granules) - 1 else 0
-        out += page([b"\2" + bytes(40)] * 4, granule, flags, 7, number + 2)  # three times 1024 samples new
+        out += page(
+            [b"\2" + bytes(40)] * 4, granule, flags, 7, number + 2
+        )  # three times 1024 samples new
     return out
 
 
 GOOD = (
     (opus(), 48000 - 312, "the pre-skip is never heard (RFC 7845 section 4.2)"),
     (opus((24000, 47000)), 47000 - 312, "the last page may end before its packets do (4.4)"),
-    (opus((24000 + 3600 * 48000, 48000 + 3600 * 48000)), 48000 - 312, "a recording that begins an hour in (4.3)"),
+    (
+        opus((24000 + 3600 * 48000, 48000 + 3600 * 48000)),
+        48000 - 312,
+        "a recording that begins an hour in (4.3)",
+    ),
     (opus((20000,)), 20000 - 312, "one page that is the last: short, not late (4.5)"),
     (opus() + opus(serial=8), 2 * (48000 - 312), "streams one behind the other are added up"),
     (opus() + opus(), 2 * (48000 - 312), "also with one serial number"),
@@ -71,7 +91,12 @@ GOOD = (
 @pytest.mark.parametrize("data, samples, why", GOOD, ids=[row[2] for row in GOOD])
 def test_the_length_is_what_a_decoder_presents(data, samples, why):
     info = identify(data)
-    assert (info.samples, info.container, info.truncated, info.warnings) == (samples, "ogg", False, ()), why
+    assert (info.samples, info.container, info.truncated, info.warnings) == (
+        samples,
+        "ogg",
+        False,
+        (),
+    ), why
     assert info.duration == pytest.approx(samples / info.sample_rate)
 
 
@@ -88,7 +113,9 @@ def test_comments_become_tags():
     assert identify(speex()).tags == {"artist": "A"}
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff" * 64, struct.pack("<I4sI", 4, b"test", 9) + b"\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff" * 64, struct.pack("<I4sI", 4, b"test", 9) + b"\xff\xff\xff\xff"]
+)
 def test_comments_that_do_not_fit_are_no_tags(data):
     assert vorbis_comment.parse(data) == {}
 
@@ -97,7 +124,9 @@ def test_a_stream_beside_the_audio_is_named_and_not_counted():
     video = page([b"\x80theora" + bytes(40)], 0, _FIRST, 9)
     head, rest = opus()[:47], opus()[47:]
     info = identify(video + head + page([bytes(200)], 99, 0, 9, 1) + rest)
-    assert info.samples == 48000 - 312 and info.warnings == ("besides the audio there is Theora video",)
+    assert info.samples == 48000 - 312 and info.warnings == (
+        "besides the audio there is Theora video",
+    )
 
 
 def test_junk_behind_the_end_is_told():
@@ -107,7 +136,11 @@ def test_junk_behind_the_end_is_told():
 
 def test_a_stream_without_its_end_is_marked():
     info = identify(opus(last=0))
-    assert info.truncated and info.samples == 48000 - 312 and "not marked as the end" in info.warnings[0]
+    assert (
+        info.truncated
+        and info.samples == 48000 - 312
+        and "not marked as the end" in info.warnings[0]
+    )
 
 
 def test_streams_of_another_kind_behind_the_first_are_told():
@@ -149,9 +182,15 @@ def test_a_long_file_costs_its_head_and_its_tail():
 
 
 OPUS_PACKETS = (
-    (b"\x00", 480, "SILK, 10 ms"), (b"\x18", 2880, "SILK, 60 ms"), (b"\x60", 480, "hybrid, 10 ms"),
-    (b"\x80", 120, "CELT, 2.5 ms"), (b"\xf8", 960, "CELT, 20 ms"), (b"\xf9", 1920, "two frames"),
-    (b"\xfb\x03", 2880, "three frames, told in the second byte"), (b"\xfb", 0, "cut"), (b"", 0, "nothing"),
+    (b"\x00", 480, "SILK, 10 ms"),
+    (b"\x18", 2880, "SILK, 60 ms"),
+    (b"\x60", 480, "hybrid, 10 ms"),
+    (b"\x80", 120, "CELT, 2.5 ms"),
+    (b"\xf8", 960, "CELT, 20 ms"),
+    (b"\xf9", 1920, "two frames"),
+    (b"\xfb\x03", 2880, "three frames, told in the second byte"),
+    (b"\xfb", 0, "cut"),
+    (b"", 0, "nothing"),
 )
 
 

@@ -13,13 +13,13 @@ CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 13: 24, 14: 
 _SBR, _PS, _USAC, _ESCAPE = 5, 29, 42, 31  # audio object types
 _GENERAL = (1, 2, 3, 4, 6, 7, 17, 19, 20, 21, 22, 23)  # types with a GASpecificConfig
 _PROFILES = {1: "Main", 2: "LC", 3: "SSR", 4: "LTP", 5: "HE-AAC", 17: "LC (error resilient)", 23: "LD",
-             29: "HE-AAC v2", 39: "ELD", 42: "xHE-AAC"}
+             29: "HE-AACv2", 39: "ELD", 42: "xHE-AAC"}
 
 
 class AacConfig(NamedTuple):
     """A stream as it is presented: with SBR at twice the rate, with PS in stereo."""
 
-    object_type: int  # 2 LC, 5 HE-AAC, 29 HE-AAC v2, 42 xHE-AAC, …: the number in "mp4a.40.N"
+    object_type: int  # 2 LC, 5 HE-AAC, 29 HE-AACv2, 42 xHE-AAC, …: the number in "mp4a.40.N"
     profile: str
     sample_rate: int  # Hz; 0 where it cannot be read
     core_rate: int  # Hz of the coded core: half of sample_rate with SBR

@@ -12,9 +12,9 @@ Raises NotAudio where no track is audio, Damaged where its tables are missing.
 from __future__ import annotations
 
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from audiokit.formats import mp4_tags
+from audiokit.formats import mp4_tables, mp4_tags
 from audiokit.formats.impostors import image_brand
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.mp4_boxes import MAX_BOXES, Box, boxes
@@ -23,7 +23,6 @@ from audiokit.formats.source import MAX_READ, Source
 
 _MAX_TRACKS = 64
 _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
-_MAX_ENTRIES = 4_000_000  # of one table: 16 hours of AAC; of more the headers must do
 _MAX_FRAGMENT_BYTES = 1 << 20
 _AHEAD = 1 << 12  # bytes read at a fragment: its boxes and the header behind them
 _TOP = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"uuid", b"mfra",
@@ -37,7 +36,6 @@ class _Layout(NamedTuple):
     fragments: int  # offset of the first moof, 0 without one
     data_bytes: int  # in mdat boxes outside fragments
     end: int  # what the boxes claim
-    brand: bytes
 
 
 class _Track(NamedTuple):
@@ -57,7 +55,7 @@ class _Movie(NamedTuple):
     tracks: List[_Track]
     others: List[str]  # kinds of the other tracks
     unknown: Optional[NotAudio]  # why an audio track was not taken
-    default_durations: Dict[int, int]  # by track, for fragments
+    defaults: Dict[int, mp4_tables.Defaults]  # by track, for fragments
     tags: mp4_tags.Mp4Tags
 
 
@@ -100,7 +98,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 
 
 def _layout(source: Source, start: int) -> _Layout:
-    moov, fragments, data_bytes, brand = None, 0, 0, b""
+    moov, fragments, data_bytes = None, 0, 0
     offset, end = start, start
     for _ in range(_MAX_OUTER):
         head = source.read(offset, 16)
@@ -114,17 +112,15 @@ def _layout(source: Source, start: int) -> _Layout:
         name = head[4:8]
         if size < header or name not in _TOP and not name.isalnum():
             break
-        if name == b"ftyp":
-            brand = head[8:12]
-        elif name == b"moov" and moov is None:
+        if name == b"moov" and moov is None:
             moov = Box(name, offset + header, min(offset + size, source.size))
         elif name == b"mdat":
             data_bytes += min(size, source.size - offset) - header
         elif name == b"moof" and moov is not None:
-            return _Layout(moov, offset, data_bytes, offset, brand)
+            return _Layout(moov, offset, data_bytes, offset)
         offset += size
         end = offset
-    return _Layout(moov, fragments, data_bytes, end, brand)
+    return _Layout(moov, fragments, data_bytes, end)
 
 
 def _movie(source: Source, moov: Box) -> _Movie:
@@ -132,7 +128,7 @@ def _movie(source: Source, moov: Box) -> _Movie:
     tracks: List[_Track] = []
     others: List[str] = []
     unknown: Optional[NotAudio] = None
-    defaults: Dict[int, int] = {}
+    defaults: Dict[int, mp4_tables.Defaults] = {}
     found = mp4_tags.Mp4Tags({}, [], None)
     for box in boxes(source, moov.start, moov.stop):
         if box.name == b"mvhd":
@@ -148,10 +144,7 @@ def _movie(source: Source, moov: Box) -> _Movie:
             else:
                 others.append(kind)
         elif box.name == b"mvex":
-            for inner in boxes(source, box.start, box.stop):
-                data = source.read(inner.start, 16)
-                if inner.name == b"trex" and len(data) == 16:
-                    defaults[int.from_bytes(data[4:8], "big")] = int.from_bytes(data[12:16], "big")
+            defaults = mp4_tables.fragment_defaults(source, box)
         elif box.name == b"udta":
             found = mp4_tags.read_user_data(source, box)
         elif box.name == b"meta":
@@ -261,153 +254,71 @@ def _media(source: Source, layout: _Layout, movie: _Movie, track: _Track) -> _Me
     plain = _table_units(source, layout, track)
     if not layout.fragments:
         return plain
-    units, promised, size, is_cut = _fragment_units(source, layout.fragments, movie, track)
-    return _Media(plain.units + units, plain.promised + promised, plain.is_cut or is_cut,
-                  plain.is_exact and not is_cut, plain.bytes + size if size else 0)
-
-
-def _rows(source: Source, box: Optional[Box], skip: int, layout: struct.Struct) -> Iterator[Tuple[int, ...]]:
-    """The rows of a table: version and flags, `skip` bytes, u32 count, rows."""
-    if box is None:
-        return
-    count = int.from_bytes(source.read(box.start + 4 + skip, 4), "big")
-    offset = box.start + 8 + skip
-    left = min(count, _MAX_ENTRIES, max(box.stop - offset, 0) // layout.size)
-    while left > 0:
-        rows = min(left, MAX_READ // layout.size)
-        data = source.read(offset, rows * layout.size)
-        usable = len(data) // layout.size * layout.size
-        if not usable:
-            return
-        yield from layout.iter_unpack(data[:usable])
-        offset, left = offset + usable, left - rows
-
-
-_U32, _U64, _PAIR, _TRIPLE = struct.Struct(">I"), struct.Struct(">Q"), struct.Struct(">II"), struct.Struct(">III")
+    more = _fragment_units(source, layout.fragments, movie, track)
+    return _Media(plain.units + more.units, plain.promised + more.promised, plain.is_cut or more.is_cut,
+                  True, layout.data_bytes + more.bytes)
 
 
 def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
-    """stts: u32 samples, u32 units each; what lies behind the end of the file does not count."""
-    rows = list(_rows(source, track.tables.get(b"stts"), 0, _PAIR))
-    units = sum(count * delta for count, delta in rows)
+    """What stts says of the samples that are there: those that stsz counts, as far as the file goes."""
+    tables, frame_bytes = track.tables, track.codec.frame_bytes
+    if b"stts" not in tables:
+        return _Media(0, 0, False, True, 0)
+    total = mp4_tables.times(source, tables[b"stts"])
+    samples, units = total.samples, total.ticks
+    if b"stsz" in tables:
+        samples = min(mp4_tables.Sizes(source, tables[b"stsz"]).count, samples)
+    if samples < total.samples:
+        units = mp4_tables.ticks_of(source, tables[b"stts"], samples)
     if not units and not layout.fragments and track.declared:
         return _Media(track.declared, track.declared, False, False, 0)
-    if layout.end <= source.size or not rows:
+    if not samples or not mp4_tables.may_be_cut(source, tables, layout.end):
         return _Media(units, units, False, True, 0)
-    there = _samples_there(source, track)
-    heard, left = 0, there
-    for count, delta in rows:
-        heard += min(count, left) * delta
-        left -= min(count, left)
-    return _Media(heard, units, True, True, 0)
+    there = mp4_tables.samples_there(source, tables, frame_bytes)
+    if there is None or there >= samples:
+        return _Media(units, units, there is None, True, 0)
+    return _Media(mp4_tables.ticks_of(source, tables[b"stts"], there), units, True, True, 0)
 
 
-def _samples_there(source: Source, track: _Track) -> int:
-    """How many samples of the track end before the file does, by the places of the chunks."""
-    tables = track.tables
-    chunks = [row[0] for row in _rows(source, tables.get(b"stco"), 0, _U32)]
-    chunks = chunks or [row[0] for row in _rows(source, tables.get(b"co64"), 0, _U64)]
-    runs = list(_rows(source, tables.get(b"stsc"), 0, _TRIPLE))
-    stsz = tables.get(b"stsz")
-    fixed = int.from_bytes(source.read(stsz.start + 4, 4), "big") if stsz else 0
-    fixed = track.codec.frame_bytes if track.codec.frame_bytes and fixed <= 1 else fixed
-    sizes = None if fixed else [row[0] for row in _rows(source, stsz, 4, _U32)]
-    sample, run = 0, 0
-    for number, offset in enumerate(chunks, 1):
-        while run + 1 < len(runs) and runs[run + 1][0] <= number:
-            run += 1
-        for _ in range(runs[run][1] if runs else 1):
-            size = fixed if sizes is None else sizes[sample] if sample < len(sizes) else 0
-            offset += size
-            if offset > source.size:
-                return sample
-            sample += 1
-            if sample > _MAX_ENTRIES or (sizes is not None and sample >= len(sizes)):
-                return sample
-    return sample
-
-
-def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -> Tuple[int, int, int, bool]:
-    """Units of the fragments from `offset` on: there, promised, bytes, whether the end is missing."""
-    there = promised = size = 0
-    pending = pending_bytes = 0
+def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -> _Media:
+    """The fragments from `offset` on; of the last one what is there."""
+    units = missing = size = 0
+    last = mp4_tables.Fragment(0, 0, ())
+    is_cut = False
     base, data = offset, source.read(offset, _AHEAD)
     for _ in range(MAX_BOXES):
         at = offset - base
         if at + 16 > len(data):
             base, at = offset, 0
             data = source.read(offset, _AHEAD)
-        length = int.from_bytes(data[at : at + 4], "big")
-        name = data[at + 4 : at + 8]
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if length == 1:
             length = int.from_bytes(data[at + 8 : at + 16], "big")
         elif length == 0:
             length = source.size - offset
         if len(name) < 4 or length < 8:
+            is_cut = 0 < source.size - offset < 8
             break
-        if name == b"moof":
-            if at + length > len(data) and length <= _MAX_FRAGMENT_BYTES:
+        is_cut = offset + length > source.size
+        if name == b"moof" and length <= _MAX_FRAGMENT_BYTES and not is_cut:
+            if at + length > len(data):
                 base, at = offset, 0
-                data = source.read(offset, length + _AHEAD)
-            pending, pending_bytes = _moof_units(data[at + 8 : at + length], movie, track)
-            promised += pending
-        elif name == b"mdat" and pending:
-            is_whole = offset + length <= source.size
-            if not is_whole:
-                pending = pending * max(source.size - offset - 8, 0) // max(length - 8, 1)
-            there, size, pending = there + pending, size + pending_bytes, 0
+                data = source.read(offset, length)
+            last = mp4_tables.fragment(data[at + 8 : at + length], offset, track.number, movie.defaults, False)
+            units += last.ticks
+            size += last.bytes
+            moof, content = offset, (at + base + 8, length - 8)
+        elif is_cut and name == b"mdat" and last.ticks:
+            whole = source.read(*content)
+            last = mp4_tables.fragment(whole, moof, track.number, movie.defaults, True)
+            there = mp4_tables.part_there(last, source.size)
+            missing, size = last.ticks - there.ticks, size - last.bytes + there.bytes
+        if is_cut:
+            return _Media(units - missing, units, name in (b"moof", b"mdat"), True, size)
         offset += length
-        if offset > source.size:
-            return there, promised, size, True
-    return there, promised - pending, size, False
-
-
-def _moof_units(data: bytes, movie: _Movie, track: _Track) -> Tuple[int, int]:
-    """Units and bytes that a moof adds to the track."""
-    units = size = 0
-    for name, start, stop in _inner(data, 0, len(data)):
-        if name != b"traf":
-            continue
-        duration, default_size, is_ours = 0, 0, False
-        for inner, begin, end in _inner(data, start, stop):
-            if inner == b"tfhd" and end - begin >= 8:
-                flags, number = _PAIR.unpack_from(data, begin)
-                is_ours = number == track.number
-                at = begin + 8 + (8 if flags & 1 else 0) + (4 if flags & 2 else 0)
-                if flags & 8:
-                    duration = int.from_bytes(data[at : min(at + 4, end)], "big")
-                    at += 4
-                if flags & 0x10:
-                    default_size = int.from_bytes(data[at : min(at + 4, end)], "big")
-            elif inner == b"trun" and is_ours and end - begin >= 8:
-                more = _run_units(data, begin, end, duration or movie.default_durations.get(track.number, 0))
-                units += more[0]
-                size += more[1] or default_size * more[2]
-    return units, size
-
-
-def _inner(data: bytes, start: int, stop: int) -> Iterator[Tuple[bytes, int, int]]:
-    while start + 8 <= stop:
-        size = int.from_bytes(data[start : start + 4], "big")
-        if size < 8 or start + size > stop:
-            return
-        yield data[start + 4 : start + 8], start + 8, start + size
-        start += size
-
-
-def _run_units(data: bytes, begin: int, end: int, default: int) -> Tuple[int, int, int]:
-    """trun: flags, u32 samples, offsets, then for each sample the fields that the flags name.
-    Returns (units, bytes, samples)."""
-    flags, count = _PAIR.unpack_from(data, begin)
-    at = begin + 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
-    fields = bin(flags >> 8 & 15).count("1")
-    if not fields:
-        return count * default, 0, count
-    count = min(count, max(end - at, 0) // (4 * fields))
-    values = struct.unpack_from(f">{count * fields}I", data, at)
-    units = sum(values[0::fields]) if flags & 0x100 else count * default
-    size = sum(values[(1 if flags & 0x100 else 0)::fields]) if flags & 0x200 else 0
-    return units, size, count
+    if last.ticks and offset == moof + content[1] + 8:  # the file ends behind a moof: all its samples are missing
+        return _Media(units - last.ticks, units, True, True, size - last.bytes)
+    return _Media(units, units, is_cut, True, size)
 
 
 # All together --------------------------------------------------------------------------------------------------
@@ -434,16 +345,18 @@ def _describe(
         warnings.append("the audio is encrypted")
     declared = promised if promised - seconds > 0.0005 else None
     if media.is_cut:
-        what = f"the boxes say {layout.end} bytes, the file has {source.size}"
+        what = f"the file ends at byte {source.size}, before its samples do"
         warnings.append(f"{what}: {seconds:.3f} of {promised:.3f} s are playable")
     elif not layout.fragments and track.declared and abs(track.declared - media.units) > track.timescale:
         declared = track.declared / track.timescale
         warnings.append(f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s")
+    elif not layout.fragments and layout.end < source.size:
+        warnings.append(f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}")
     if not seconds:
         warnings.append("there are no samples")
     size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)
     samples = round(seconds * codec.sample_rate) if is_exact else None
-    kind = "audio/3gpp" if layout.brand[:3] in (b"3gp", b"3g2") else "audio/mp4"
+    kind = "audio/3gpp" if codec.codec.startswith("amr") else "audio/mp4"  # what browsers play of 3GP is MP4
     return AudioInfo(
         container="mp4",
         codec=codec.codec,
@@ -461,7 +374,7 @@ def _describe(
         bitrate=round(size * 8 / seconds) if size and seconds else None,
         lossless=codec.codec in ("alac", "flac", "truehd", "als") or codec.sample_format in ("int", "float"),
         tags=movie.tags.tags,
-        pictures=tuple(movie.tags.pictures),
+        pictures=tuple(image for image in movie.tags.pictures if image.offset + image.length <= source.size),
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=None,
