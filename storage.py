@@ -59,6 +59,10 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 _FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
+_PROBE = (  # changes nothing, and has to be written for that
+    ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES ('', 0)", ()),
+    ("DELETE FROM removals WHERE key = ''", ()),
+)
 _FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record FROM files WHERE "
 _CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
 _BY_ID = "id = ? AND owner = ?"
@@ -531,8 +535,11 @@ class Storage:
         """What is wrong, None when nothing is."""
         if not self._catalogue.is_writing:
             return "the catalogue's writer has ended"
-        if self._catalogue.failure is not None:
-            return f"the last write to the catalogue failed: {self._catalogue.failure}"
+        try:
+            if self._catalogue.failure is not None:  # is it still so?  Nobody may write until we say that one can
+                self._catalogue.write(_PROBE)
+        except (OSError, sqlite3.Error) as error:
+            return f"the catalogue cannot be written: {error}"
         try:
             self._catalogue.read("SELECT 1 FROM files LIMIT 1")
             free = self.ops.free_bytes(str(self._spool))

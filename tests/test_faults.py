@@ -214,6 +214,7 @@ def test_a_commit_in_doubt_keeps_the_bytes_until_it_is_sure_that_no_row_names_th
         assert hashlib.sha256(kept.read_bytes()).hexdigest() == digest
         assert "the disk is ill" in storage.health()
         ops.fail("", 0, 0, None)
+        assert storage.health() is None  # it looks for itself: nobody writes to a server that says it is ill
     with Storage(tmp_path, free_space_kept=0) as storage:
         assert not kept.exists() and leftovers(storage) == []
 
