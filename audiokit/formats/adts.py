@@ -10,6 +10,7 @@ HE-AAC in ADTS looks like LC of half the rate: that it is more shows only inside
 
 from __future__ import annotations
 
+import struct
 from typing import List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail as tail_tags
@@ -27,6 +28,10 @@ _PROFILES = ("Main", "LC", "SSR", "LTP")  # the audio object types 1 to 4
 _CONFIRMING = 3  # frames that must follow one another, fewer only where the file ends
 _RESYNC_WINDOW = 1 << 16
 _MAX_GAPS = 1000
+_WORD = struct.Struct(">Q")  # a header and a byte behind it
+# Of it what stays the same: but for the private bit and the CRC, all up to the channels.
+_SAME = 0xFFFEFD << 40
+_SAME_AND_ONE_BLOCK = _SAME | 3 << 8
 
 
 class AdtsHeader(NamedTuple):
@@ -152,27 +157,33 @@ def _walk(source: Source, offset: int, end: int) -> _Frames:
 
 def _run(source: Source, offset: int, end: int) -> Tuple[int, int, bool]:
     """Count samples until no frame follows: where, how many, and whether the end cuts one."""
-    head = source.read(offset, 4)
-    if len(head) < 4:
+    head = source.read(offset, 3)
+    if len(head) < 3:
         return offset, 0, False
-    kind, rate = head[1] & 0xFE, head[2] & 0xFD  # the private bit may change, CRC may come and go
-    samples = 0
+    wanted = int.from_bytes(head + bytes(5), "big") & _SAME
+    unpack, samples = _WORD.unpack_from, 0
     while offset < end:
-        data = source.read(offset, min(MAX_READ, end - offset))
-        position, limit, blocks = 0, len(data) - HEADER_BYTES, 0
+        data = source.read(offset, min(MAX_READ, end - offset)) + b"\0"
+        length = len(data) - 1
+        position, limit = 0, length - HEADER_BYTES
+        frames = more = 0  # blocks beyond the first of a frame, which encoders hardly write
         while position <= limit:
-            if data[position] != 0xFF or data[position + 1] & 0xFE != kind or data[position + 2] & 0xFD != rate:
-                return offset + position, samples + blocks * SAMPLES_PER_BLOCK, False
-            size = (data[position + 3] & 3) << 11 | data[position + 4] << 3 | data[position + 5] >> 5
-            if size <= HEADER_BYTES:  # even a block of nothing ends with three bits
-                return offset + position, samples + blocks * SAMPLES_PER_BLOCK, False
-            if position + size > len(data):
-                break
-            blocks += (data[position + 6] & 3) + 1
+            word = unpack(data, position)[0]
+            size = word >> 21 & 0x1FFF
+            if word & _SAME_AND_ONE_BLOCK != wanted or size <= HEADER_BYTES:
+                if word & _SAME != wanted or size <= HEADER_BYTES:
+                    blocks = frames + more
+                    return offset + position, samples + blocks * SAMPLES_PER_BLOCK, False
+                if position + size <= length:
+                    more += word >> 8 & 3
             position += size
-        samples += blocks * SAMPLES_PER_BLOCK
+            frames += 1
+        if position > length:  # the last one goes on behind what was read
+            position -= size
+            frames -= 1
+        samples += (frames + more) * SAMPLES_PER_BLOCK
         offset += position
-        if len(data) < MAX_READ:
+        if length < MAX_READ:
             return offset, samples, offset < end
     return offset, samples, False
 
