@@ -15,10 +15,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 from typing import Any, Iterator, List, NamedTuple, Tuple
 
 _ROWS = 1000  # looked at in one query
 _PIECE = 1 << 20  # bytes read at once
+_SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
 _COUNT = "SELECT owner, count(*), sum(size) FROM files GROUP BY owner"
 _COUNTED = "SELECT owner, files, bytes FROM counters WHERE files > 0"
 
@@ -54,8 +56,7 @@ class Check:
         """Look at everything and say what was found."""
         self._problems += [f"the catalogue: {line}" for line in self._catalogue.integrity()]
         files = sum(self._look_at(*row) for row in self._rows())
-        for key in strays(self._catalogue, self._blobs):
-            self._stray(key)
+        self._remove_or_report(list(strays(self._catalogue, self._blobs)))
         for (key,) in self._catalogue.read("SELECT key FROM removals ORDER BY key"):
             self._removal(key)
         self._count()
@@ -105,12 +106,17 @@ class Check:
     def _is_named(self, key: str) -> bool:
         return bool(self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)))
 
-    def _stray(self, key: str) -> None:
+    def _remove_or_report(self, keys: List[str]) -> None:
         if self._fix:
-            self._blobs.delete(key)
-            self._repaired.append(f"no row names the bytes {key}: they are removed")
-        elif not self._is_named(key):  # not the bytes of an upload that ended just now
-            self._problems.append(f"no row names the bytes {key}")
+            for key in keys:
+                self._blobs.delete(key)
+                self._repaired.append(f"no row names the bytes {key}: they are removed")
+            return
+        if keys:
+            time.sleep(_SECOND_LOOK_S)
+        for key in keys:
+            if not self._is_named(key) and self._blobs.size(key) is not None:
+                self._problems.append(f"no row names the bytes {key}")
 
     def _removal(self, key: str) -> None:
         if self._fix:
