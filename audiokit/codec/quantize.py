@@ -7,8 +7,9 @@ in, which makes a gain one factor.
 Two ways from there to `pairs` (see `entropy`):
 
 `Levels.pairs(gain)`, fast and nearly right, for the search.  Each magnitude is reduced to one
-byte, 16 steps an octave over the 16 octaves below the loudest line: the exponent and the first
-mantissa bits of its 32-bit float.  A gain is a table from such bytes to integers.
+byte, its level, 16 steps an octave over the 16 octaves below the loudest line: four bits of the
+exponent and the first four of the mantissa of its 32-bit float.  A gain is a table from such bytes
+to integers.
 
 `quantize(magnitudes, gain)`, exact, once at the end.
 
@@ -25,7 +26,6 @@ from typing import Callable, NamedTuple, Sequence, Tuple
 
 from .analysis import GRANULE, LINE_SCALE
 from .entropy import LARGEST, PAIRS, Split, choose
-from .packed import ones
 
 LOWEST_GAIN, HIGHEST_GAIN = -210, 45  # global_gain is 0 to 255
 
@@ -35,10 +35,18 @@ _ROUNDING = 0.4054  # C.1.5.4.4: nint(v - 0.0946)
 
 # --- The fast way ----------------------------------------------------------------------------
 
-_OCTAVES = 16
-_ONES32 = ones(GRANULE, 32)
-_FIELD = _ONES32 * 0xFFF  # the float's exponent and four mantissa bits, of a positive number
-_PACK_FLOATS = struct.Struct("<%df" % GRANULE)
+_OCTAVES = 16  # that a byte of exponent and mantissa spans
+_SILENT_BELOW = 32  # bytes of the two lowest octaves: what lies below the range falls among them
+_PACK_FLOATS = struct.Struct("<%df" % GRANULE).pack
+# The low half of a byte's level comes from the float's third byte: last bit of the exponent, four
+# bits of mantissa.  The high half comes from its fourth byte, the exponent's other bits.
+_LOW_LEVEL = bytes(byte >> 3 for byte in range(256))
+
+
+@lru_cache(maxsize=None)
+def _high_level(base: int) -> bytes:
+    """Fourth byte of a float -> high part of its level; `base` is that byte in the lowest octave."""
+    return bytes(min(max(byte - base, 0), 7) << 5 for byte in range(256))
 
 
 @lru_cache(maxsize=1024)
@@ -57,8 +65,8 @@ def _tables(key: int) -> Tuple[bytes, bytes]:
 
 def _first_byte(value: float) -> int:
     """The first byte whose interval's middle is at least `value`, in units of byte 0's."""
-    if value <= 1:
-        return 1  # byte 0 is also everything below: always silent
+    if value <= 4:
+        return _SILENT_BELOW
     mantissa, exponent = math.frexp(value)  # 0.5 <= mantissa < 1
     return min(16 * (exponent - 1) + math.ceil((2 * mantissa - 1) * 16 - 0.5), 256)
 
@@ -73,13 +81,15 @@ class Levels:
     def __init__(self, magnitudes: Sequence[float], peak: float) -> None:
         """576 values of |x| ** 0.75, none above `peak`."""
         top = math.frexp(peak)[1]
-        base = (127 + top - _OCTAVES) << 4
-        floats = int.from_bytes(_PACK_FLOATS.pack(*magnitudes), "little")
-        above = (floats >> 19 & _FIELD) + _ONES32 * (0x1000 - base)
-        keep = above >> 12 & _ONES32  # 1 where not below the range
-        data = (above & ((keep << 8) - keep)).to_bytes(4 * GRANULE, "little")
-        self._first, self._second = data[0::8], data[4::8]
-        self._key = 16 * (top - _OCTAVES) + round(16 * math.log2(_UNIT))
+        top += top & 1  # so that the lowest octave's exponent field is even
+        data = _PACK_FLOATS(*magnitudes)
+        lowest = top - _OCTAVES + 1
+        high = data[3::4].translate(_high_level((127 + lowest) >> 1))
+        low = data[2::4].translate(_LOW_LEVEL)
+        levels = int.from_bytes(high, "little") | int.from_bytes(low, "little")
+        data = levels.to_bytes(GRANULE, "little")
+        self._first, self._second = data[0::2], data[1::2]
+        self._key = 16 * lowest + round(16 * math.log2(_UNIT))
         # The gain at which the loudest line is still within what can be coded.
         self.lowest_gain = max(
             math.ceil((math.log2(peak * _UNIT / LARGEST)) * 16 / 3) + 1, LOWEST_GAIN

@@ -20,6 +20,10 @@ from .tables import LSF_PARTITIONS, PRETAB, SFB_LONG, SFB_SHORT, SLEN
 LONG_BANDS = 22  # the last has no scalefactor of its own
 SHORT_BANDS = 13
 _LONG_COUNT = LONG_BANDS - 1
+_WORDS = tuple(
+    tuple(format(value, "0%db" % width) if width else "" for value in range(1 << width))
+    for width in range(5)
+)
 _SLEN = (4, 3)  # the widest fields of scalefac_compress
 _LSF_SLEN = (4, 4, 3, 3)  # ... of its values 0..399
 
@@ -47,18 +51,12 @@ class Scalefactors(NamedTuple):
 
     @property
     def bits(self) -> int:
-        """part2_length, where scfsi shares nothing."""
+        """part2_length; scfsi is not used."""
         return sum(self.widths)
 
-    def coded(self, shared: Sequence[bool] = ()) -> str:
-        """The scalefactors as a string of 0 and 1, without those that `shared` marks."""
-        return "".join(
-            [
-                format(value, "0%db" % width)
-                for n, (value, width) in enumerate(zip(self.values, self.widths))
-                if width and not (shared and shared[n])
-            ]
-        )
+    def coded(self) -> str:
+        """The scalefactors as a string of 0 and 1."""
+        return "".join([_WORDS[width][value] for value, width in zip(self.values, self.widths)])
 
     def factors(self) -> List[float]:
         """What |x| ** 0.75 is multiplied by in each band, the ones without scalefactor too."""
