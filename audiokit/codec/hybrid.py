@@ -116,16 +116,18 @@ def reduce_alias(lines: List[int], blocks: Sequence[Block], arithmetic: Slots) -
     mixed = [block.block_type == SHORT and block.mixed_block_flag for block in blocks]
     for edge in range(18, len(lines), 18):
         # Only the second edge has something from mixed lanes on one side that must stay.
-        keep = arithmetic.lanes([not it for it in mixed]) if edge == 36 and any(mixed) else 0
+        if edge == 36 and all(mixed):
+            continue
+        others = arithmetic.lanes([not it for it in mixed]) if edge == 36 and any(mixed) else 0
         for i, (cs, ca) in enumerate(zip(_CS, _CA)):
             below, above = lines[edge - 1 - i], lines[edge + i]
             if not below and not above:
                 continue
             new_below = rescale(below * cs - above * ca, ALIAS_BITS)
             new_above = rescale(above * cs + below * ca, ALIAS_BITS)
-            if keep:
-                new_below = below + arithmetic.select(new_below - below, keep)
-                new_above = above + arithmetic.select(new_above - above, keep)
+            if others:
+                new_below = below + arithmetic.select(new_below - below, others)
+                new_above = above + arithmetic.select(new_above - above, others)
             lines[edge - 1 - i], lines[edge + i] = new_below, new_above
 
 
