@@ -29,6 +29,8 @@ from typing import Any, Dict, List, Optional, Tuple
 import audiometa
 from audiokit import commands, routes
 from audiokit.accesslog import AccessLog
+from audiokit.conversions import Conversions
+from audiokit.jobs import Jobs
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer
 from audiokit.wire.bodies import Framing, expects_continue, framing
@@ -248,9 +250,14 @@ class AudioServer(ThreadingHTTPServer):
 
     def _begin(self) -> None:
         self.hashing = Workers(1, "hash", self.report)
+        settings = self.settings
+        self.jobs = Jobs(
+            self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
+            most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
+        )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12),
+            lambda: secrets.token_hex(12), self.jobs,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),
@@ -302,6 +309,7 @@ class AudioServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Give everything back: connections, threads, the catalogue, the folder's lock."""
         self.reactor.close()
+        self.jobs.close()
         self.hashing.close()
         super().server_close()
         self.storage.close()

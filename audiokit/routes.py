@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from . import content, listing
+from . import content, listing, resample_routes
 from .uploads import UploadSink, Wishes, check_metadata, parameters
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
@@ -35,6 +35,7 @@ class Services(NamedTuple):
     valid_name: Callable[[str], str]
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
+    jobs: Any  # conversions
 
 
 class Request(NamedTuple):
@@ -262,8 +263,13 @@ ROUTES: Dict[str, Dict[str, Route]] = {
     "/files": {"GET": list_files, "POST": post},
     "/files/{id}": {"GET": info, "PATCH": change, "DELETE": remove},
     "/files/{id}/content": {"GET": download},
+    "/resample": {"POST": resample_routes.resample},
+    "/resample/{id}": {"GET": resample_routes.status, "DELETE": resample_routes.remove},
+    "/resample/{id}/events": {"GET": resample_routes.events},
+    "/resample/{id}/result": {"GET": resample_routes.result},
     "/health": {"GET": health},
 }
+_WITH_ID = ("/files/", "/resample/")
 
 
 def find(path: str) -> Tuple[Optional[Dict[str, Route]], str]:
@@ -271,9 +277,10 @@ def find(path: str) -> Tuple[Optional[Dict[str, Route]], str]:
     methods = ROUTES.get(path)
     if methods is not None and "{" not in path:
         return methods, ""
-    if path.startswith("/files/"):
-        id, slash, rest = path[7:].partition("/")
-        methods = ROUTES.get("/files/{id}/" + rest if slash else "/files/{id}")
-        if id and methods is not None:
-            return methods, id
+    for prefix in _WITH_ID:
+        if path.startswith(prefix):
+            id, slash, rest = path[len(prefix) :].partition("/")
+            methods = ROUTES.get(prefix + ("{id}/" + rest if slash else "{id}"))
+            if id and methods is not None:
+                return methods, id
     return None, ""

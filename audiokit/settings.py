@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -44,6 +45,16 @@ def count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
         raise BadSetting(f"{text!r} is not a whole number")
     return int(text)
+
+
+def workers(text: str) -> int:
+    """A number of processes; "cores" is one for each core that we may use."""
+    if text.strip().lower() == "cores":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    number = count(text)
+    if not number:
+        raise BadSetting("0 workers would never be done")
+    return number
 
 
 def port(text: str) -> int:
@@ -114,6 +125,11 @@ TABLE: Tuple[Setting, ...] = (
     Setting("bulk_threads", "2", count, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
+    Setting("jobs", "cores", workers, "processes that convert audio, started when first needed; more than cores gain "
+            "nothing"),
+    Setting("queue", "64", count, "conversions that may wait for a process; past it the answer is 503 busy"),
+    Setting("result_ttl", "1h", seconds, "how long a result that nobody fetches is kept, also across a restart"),
+    Setting("max_resample_seconds", "24h", seconds, "longest audio converted; a day takes some hours of a core"),
     Setting("log", "text", log_format, "access log on standard error: text, json or none"),
     Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no splice, "
             "no pread"),

@@ -163,15 +163,14 @@ def _twice(key: str) -> Refusal:
     return Refusal("bad-parameter", f"{key} is given twice", parameter=key)
 
 
-class UploadSink(Sink):
-    """The body of POST /post on its way into the storage (a `Sink`)."""
+class ReceivingSink(Sink):
+    """A body that is audio, on its way into a temporary file; whoever derives from it says what then."""
 
     def __init__(
         self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
-        extension_of: Callable[[AudioInfo], str], portable: bool = False,
+        portable: bool = False,
     ) -> None:
         self._wishes, self._storage, self._identify, self._crew = wishes, storage, identify, crew
-        self._extension_of = extension_of
         self._follows = hasattr(os, "preadv") and not portable
         self._upload: Any = None
         self._digest: Any = None
@@ -203,25 +202,6 @@ class UploadSink(Sink):
         self._upload.written += count
         self._digest.grew(count)
 
-    def finish(self) -> Response:
-        """Check, look, keep; 201 or 200 with the record."""
-        wishes, upload = self._wishes, self._upload
-        name, overwrite, metadata = wishes.name, wishes.overwrite, wishes.metadata
-        if self._form is not None:
-            name, overwrite, metadata = self._form.merge(wishes)
-        sha256 = self._digest.digest()
-        self._check_digests(sha256)
-        info = self._look(upload)
-        kept = self._storage.keep(
-            upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
-            overwrite=overwrite, default_extension=self._extension_of(info),
-        )
-        self._upload = None
-        headers = [("Repr-Digest", format_digest(sha256))]
-        if kept.outcome == "created":
-            headers.append(("Location", f"/files/{kept.id}"))
-        return json_response(kept.record.encode(), 201 if kept.outcome == "created" else 200, headers)
-
     def abandon(self) -> None:
         """Leave nothing behind; harmless after `finish`."""
         upload, self._upload = self._upload, None
@@ -237,8 +217,9 @@ class UploadSink(Sink):
         else:
             self._digest.wrote(piece)
 
-    def _check_digests(self, sha256: bytes) -> None:
-        wishes = self._wishes
+    def _checked_digest(self) -> bytes:
+        """The sha256 of the audio; Refusal where the client promised another one."""
+        wishes, sha256 = self._wishes, self._digest.digest()
         message = sha256 if self._form is None else self._message and self._message.digest()
         for promised, found, field in (
             (wishes.repr_digest, sha256, "Repr-Digest"), (wishes.content_digest, message, "Content-Digest"),
@@ -247,6 +228,7 @@ class UploadSink(Sink):
                 raise Refusal(
                     "digest-mismatch", f"{field} promises sha-256 {promised.hex()}, the bytes have {found.hex()}"
                 )
+        return sha256
 
     def _look(self, upload: Any) -> AudioInfo:
         try:
@@ -255,6 +237,35 @@ class UploadSink(Sink):
             raise Refusal("damaged-audio", damaged.reason, **_offset(damaged))
         except NotAudio as other:
             raise Refusal("not-audio", other.reason, **_offset(other))
+
+
+class UploadSink(ReceivingSink):
+    """The body of POST /post on its way into the storage (a `Sink`)."""
+
+    def __init__(
+        self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
+        extension_of: Callable[[AudioInfo], str], portable: bool = False,
+    ) -> None:
+        super().__init__(wishes, storage, identify, crew, portable)
+        self._extension_of = extension_of
+
+    def finish(self) -> Response:
+        """Check, look, keep; 201 or 200 with the record."""
+        wishes, upload = self._wishes, self._upload
+        name, overwrite, metadata = wishes.name, wishes.overwrite, wishes.metadata
+        if self._form is not None:
+            name, overwrite, metadata = self._form.merge(wishes)
+        sha256 = self._checked_digest()
+        info = self._look(upload)
+        kept = self._storage.keep(
+            upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
+            overwrite=overwrite, default_extension=self._extension_of(info),
+        )
+        self._upload = None
+        headers = [("Repr-Digest", format_digest(sha256))]
+        if kept.outcome == "created":
+            headers.append(("Location", f"/files/{kept.id}"))
+        return json_response(kept.record.encode(), 201 if kept.outcome == "created" else 200, headers)
 
 
 def _offset(error: NotAudio) -> Dict[str, int]:
@@ -273,6 +284,21 @@ class Form:
         self._in_file = False
         self._has_file = False
         self._filename: Optional[str] = None
+
+    @property
+    def filename(self) -> Optional[str]:
+        """What the file's part says it is called, without folders; None where it does not."""
+        return (self._filename or "").replace("\\", "/").rsplit("/", 1)[-1] or None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a part with a file name has begun."""
+        return self._has_file
+
+    def close(self) -> List[Tuple[str, str]]:
+        """The other fields, in order; Refusal when the form is not whole."""
+        self._parser.close()
+        return self._pairs
 
     def feed(self, data: memoryview) -> List[memoryview]:
         """The bytes of the audio in `data`."""
@@ -293,13 +319,13 @@ class Form:
 
     def merge(self, wishes: Wishes) -> Tuple[Optional[str], bool, Dict[str, str]]:
         """name, overwrite and metadata of head and form together; Refusal when the form is not whole."""
-        self._parser.close()
+        pairs = self.close()
         if not self._has_file:
             raise Refusal("bad-request", "the form has no part with a file name: there is no audio in it")
-        name, overwrite, metadata = parameters(self._pairs)
+        name, overwrite, metadata = parameters(pairs)
         metadata = {**metadata, **wishes.metadata}
         check_metadata(metadata)
         name = wishes.name if wishes.name is not None else name
-        if name is None and self._filename:
-            name = self._filename.replace("\\", "/").rsplit("/", 1)[-1] or None
+        if name is None:
+            name = self.filename
         return name, overwrite or wishes.overwrite, metadata

@@ -11,9 +11,9 @@ from .responses import Response
 
 
 class Later(NamedTuple):
-    """An answer that takes more than a millisecond: `work()` gives it, off the loop."""
+    """An answer that takes more than a millisecond: `work()` gives it, or where it will come from, off the loop."""
 
-    work: Callable[[], Response]
+    work: Callable[[], Union[Response, Pending]]
 
 
 class Sink:

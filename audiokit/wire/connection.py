@@ -543,7 +543,9 @@ class Connection:
             self.reactor.log_entry(self, note, status, sending.sent, whole)
 
     def _close_files_of(self, answer: Any) -> None:
-        """An answer that will not be sent gives its file back."""
+        """An answer that will not be sent gives back what it holds."""
+        if type(answer) is Pending:
+            answer.begin(self._close_files_of)()  # whoever made it ready can only clear up what was begun
         if type(answer) is Response and answer.file is not None and answer.file.fd is not None:
             os.close(answer.file.fd)
             if answer.file.on_end is not None:

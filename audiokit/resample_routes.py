@@ -1,0 +1,426 @@
+"""The routes of the resampling service: from a request to a job, and from a job to an answer.
+
+Everything that can be refused is refused here, before a worker is bothered: parameters that Layer III does not
+have, audio that cannot be decoded, input that is too long.  Never shows a path of the server, never takes one.
+Raises `Refusal`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+
+from . import content
+from .formats.info import AudioInfo
+from .formats.mpeg_header import BITRATES, SAMPLE_RATES
+from .jobs import FAILED, Conversion, Job, Order
+from .uploads import ReceivingSink, Wishes
+from .wire.answers import Answer, Later, Pending, Receive, Stream
+from .wire.fields import format_digest, parse_content_disposition, parse_digest_field, parse_prefer
+from .wire.multipart import boundary_of
+from .wire.problems import Refusal
+from .wire.responses import Response, json_response
+from .wire.targets import split_query
+
+PARAMETERS = ("id", "source", "name", "rate", "bitrate", "quality", "channels", "format", "async", "save_as")
+MP3_RATES = sorted(rate for rates in SAMPLE_RATES.values() for rate in rates)
+WAV_RATES = (8_000, 192_000)  # Hz, the resampler's range
+DEFAULT_RATE = 32_000  # Hz
+DEFAULT_BITRATE = {1: 64, 2: 128}  # kbit/s by channels
+QUALITIES = range(10)  # 0 is the best
+MIME = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+_PCM_CONTAINERS = ("wav", "rf64", "bw64", "w64", "aiff", "aifc")
+_HIGHEST_BITRATE = 320  # kbit/s: what a result of constant quality is taken to need on the disk
+_WARNINGS_MAX = 1000  # characters of X-Resample-Warnings: all of them are in the status
+_EVENTS = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
+
+class Wanted(NamedTuple):
+    """What a request asks for."""
+
+    id: Optional[str] = None  # of the stored file that is the source
+    source: Optional[str] = None  # its name, instead
+    name: Optional[str] = None  # of the posted body
+    rate: int = DEFAULT_RATE  # Hz
+    bitrate: Optional[int] = None  # kbit/s
+    quality: Optional[int] = None
+    channels: Optional[int] = None
+    format: str = "mp3"
+    is_async: bool = False
+    save_as: Optional[str] = None
+
+    @property
+    def stored(self) -> Dict[str, str]:
+        """The stored source as arguments of the storage; empty when the body is the source."""
+        if self.id is not None:
+            return {"id": self.id}
+        return {"name": self.source} if self.source is not None else {}
+
+
+# -- parameters ---------------------------------------------------------------------------------------------
+
+
+def wanted_of(pairs: Iterable[Tuple[str, str]], form: Iterable[Tuple[str, str]] = ()) -> Wanted:
+    """The query's parameters, and behind them a form's; Refusal names what is wrong and what is allowed."""
+    given = _once(pairs)
+    given = {**_once(form), **given}
+    if "id" in given and "source" in given:
+        raise _bad("source", "id and source both say which file is meant")
+    if "bitrate" in given and "quality" in given:
+        raise _bad("quality", "bitrate and quality exclude each other: one decides the other")
+    kind = _one_of(given, "format", ("mp3", "wav")) or "mp3"
+    for key in ("bitrate", "quality"):
+        if kind == "wav" and key in given:
+            raise _bad(key, f"{key} is of MP3; WAV has none")
+    rate = _rate(given, kind)
+    channels = _number(given, "channels", (1, 2))
+    return Wanted(
+        given.get("id"), given.get("source"), given.get("name"), rate,
+        _number(given, "bitrate", BITRATES[rate >= 32_000, 3][1:]), _number(given, "quality", QUALITIES), channels, kind,
+        _one_of(given, "async", ("true", "false")) == "true", given.get("save_as"),
+    )
+
+
+def _once(pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
+    found: Dict[str, str] = {}
+    for key, value in pairs:
+        if key not in PARAMETERS:
+            raise _bad(key, f"there is no parameter {key!r} here; there are {', '.join(PARAMETERS)}")
+        if key in found:
+            raise _bad(key, f"{key} is given twice")
+        if not value:
+            raise _bad(key, f"{key} is empty")
+        found[key] = value
+    return found
+
+
+def _rate(given: Dict[str, str], kind: str) -> int:
+    if kind == "mp3":
+        return _number(given, "rate", MP3_RATES) or DEFAULT_RATE
+    low, high = WAV_RATES
+    rate = _whole(given.get("rate", str(DEFAULT_RATE)))
+    if rate is None or not low <= rate <= high:
+        raise _bad("rate", f"rate is {given['rate']!r}; for WAV {low} to {high} Hz can be")
+    return rate
+
+
+def _number(given: Dict[str, str], key: str, allowed: Iterable[int]) -> Optional[int]:
+    if key not in given:
+        return None
+    number = _whole(given[key])
+    if number is None or number not in allowed:
+        raise _bad(key, f"{key} is {given[key]!r}; there are {', '.join(map(str, allowed))}")
+    return number
+
+
+def _whole(text: str) -> Optional[int]:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _one_of(given: Dict[str, str], key: str, allowed: Tuple[str, ...]) -> Optional[str]:
+    value = given.get(key)
+    if value is not None and value not in allowed:
+        raise _bad(key, f"{key} is {value!r}; there are {', '.join(allowed)}")
+    return value
+
+
+def _bad(parameter: str, why: str) -> Refusal:
+    return Refusal("bad-parameter", why, parameter=parameter)
+
+
+# -- from audio and wishes to an order ----------------------------------------------------------------------
+
+
+class Look(NamedTuple):
+    """What has to be known of the source."""
+
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int
+    duration: float  # seconds
+    bitrate: Optional[int]  # bit/s
+    bitrate_mode: Optional[str]
+    truncated: bool
+    warnings: Tuple[str, ...]
+
+    @classmethod
+    def of(cls, info: Union[AudioInfo, Dict[str, Any]]) -> Look:
+        """From what the readers found, or from a record."""
+        get = info.get if isinstance(info, dict) else partial(getattr, info)
+        found = {name: get(name) for name in cls._fields}
+        return cls(**dict(found, warnings=tuple(found["warnings"])))
+
+
+def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) -> Order:
+    """What is to be made of such a source; Refusal for what cannot be."""
+    if look.duration > longest:
+        raise Refusal(
+            "too-large", f"{look.duration:.0f} s of audio; {longest:.0f} s are converted", limit=longest
+        )
+    result = f"{os.path.splitext(name)[0]}.{wanted.format}" if name else f"resampled.{wanted.format}"
+    mime = MIME[wanted.format]
+    if _is_as_wanted(wanted, look):
+        return Order(None, result, mime, "passthrough", look.warnings, wanted.save_as)
+    if not _is_decoded(look):
+        raise Refusal(
+            "unsupported-conversion",
+            f"{look.codec} in {look.container} is not decoded here; MP3, and PCM in WAV and AIFF, are",
+            codec=look.codec,
+        )
+    channels = wanted.channels or min(look.channels, 2)
+    bitrate = wanted.bitrate
+    if wanted.format == "mp3" and bitrate is None and wanted.quality is None:
+        bitrate = DEFAULT_BITRATE[channels]
+    conversion = Conversion(wanted.format, wanted.rate, channels, bitrate, wanted.quality)
+    return Order(conversion, result, mime, _words(look, conversion), look.warnings, wanted.save_as)
+
+
+def _is_decoded(look: Look) -> bool:
+    if look.container == "mp3":
+        return look.codec == "mp3"
+    return look.container in _PCM_CONTAINERS and look.codec.startswith("pcm_")
+
+
+def _is_as_wanted(wanted: Wanted, look: Look) -> bool:
+    """Whether the source is what was asked for already."""
+    if look.sample_rate != wanted.rate or wanted.channels not in (None, look.channels):
+        return False
+    if wanted.format == "wav":
+        return look.container == "wav" and look.codec == "pcm_s16le" and look.channels <= 2 and not look.truncated
+    if look.container != "mp3" or look.codec != "mp3" or wanted.quality is not None:
+        return False
+    return wanted.bitrate is None or (look.bitrate_mode == "CBR" and look.bitrate == 1000 * wanted.bitrate)
+
+
+def _words(look: Look, conversion: Conversion) -> str:
+    how = [conversion.format]
+    if conversion.bitrate is not None:
+        how.append(f"{conversion.bitrate}k")
+    elif conversion.quality is not None:
+        how.append(f"q{conversion.quality}")
+    how.append("mono" if conversion.channels == 1 else "stereo")
+    return f"converted {look.sample_rate}->{conversion.rate} {' '.join(how)}"
+
+
+def _size_of(order: Order, seconds: float) -> int:
+    """Bytes that the result will need, about."""
+    conversion = order.conversion
+    if conversion is None:
+        return 0
+    if conversion.format == "wav":
+        return int(seconds * conversion.rate) * 2 * conversion.channels
+    return int(seconds * 125 * (conversion.bitrate or _HIGHEST_BITRATE))
+
+
+# -- POST /resample -----------------------------------------------------------------------------------------
+
+
+def resample(request: Any) -> Answer:
+    """POST /resample: converts the body, or a stored file."""
+    services, framing = request.services, request.framing
+    wanted = _wanted(request)
+    services.jobs.check_room()
+    if wanted.stored:
+        if framing.is_given and framing.has_body:
+            raise Refusal("bad-request", "a stored file is to be converted, and a body is given too")
+        return Later(lambda: _begin_stored(services, wanted))
+    if not framing.is_given:
+        raise Refusal(
+            "length-required", "audio to convert needs Content-Length or Transfer-Encoding: chunked; "
+            "a stored file is named by id= or source=",
+        )
+    limit = services.settings.max_upload
+    if (framing.length or 0) > limit:
+        raise Refusal("too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit)
+    services.storage.check_room(framing.length)
+    services.jobs.warm_up()
+    return Receive(_ResampleSink(request, wanted), limit)
+
+
+def _wanted(request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None) -> Wanted:
+    """All that query, form and header fields ask for; the more general ones come behind."""
+    fields, valid_name = request.fields, request.services.valid_name
+    wanted = wanted_of(split_query(request.head.query), form)
+    if "respond-async" in parse_prefer(fields.get("prefer", "")):
+        wanted = wanted._replace(is_async=True)
+    name = wanted.name
+    if name is None and "content-disposition" in fields:
+        _, plain, extended = parse_content_disposition(fields["content-disposition"])
+        name = extended if extended is not None else plain
+    name = filename if name is None else name
+    return wanted._replace(
+        name=None if name is None else valid_name(name),
+        save_as=None if wanted.save_as is None else valid_name(wanted.save_as),
+    )
+
+
+def _wishes(request: Any) -> Wishes:
+    fields = request.fields
+    kind = fields.get("content-type", "").split(";")[0].strip().lower()
+    return Wishes(
+        None, False, {},
+        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
+        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
+        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
+        request.framing.length,
+    )
+
+
+class _ResampleSink(ReceivingSink):
+    """The body of POST /resample: received as an upload is, then given to a job."""
+
+    def __init__(self, request: Any, wanted: Wanted) -> None:
+        services = request.services
+        super().__init__(
+            _wishes(request), services.storage, services.identify, services.hashing, services.settings.portable
+        )
+        self._request, self._services, self._wanted = request, services, wanted
+
+    def finish(self) -> Union[Response, Pending]:
+        """All is there: look at it and begin."""
+        wanted, services = self._wanted, self._services
+        if self._form is not None:
+            wanted = _wanted(self._request, self._form.close(), self._form.filename)
+            if bool(wanted.stored) == self._form.has_file:
+                raise Refusal("bad-request", "the form needs either a part with a file name, or id or source")
+            if wanted.stored:
+                return _begin_stored(services, wanted)
+        self._checked_digest()
+        info = self._look(self._upload)
+        order = order_of(wanted, Look.of(info), wanted.name, services.settings.max_resample_seconds)
+        services.storage.check_room(_size_of(order, info.duration))
+        answer = _begin(services, order, self._upload.move_to, wanted.is_async)
+        self._upload = None
+        return answer
+
+
+def _begin_stored(services: Any, wanted: Wanted) -> Union[Response, Pending]:
+    meant = wanted.stored
+    file = services.storage.content(**meant)
+    record = services.storage.record(id=file.id) if file is not None else None
+    if record is None:
+        (key, value), = meant.items()
+        raise Refusal("not-found", f"no file has the {key.replace('source', 'name')} {value!r}")
+    look = Look.of(json.loads(record))
+    order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
+    services.storage.check_room(_size_of(order, look.duration))
+    return _begin(services, order, partial(_lend, services.storage, file), wanted.is_async)
+
+
+def _lend(storage: Any, file: Any, path: str) -> None:
+    try:
+        storage.lend(file, path)
+    except FileNotFoundError:
+        raise Refusal("not-found", f"the file {file.name!r} has just been removed or replaced") from None
+
+
+def _begin(services: Any, order: Order, put: Callable[[str], None], is_async: bool) -> Union[Response, Pending]:
+    jobs = services.jobs
+    job = jobs.add(order, put, is_async)
+    if not is_async:
+        return Pending(partial(_wait, jobs, job))
+    jobs.start(job)
+    headers = (("Location", f"/resample/{job.id}"), ("Preference-Applied", "respond-async"))
+    return json_response(jobs.status(job), 202, headers)
+
+
+def _wait(jobs: Any, job: Job, reply: Callable[[Any], None]) -> Callable[[], None]:
+    """Begin a job whose client waits on its connection."""
+
+    def changed(job: Job) -> None:
+        if job.is_over:
+            reply(_outcome(jobs, job))
+
+    jobs.follow(job, changed)
+    jobs.start(job)
+    return partial(jobs.cancel, job)
+
+
+def _outcome(jobs: Any, job: Job) -> Union[Response, Refusal]:
+    """The answer to whoever waited for it."""
+    try:
+        if job.state == FAILED:
+            return job.failure
+        if job.record is not None:
+            status = 201 if job.is_new_file else 200
+            headers = [("Location", f"/files/{job.file_id}")] if job.is_new_file else []
+            return json_response(job.record.encode(), status, headers + list(_said(job)))
+        return content.whole(_kept(jobs, job))
+    except Refusal as refusal:
+        return refusal
+
+
+def _kept(jobs: Any, job: Job) -> content.Kept:
+    order, result = job.order, job.result
+    return content.Kept(
+        result.size, result.sha256, order.mime, order.name, int(result.since), partial(jobs.open_result, job),
+        partial(jobs.answered, job), _said(job),
+    )
+
+
+def _said(job: Job) -> Tuple[Tuple[str, str], ...]:
+    """What was done, as header fields."""
+    said = [("X-Resample", job.order.done)]
+    if job.warnings:
+        text = "; ".join(job.warnings)[:_WARNINGS_MAX]
+        said.append(("X-Resample-Warnings", "".join([c if " " <= c <= "~" else "?" for c in text])))
+    return tuple(said)
+
+
+# -- /resample/{id} -----------------------------------------------------------------------------------------
+
+
+def status(request: Any) -> Answer:
+    """GET /resample/{id}: how far it is."""
+    request.parameters()
+    jobs = request.services.jobs
+    return json_response(jobs.status(jobs.find(request.id)))
+
+
+def events(request: Any) -> Answer:
+    """GET /resample/{id}/events: the same as server-sent events, one a change."""
+    request.parameters()
+    jobs = request.services.jobs
+    job = jobs.find(request.id)
+    if request.head.method == "HEAD":
+        return Response(200, _EVENTS, is_endless=True)
+
+    def begin(push: Callable[[Optional[bytes]], None]) -> Callable[[], None]:
+        def changed(job: Job) -> None:
+            push(b"data: " + json.dumps(jobs.status(job)).encode() + b"\n\n")
+            if job.is_over:
+                push(None)
+
+        return jobs.follow(job, changed)
+
+    return Stream(Response(200, _EVENTS), begin)
+
+
+def result(request: Any) -> Answer:
+    """GET /resample/{id}/result: the audio."""
+    request.parameters()
+    jobs = request.services.jobs
+    job = jobs.find(request.id)
+    if not job.is_over:
+        raise Refusal("not-ready", f"the conversion is {job.state}", headers=[("Retry-After", "1")])
+    if job.state == FAILED:
+        raise job.failure
+    if job.file_id is not None:
+        return Response(303, (("Location", f"/files/{job.file_id}/content"),))
+    return content.answer(request, _kept(jobs, job))
+
+
+def remove(request: Any) -> Answer:
+    """DELETE /resample/{id}: cancels it, or removes what came of it."""
+    request.parameters()
+    jobs = request.services.jobs
+    job = jobs.find(request.id)
+
+    def work() -> Response:
+        jobs.remove(job)
+        return Response(204)
+
+    return Later(work)
