@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import pytest
 
@@ -337,6 +338,19 @@ def test_of_a_long_file_only_the_headers_are_read():
     with pytest.raises(format_kinds.NotAudio):
         audio_files.check_reads_little(FTYP + u32(1) + b"free" + struct.pack(">Q", size - 16), size)
     assert audio_files.check_reads_little(head, size).samples == 40960
+
+
+def test_counts_without_bytes_behind_them_cost_no_memory():
+    run = full(b"trun", u32(0xFFFFFFFF))
+    header = full(b"tfhd", u32(1, 1024, 0), flags=0x20018)
+    huge = box(b"moof", full(b"mfhd", u32(1)), box(b"traf", header, run * 1000))
+    tracemalloc.start()
+    try:
+        for data in (fragmented(huge), fragmented(huge + u32(100) + b"mdat")):
+            assert "s" in refusal(data).reason
+        assert tracemalloc.get_traced_memory()[1] < 1 << 21
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_table_of_millions_of_rows_is_summed_in_steps():

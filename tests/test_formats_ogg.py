@@ -155,6 +155,7 @@ BAD = (
     (opus(()), "no page of it holds audio"),
     (page([b"OpusHead\x01\0" + bytes(9)], 0, _FIRST), "without audio"),
     (b"OggS\0" + bytes(100), "without audio"),
+    (opus((24000, 1 << 60)), "granule positions"),
 )
 
 

@@ -23,6 +23,7 @@ from audiokit.formats.source import MAX_READ, Source
 
 _MAX_TRACKS = 64
 _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
+_MAX_SECONDS = 10**8  # three years: what says more is damaged
 _MAX_FRAGMENT_BYTES = 1 << 20
 _AHEAD = 1 << 12  # bytes read at a fragment: its boxes and the header behind them
 _TOP = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"uuid", b"mfra",
@@ -91,6 +92,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     units, promised = _presented(movie, track, media)
     if units <= 0 and not media.units:
         raise Damaged(f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start)
+    if promised > _MAX_SECONDS * track.timescale:
+        seconds = promised / track.timescale
+        raise Damaged(f"an MP4 whose tables last {seconds:.0f} s", layout.moov.start)
     return _describe(source, layout, movie, track, media, (units, promised), warnings)
 
 

@@ -171,8 +171,9 @@ class _Run(NamedTuple):
 
     ticks: int
     bytes: int
+    samples: int
     offset: int  # where the first of them lies
-    sizes: Tuple[int, ...]  # of each, as is their length; empty unless asked for
+    sizes: Tuple[int, ...]  # of each, or one for all; as is their length
     durations: Tuple[int, ...]
 
 
@@ -258,26 +259,32 @@ def _run(data: bytes, at: int, stop: int, header: Tuple[int, int, int], is_cut: 
     second = 1 if flags & 0x100 else 0
     ticks = sum(table[::width]) if flags & 0x100 else count * duration
     total = sum(table[second::width]) if flags & 0x200 else count * size
-    if not is_cut:
-        return _Run(ticks, total, offset, (), ())
-    some = min(count, MAX_READ)
-    sizes = table[second::width] if flags & 0x200 else (size,) * some
-    return _Run(
-        ticks, total, offset, sizes, table[::width] if flags & 0x100 else (duration,) * some
-    )
+    ticks = ticks if total else 0  # samples of no bytes are none
+    sizes = table[second::width] if flags & 0x200 and is_cut else (size,)
+    durations = table[::width] if flags & 0x100 and is_cut else (duration,)
+    return _Run(ticks, total, count, offset, sizes, durations)
 
 
 def part_there(found: Fragment, size: int) -> Fragment:
     """What of a fragment lies within the first `size` bytes of the file."""
     ticks = there = 0
     for run in found.runs:
-        position = run.offset
-        for length, duration in zip(run.sizes, run.durations):
-            position += length
-            if position > size:
-                return Fragment(ticks, there, ())
-            ticks += duration
-            there += length
+        room, fitting, used = size - run.offset, 0, 0
+        if len(run.sizes) == 1:  # of all samples
+            each = run.sizes[0]
+            fitting = min(max(room, 0) // each, run.samples) if each else run.samples
+            used = fitting * each
+        else:
+            while fitting < run.samples and used + run.sizes[fitting] <= room:
+                used += run.sizes[fitting]
+                fitting += 1
+        if len(run.durations) == 1:
+            ticks += fitting * run.durations[0]
+        else:
+            ticks += sum(run.durations[:fitting])
+        there += used
+        if fitting < run.samples:
+            break
     return Fragment(ticks, there, ())
 
 

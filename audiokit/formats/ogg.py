@@ -26,6 +26,7 @@ _MAX_STREAMS = 64  # at once
 _MAX_HEADER_PAGES = 4096  # until audio begins; a large cover is some 60 pages
 _MAX_HEADER_BYTES = 4 << 20  # of one header packet; covers are in the comments
 _TAIL_BYTES = 1 << 16  # a page has at most 65,307 bytes
+_MAX_SECONDS = 10**8  # three years: what says more is damaged
 _MAX_LINKS = 10_000  # streams one behind the other: songs of a radio station
 _PACKET_HEAD_BYTES = 16  # enough for Opus' TOC, Vorbis' mode, FLAC's frame header
 
@@ -71,6 +72,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if length.samples is None:
         raise Damaged(f"Ogg with {stream.codec}, but no page of it holds audio", link.audio)
     seconds = length.samples / stream.sample_rate
+    if seconds > _MAX_SECONDS:
+        raise Damaged(f"Ogg whose granule positions mean {seconds:.0f} s", link.audio)
     size = length.end - link.audio
     bits = stream.head.bits if isinstance(stream.head, StreamInfo) else None
     return AudioInfo(
@@ -127,7 +130,7 @@ def _page(data: bytes, at: int, base: int) -> Optional[_Page]:
 
 def _pages(source: Source, offset: int) -> Iterator[_Page]:
     """The pages from `offset` on, one behind the other, whole ones only; junk between them is stepped over."""
-    step = 1 << 14
+    step = 1 << 12  # grows: streams may be short, pages are up to 64 KiB
     base, data = offset, source.read(offset, step)
     at = 0
     while True:
