@@ -7,7 +7,7 @@ the bitrate.  Everything is decoded by our own decoder.  lame is measured where 
 
     nmr     noise-to-mask ratio in dB, mean over bands, frames of 2048 samples (1024 below 32 kHz)
     heard   percent of those frames in which some band's noise passes its mask by 1.5 dB
-    attack  the same ratio in frames of 256 samples, whose mask knows only what came before: pre-echo
+    attack  the same ratio in frames of 256 samples, the mask being of what came before: pre-echo
     snr     segmental signal-to-noise ratio in dB, frames of 512 samples, limited to -10..60
 
 The ear model follows BS.1387's: FFT, outer ear, bands of a quarter Bark, spreading that depends on

@@ -50,12 +50,17 @@ def test_every_header_reads_back_as_what_it_says(padding):
 def granule(rng, is_lsf, block_type):
     is_short = block_type == SHORT
     scalefactors = encode(
-        [rng.uniform(0, 5) for _ in range(39)], is_lsf, is_short, (1, 0, 7) if is_short else (0, 0, 0)
+        [rng.uniform(0, 5) for _ in range(39)],
+        is_lsf,
+        is_short,
+        (1, 0, 7) if is_short else (0, 0, 0),
     )
     split = Split(3, 9, rng.randrange(16), rng.randrange(8))
     tables = (rng.randrange(32), rng.randrange(32), rng.randrange(32))
     coding = Coding(0, rng.randrange(289), 5, split, tables, rng.randrange(2))
-    return Granule(0, rng.randrange(256), block_type, coding, scalefactors, "1" * rng.randrange(4096))
+    return Granule(
+        0, rng.randrange(256), block_type, coding, scalefactors, "1" * rng.randrange(4096)
+    )
 
 
 @pytest.mark.parametrize("rate", [32000, 16000, 8000])
@@ -93,8 +98,10 @@ def test_side_information_reads_back_field_by_field(rate, channels, block_type):
 
 
 def test_main_data_are_the_granules_bits_up_to_a_whole_byte():
-    rows = [[granule(random.Random(n), False, NORMAL)._replace(main=bits) for n, bits in enumerate(row)]
-            for row in (("101", ""), ("1111", "00001"))]
+    rows = [
+        [granule(random.Random(n), False, NORMAL)._replace(main=bits) for n, bits in enumerate(row)]
+        for row in (("101", ""), ("1111", "00001"))
+    ]
     assert main_data(rows) == bytes([0b10111110, 0b00010000])
     assert main_data([[rows[0][1]]]) == b""
 
@@ -184,12 +191,16 @@ class TestInfo:
         music = b""
         for _ in range(50):
             frame = constant.frame(0, 0)
-            music += layout.header(kbps, frame.padding, 0).ljust(layout.overhead + frame.area, b"\5")
+            music += layout.header(kbps, frame.padding, 0).ljust(
+                layout.overhead + frame.area, b"\5"
+            )
         record.add(music)
         samples = 50 * layout.frame_samples - 576 - 700
         data = record.info_frame(samples)
         header = parse_header(data)
-        assert len(data) == header.frame_bytes == layout.frame_bytes(info_bitrate(record.parameters))
+        assert (
+            len(data) == header.frame_bytes == layout.frame_bytes(info_bitrate(record.parameters))
+        )
         note = parse_stream_note(data, header)
         assert (note.kind, note.frames, note.bytes) == ("Info", 50, len(data) + len(music))
         assert (note.encoder_delay, note.encoder_padding, note.bitrate_mode) == (576, 700, "CBR")

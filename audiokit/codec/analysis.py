@@ -145,9 +145,7 @@ def _cosines(size: int, columns: int, rows: Sequence[float]) -> Tuple[Tuple[int,
     """cos(pi (2n+1) k / 2 size) * 2**_COSINE_BITS for each k in rows, n < columns."""
     unit = math.pi / (2 * size)
     return tuple(
-        tuple(
-            round(math.cos(unit * (2 * n + 1) * k) * (1 << _COSINE_BITS)) for n in range(columns)
-        )
+        tuple(round(math.cos(unit * (2 * n + 1) * k) * (1 << _COSINE_BITS)) for n in range(columns))
         for k in rows
     )
 
@@ -186,14 +184,16 @@ def overlap(subbands: List[Vectors], slot: Slots) -> Overlap:
     return Overlap([[v << WIDTH for v in row] for row in subbands], subbands, slot)
 
 
-def gather(
-    subbands: List[Vectors], groups: Sequence[Sequence[int]], slot: Slots
-) -> List[Overlap]:
+def gather(subbands: List[Vectors], groups: Sequence[Sequence[int]], slot: Slots) -> List[Overlap]:
     """Only the granules in some lanes (slot numbers > 0), each with the one before it, by group."""
     size = slot.slot_bytes
     fews = [slots(len(lanes), WIDTH) for lanes in groups]
     cuts = [
-        (few, [slice(size * (n - 1), size * n) for n in lanes], [slice(size * n, size * (n + 1)) for n in lanes])
+        (
+            few,
+            [slice(size * (n - 1), size * n) for n in lanes],
+            [slice(size * n, size * (n + 1)) for n in lanes],
+        )
         for few, lanes in zip(fews, groups)
     ]
     out = [Overlap([], [], few) for few in fews]
@@ -215,16 +215,14 @@ def gather(
 
 
 def mdct_long(samples: Overlap, block_type: int) -> Vectors:
-    """576 lines of blocks of type NORMAL, START or STOP, aliasing reduced; `lines_of` reads them."""
+    """576 lines of NORMAL, START or STOP blocks, aliasing reduced; `lines_of` reads them."""
     slot = samples.slot
     rescale = slot.rescale
     tables = [_fold_table(block_type, inverted) for inverted in (0, 1)]
     out: List[int] = []
     for band in range(SUBBANDS):
         z = [row[band] for row in samples.previous] + [row[band] for row in samples.current]
-        folded = [
-            rescale(z[a] * p + z[b] * q, _FOLD_BITS) for a, p, b, q in tables[band & 1]
-        ]
+        folded = [rescale(z[a] * p + z[b] * q, _FOLD_BITS) for a, p, b, q in tables[band & 1]]
         c = _dct2_18(folded)
         line = c[0] >> 1  # one slot's half bit: far below anything heard
         lines = [line]

@@ -110,7 +110,7 @@ class Encoder:
         return self._out(b"".join(out))
 
     def finish(self, lead_out: Optional[bytes] = None) -> bytes:
-        """The frames that are left.  `lead_out`: the PCM that follows this segment, None at the end."""
+        """The frames that are left.  `lead_out`: PCM behind this segment, None at the end."""
         if self._is_finished:
             raise ValueError("finish twice")
         self._is_finished = True

@@ -93,9 +93,7 @@ def long_splits(sample_rate: int) -> Tuple[Split, ...]:
         one = min(max(round(0.35 * bands), 1), 8)
         second = min(zero + one, len(edges) - 1)
         out.append(
-            Split(
-                min(edges[zero] // 2, pairs), min(edges[second] // 2, pairs), zero - 1, one - 1
-            )
+            Split(min(edges[zero] // 2, pairs), min(edges[second] // 2, pairs), zero - 1, one - 1)
         )
     return tuple(out)
 
@@ -148,9 +146,8 @@ def _best_table(
 ) -> Tuple[int, int]:
     """(table_select, bits) of one region."""
     region = pairs[start:end]
-    for within, tables in zip(_WITHIN, _CANDIDATES):
-        if not region.translate(None, within):
-            break
+    reach = next(n for n, within in enumerate(_WITHIN) if not region.translate(None, within))
+    tables = _CANDIDATES[reach]
     if tables == (0,):
         return 0, 0
     escapes = 0

@@ -1,4 +1,4 @@
-"""Frames of Layer III as bytes: header, side information, main data (11172-3, 2.4.1; 13818-3, 2.4.1).
+"""Frames of Layer III as bytes: header, side information, main data (11172-3 and 13818-3, 2.4.1).
 
 A frame's main data begins up to 511 bytes before its own header (255 in the lower rates), inside
 the frames before it: `main_data_begin`.  `FrameWriter` is the interleaving of the two streams.
@@ -138,7 +138,7 @@ def side_info(
     scfsi: Sequence[Sequence[int]],
     granules: Sequence[Sequence[Granule]],
 ) -> bytes:
-    """The side information of a frame: scfsi[channel][band] (MPEG-1), granules[granule][channel]."""
+    """The side information of a frame: scfsi[channel][band], granules[granule][channel]."""
     if layout.is_lsf:
         bits = format(main_data_begin, "08b") + "0" * layout.channels
     else:

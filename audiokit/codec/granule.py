@@ -125,9 +125,7 @@ class Pair(NamedTuple):
     mid_side: Tuple[Spectrum, ...]  # data still that of left and right; () for one channel
 
 
-def left_right(
-    data: Sequence[bytes], block_type: int, layout: StreamFormat, cutoff: int
-) -> Pair:
+def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cutoff: int) -> Pair:
     """The spectra of a granule whose channels' lines are `data`.
 
     Energies of sum and difference add up to those of the channels.  Noise in either appears in both

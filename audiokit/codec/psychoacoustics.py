@@ -1,4 +1,4 @@
-"""The psychoacoustic model: how much noise each scalefactor band hides (11172-3, annex D in spirit).
+"""The psychoacoustic model: how much noise each scalefactor band hides (as 11172-3, annex D).
 
 The model works on the energies of the lines themselves, a value a scalefactor band: the energy
 spreads to the neighbouring bands, a fixed distance below it is the masking threshold, and nothing
@@ -22,6 +22,7 @@ _SLOPE_DOWN, _SLOPE_UP, _SLOPE_UP_HERTZ, _SLOPE_UP_LEVEL = 27.0, 24.0, 230.0, 0.
 _OFFSET_LOW = 13.0  # dB of noise under its masker up to 12 Bark
 _OFFSET_RISE = 0.25  # dB a Bark above
 _QUIET_OFFSET = 10.0  # dB: who listens to quiet music turns the volume up
+
 
 def bark(hertz: float) -> float:
     """Critical band rate of a frequency (Zwicker and Terhardt)."""
@@ -105,10 +106,7 @@ def perceptual_entropy(
     energy: Sequence[float], threshold: Sequence[float], widths: Sequence[int]
 ) -> float:
     """About how many bits the lines need for their noise to stay hidden."""
-    return sum(
-        [
-            width * math.log2(e / t)
-            for e, t, width in zip(energy, threshold, widths)
-            if e > t
-        ]
-    ) * 0.5
+    return (
+        sum([width * math.log2(e / t) for e, t, width in zip(energy, threshold, widths) if e > t])
+        * 0.5
+    )

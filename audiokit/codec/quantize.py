@@ -45,7 +45,7 @@ _LOW_LEVEL = bytes(byte >> 3 for byte in range(256))
 
 @lru_cache(maxsize=None)
 def _high_level(base: int) -> bytes:
-    """Fourth byte of a float -> high part of its level; `base` is that byte in the lowest octave."""
+    """Fourth byte of a float -> high part of its level; `base`: that byte in the lowest octave."""
     return bytes(min(max(byte - base, 0), 7) << 5 for byte in range(256))
 
 

@@ -34,8 +34,7 @@ def block_energies(samples: Sequence[int]) -> List[float]:
     even, odd = samples[0::2], samples[1::2]
     step = BLOCK // 2
     return [
-        math.dist(even[at : at + step], odd[at : at + step]) ** 2
-        for at in range(0, len(odd), step)
+        math.dist(even[at : at + step], odd[at : at + step]) ** 2 for at in range(0, len(odd), step)
     ]
 
 
