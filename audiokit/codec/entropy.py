@@ -146,7 +146,9 @@ def _best_table(
 ) -> Tuple[int, int]:
     """(table_select, bits) of one region."""
     region = pairs[start:end]
-    reach = next(n for n, within in enumerate(_WITHIN) if not region.translate(None, within))
+    reach = 0
+    while region.translate(None, _WITHIN[reach]):
+        reach += 1
     tables = _CANDIDATES[reach]
     if tables == (0,):
         return 0, 0

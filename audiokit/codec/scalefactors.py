@@ -30,7 +30,7 @@ _LSF_SLEN = (4, 4, 3, 3)  # ... of its values 0..399
 
 @lru_cache(maxsize=None)
 def band_edges(sample_rate: int, is_short: bool) -> Tuple[int, ...]:
-    """First coded line of each band, and the end; a short block's windows have bands of their own."""
+    """First coded line of each band, and the end; each window of a short block has its own."""
     if not is_short:
         return SFB_LONG[sample_rate]
     edges, out = SFB_SHORT[sample_rate], [0]
