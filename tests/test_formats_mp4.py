@@ -126,6 +126,11 @@ LENGTHS = (
     (fragmented(moof(20), moof(20, track=2)), 20480, "another track's fragments are not ours"),
     (fragmented(moof(20), samples=40), 61440, "samples in moov and in fragments"),
     (fragmented(moof(20), edits=((0, 1024),)), 19456, "fragments behind an edit list"),
+    (
+        fragmented(moof(20), samples=40, edits=((929, 0),)),
+        61440,
+        "an edit list that was written before the fragments ends where they do",
+    ),
 )
 
 

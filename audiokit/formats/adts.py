@@ -21,7 +21,21 @@ HEADER_BYTES = 7
 MAX_FRAME_BYTES = 1 << 13
 SAMPLES_PER_BLOCK = 1024
 # by sampling_frequency_index (14496-3 table 1.18); 13 and 14 are reserved, 15 is not for ADTS
-SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+SAMPLE_RATES = (
+    96000,
+    88200,
+    64000,
+    48000,
+    44100,
+    32000,
+    24000,
+    22050,
+    16000,
+    12000,
+    11025,
+    8000,
+    7350,
+)
 # by channel_configuration (14496-3 table 1.19); 0 stands for a program config element
 CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
 _PROFILES = ("Main", "LC", "SSR", "LTP")  # the audio object types 1 to 4
@@ -88,7 +102,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     frames = _walk(source, start, tail.end)
     seconds = frames.samples / first.sample_rate
     if not frames.samples or frames.bytes < (tail.end - start) // 2:
-        raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
+        raise Damaged(
+            f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
+        )
     warnings: List[str] = []
     is_cut = _damage(frames, tail.end, seconds, warnings)
     if not first.channels:
@@ -119,7 +135,9 @@ def _damage(frames: _Frames, end: int, seconds: float, warnings: List[str]) -> b
     for offset, size in frames.gaps[:5]:
         warnings.append(f"{size} bytes at byte {offset} are not frames")
     if frames.is_cut:
-        warnings.append(f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable")
+        warnings.append(
+            f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
+        )
     elif frames.end < end:
         warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")
     return frames.is_cut or frames.end < end
@@ -148,7 +166,11 @@ def _walk(source: Source, offset: int, end: int) -> _Frames:
         offset, counted, is_cut = _run(source, offset, end)
         samples += counted
         total += offset - begun
-        again = _resync(source, offset + is_cut, end) if offset < end and len(gaps) < _MAX_GAPS else None
+        again = (
+            _resync(source, offset + is_cut, end)
+            if offset < end and len(gaps) < _MAX_GAPS
+            else None
+        )
         if again is None:
             return _Frames(samples, total, offset, tuple(gaps), is_cut)
         gaps.append((offset, again - offset))

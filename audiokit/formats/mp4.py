@@ -26,8 +26,27 @@ _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes 
 _MAX_SECONDS = 10**8  # three years: what says more is damaged
 _MAX_FRAGMENT_BYTES = 1 << 20
 _AHEAD = 1 << 12  # bytes read at a fragment: its boxes and the header behind them
-_TOP = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"uuid", b"mfra",
-        b"meta", b"pdin", b"emsg", b"prft", b"udta", b"ssix", b"PICT")
+_TOP = (
+    b"ftyp",
+    b"moov",
+    b"moof",
+    b"mdat",
+    b"free",
+    b"skip",
+    b"wide",
+    b"pnot",
+    b"styp",
+    b"sidx",
+    b"uuid",
+    b"mfra",
+    b"meta",
+    b"pdin",
+    b"emsg",
+    b"prft",
+    b"udta",
+    b"ssix",
+    b"PICT",
+)
 
 
 class _Layout(NamedTuple):
@@ -68,6 +87,7 @@ class _Media(NamedTuple):
     is_cut: bool
     is_exact: bool
     bytes: int  # of coded audio, 0 where not known
+    is_fragmented: bool = False  # some of it is in fragments
 
 
 def matches(head: bytes) -> bool:
@@ -80,18 +100,23 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     layout = _layout(source, start)
     if layout.moov is None:
         picture = image_brand(source.read(start, 16))
-        raise NotAudio(f"starts like {picture}" if picture else "an MP4 file without a movie box", start)
+        raise NotAudio(
+            f"starts like {picture}" if picture else "an MP4 file without a movie box", start
+        )
     movie = _movie(source, layout.moov)
     if not movie.tracks:
         raise movie.unknown or NotAudio(
-            f"an MP4 file without an audio track: {', '.join(movie.others) or 'empty'}", layout.moov.start
+            f"an MP4 file without an audio track: {', '.join(movie.others) or 'empty'}",
+            layout.moov.start,
         )
     track = movie.tracks[0]
     warnings: List[str] = []
     media = _media(source, layout, movie, track)
     units, promised = _presented(movie, track, media)
     if units <= 0 and not media.units:
-        raise Damaged(f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start)
+        raise Damaged(
+            f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start
+        )
     if promised > _MAX_SECONDS * track.timescale:
         seconds = promised / track.timescale
         raise Damaged(f"an MP4 whose tables last {seconds:.0f} s", layout.moov.start)
@@ -191,8 +216,15 @@ def _track(source: Source, trak: Box) -> Tuple[Optional[_Track], str]:
                 edits = _edits(source, box)
             elif box.name in (b"stsd", b"stts", b"stsc", b"stsz", b"stz2", b"stco", b"co64"):
                 tables.setdefault(box.name, box)
-    kind = {b"vide": "video", b"soun": "audio", b"text": "text", b"sbtl": "subtitles", b"hint": "hints",
-            b"tmcd": "timecode", b"meta": "metadata"}.get(handler, "something else")
+    kind = {
+        b"vide": "video",
+        b"soun": "audio",
+        b"text": "text",
+        b"sbtl": "subtitles",
+        b"hint": "hints",
+        b"tmcd": "timecode",
+        b"meta": "metadata",
+    }.get(handler, "something else")
     if handler != b"soun" or b"stsd" not in tables:
         entry = source.read(tables[b"stsd"].start + 12, 4) if b"stsd" in tables else b""
         return None, "a picture" if entry in (b"jpeg", b"png ", b"mjpa") else kind
@@ -223,13 +255,22 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
     latter in the movie's coarse units: where the media ends within two of them, its own end is meant.
     """
     sounding = [(duration, time) for duration, time in track.edits if time >= 0]
+    if (
+        media.is_fragmented
+    ):  # edits were written before the fragments: only where they begin is known
+        sounding = [(0, time) for _, time in sounding[:1]]
     if not sounding:
         skip, total = _itunes_gapless(movie, track)
-        if total and abs(skip + total - media.promised) < 8 * 1024 * (track.timescale / track.codec.sample_rate):
+        if total and abs(skip + total - media.promised) < 8 * 1024 * (
+            track.timescale / track.codec.sample_rate
+        ):
             return min(total, media.units - skip), total
         return media.units, media.promised
     if track.codec.codec in ("ac3", "eac3") and len(sounding) == 1 and sounding[0][1] <= 256:
-        return media.units, media.promised  # decoders of AC-3 present whole frames, its delay of 256 included
+        return (
+            media.units,
+            media.promised,
+        )  # decoders of AC-3 present whole frames, its delay of 256 included
     ratio = track.timescale / (movie.timescale or 1000)
     there = promised = 0.0
     for duration, time in sounding:
@@ -259,8 +300,14 @@ def _media(source: Source, layout: _Layout, movie: _Movie, track: _Track) -> _Me
     if not layout.fragments:
         return plain
     more = _fragment_units(source, layout.fragments, movie, track)
-    return _Media(plain.units + more.units, plain.promised + more.promised, plain.is_cut or more.is_cut,
-                  True, layout.data_bytes + more.bytes)
+    return _Media(
+        plain.units + more.units,
+        plain.promised + more.promised,
+        plain.is_cut or more.is_cut,
+        True,
+        layout.data_bytes + more.bytes,
+        more.promised > 0,
+    )
 
 
 def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
@@ -308,7 +355,9 @@ def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -
             if at + length > len(data):
                 base, at = offset, 0
                 data = source.read(offset, length)
-            last = mp4_tables.fragment(data[at + 8 : at + length], offset, track.number, movie.defaults, False)
+            last = mp4_tables.fragment(
+                data[at + 8 : at + length], offset, track.number, movie.defaults, False
+            )
             units += last.ticks
             size += last.bytes
             moof, content = offset, (at + base + 8, length - 8)
@@ -320,7 +369,9 @@ def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -
         if is_cut:
             return _Media(units - missing, units, name in (b"moof", b"mdat"), True, size)
         offset += length
-    if last.ticks and offset == moof + content[1] + 8:  # the file ends behind a moof: all its samples are missing
+    if (
+        last.ticks and offset == moof + content[1] + 8
+    ):  # the file ends behind a moof: all its samples are missing
         return _Media(units - last.ticks, units, True, True, size - last.bytes)
     return _Media(units, units, is_cut, True, size)
 
@@ -351,16 +402,26 @@ def _describe(
     if media.is_cut:
         what = f"the file ends at byte {source.size}, before its samples do"
         warnings.append(f"{what}: {seconds:.3f} of {promised:.3f} s are playable")
-    elif not layout.fragments and track.declared and abs(track.declared - media.units) > track.timescale:
+    elif (
+        not layout.fragments
+        and track.declared
+        and abs(track.declared - media.units) > track.timescale
+    ):
         declared = track.declared / track.timescale
-        warnings.append(f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s")
+        warnings.append(
+            f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s"
+        )
     elif not layout.fragments and layout.end < source.size:
-        warnings.append(f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}")
+        warnings.append(
+            f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}"
+        )
     if not seconds:
         warnings.append("there are no samples")
     size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)
     samples = round(seconds * codec.sample_rate) if is_exact else None
-    kind = "audio/3gpp" if codec.codec.startswith("amr") else "audio/mp4"  # what browsers play of 3GP is MP4
+    kind = (
+        "audio/3gpp" if codec.codec.startswith("amr") else "audio/mp4"
+    )  # what browsers play of 3GP is MP4
     return AudioInfo(
         container="mp4",
         codec=codec.codec,
@@ -376,9 +437,12 @@ def _describe(
         bits_per_sample=codec.bits,
         sample_format=codec.sample_format,
         bitrate=round(size * 8 / seconds) if size and seconds else None,
-        lossless=codec.codec in ("alac", "flac", "truehd", "als") or codec.sample_format in ("int", "float"),
+        lossless=codec.codec in ("alac", "flac", "truehd", "als")
+        or codec.sample_format in ("int", "float"),
         tags=movie.tags.tags,
-        pictures=tuple(image for image in movie.tags.pictures if image.offset + image.length <= source.size),
+        pictures=tuple(
+            image for image in movie.tags.pictures if image.offset + image.length <= source.size
+        ),
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=None,

@@ -31,10 +31,18 @@ _MAX_LINKS = 10_000  # streams one behind the other: songs of a radio station
 _PACKET_HEAD_BYTES = 16  # enough for Opus' TOC, Vorbis' mode, FLAC's frame header
 
 _OTHERS = (
-    (b"\x80theora", "Theora video"), (b"\x01video", "OGM video"), (b"BBCD\0", "Dirac video"),
-    (b"OVP80", "VP8 video"), (b"fishead\0", "a skeleton"), (b"CMML", "CMML text"), (b"\x80kate", "Kate text"),
-    (b"\x01text", "OGM text"), (b"CELT    ", "CELT audio"), (b"PCM     ", "PCM audio"),
-    (b"\x8bJNG", "pictures"), (b"\x8aMNG", "pictures"),
+    (b"\x80theora", "Theora video"),
+    (b"\x01video", "OGM video"),
+    (b"BBCD\0", "Dirac video"),
+    (b"OVP80", "VP8 video"),
+    (b"fishead\0", "a skeleton"),
+    (b"CMML", "CMML text"),
+    (b"\x80kate", "Kate text"),
+    (b"\x01text", "OGM text"),
+    (b"CELT    ", "CELT audio"),
+    (b"PCM     ", "PCM audio"),
+    (b"\x8bJNG", "pictures"),
+    (b"\x8aMNG", "pictures"),
 )
 
 
@@ -100,13 +108,17 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 
 
 def _warnings(source: Source, link: _Link, length: _Length, seconds: float) -> List[str]:
-    warnings = [f"besides the audio there is {other}" for other in link.others if "skeleton" not in other]
+    warnings = [
+        f"besides the audio there is {other}" for other in link.others if "skeleton" not in other
+    ]
     if length.kinds > 1:
         warnings.append("streams of several kinds follow one another; the first is described")
     if length.is_cut:
         warnings.append(f"the file ends inside a page: {seconds:.3f} s are playable")
     elif not length.is_ended:
-        warnings.append("the last page is not marked as the end of the stream, something may be missing")
+        warnings.append(
+            "the last page is not marked as the end of the stream, something may be missing"
+        )
     elif length.end < source.size:
         size = source.size - length.end
         warnings.append(f"{size} bytes behind the last page, at byte {length.end}, are not audio")
@@ -187,7 +199,11 @@ def _open(source: Source, offset: int) -> _Link:
     for number, page in enumerate(_pages(source, offset)):
         if number >= _MAX_HEADER_PAGES or len(serials) > _MAX_STREAMS:
             break
-        if stream is not None and page.serial == stream.serial and _is_opened(stream.codec, packets):
+        if (
+            stream is not None
+            and page.serial == stream.serial
+            and _is_opened(stream.codec, packets)
+        ):
             return _Link(stream, serials, tuple(others), tuple(packets), page.offset)
         body = source.read(page.body, page.end - page.body)
         if page.flags & _FIRST:
@@ -373,7 +389,9 @@ def _length(source: Source, link: _Link) -> _Length:
         return _walk(source, link, end.is_cut)
     last = [page for page in end.pages if _is_sounding(page, link)][-1]
     is_ended = any(page.flags & _LAST for page in end.pages if page.serial == link.stream.serial)
-    return _Length(_presented(source, link, last.granule), end.pages[-1].end, end.is_cut, is_ended, 1)
+    return _Length(
+        _presented(source, link, last.granule), end.pages[-1].end, end.is_cut, is_ended, 1
+    )
 
 
 def _walk(source: Source, first: _Link, is_cut: bool) -> _Length:
