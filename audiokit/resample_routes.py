@@ -87,7 +87,7 @@ def _once(pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for key, value in pairs:
         if key not in PARAMETERS:
-            raise _bad(key, f"there is no parameter {key!r} here; there are {', '.join(PARAMETERS)}")
+            raise _bad(key, f"there is no parameter {key[:40]!r} here; there are {', '.join(PARAMETERS)}")
         if key in found:
             raise _bad(key, f"{key} is given twice")
         if not value:
@@ -102,7 +102,7 @@ def _rate(given: Dict[str, str], kind: str) -> int:
     low, high = WAV_RATES
     rate = _whole(given.get("rate", str(DEFAULT_RATE)))
     if rate is None or not low <= rate <= high:
-        raise _bad("rate", f"rate is {given['rate']!r}; for WAV {low} to {high} Hz can be")
+        raise _bad("rate", f"rate is {given['rate'][:20]!r}; for WAV {low} to {high} Hz can be")
     return rate
 
 
@@ -111,7 +111,7 @@ def _number(given: Dict[str, str], key: str, allowed: Iterable[int]) -> Optional
         return None
     number = _whole(given[key])
     if number is None or number not in allowed:
-        raise _bad(key, f"{key} is {given[key]!r}; there are {', '.join(map(str, allowed))}")
+        raise _bad(key, f"{key} is {given[key][:20]!r}; there are {', '.join(map(str, allowed))}")
     return number
 
 
@@ -122,7 +122,7 @@ def _whole(text: str) -> Optional[int]:
 def _one_of(given: Dict[str, str], key: str, allowed: Tuple[str, ...]) -> Optional[str]:
     value = given.get(key)
     if value is not None and value not in allowed:
-        raise _bad(key, f"{key} is {value!r}; there are {', '.join(allowed)}")
+        raise _bad(key, f"{key} is {value[:20]!r}; there are {', '.join(allowed)}")
     return value
 
 
@@ -164,7 +164,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     mime = MIME[wanted.format]
     if _is_as_wanted(wanted, look):
         return Order(None, result, mime, "passthrough", look.warnings, wanted.save_as)
-    if not _is_decoded(look):
+    if not _is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
             f"{look.codec} in {look.container} is not decoded here; MP3, and PCM in WAV and AIFF, are",
@@ -178,10 +178,21 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     return Order(conversion, result, mime, _words(look, conversion), look.warnings, wanted.save_as)
 
 
-def _is_decoded(look: Look) -> bool:
-    if look.container == "mp3":
-        return look.codec == "mp3"
-    return look.container in _PCM_CONTAINERS and look.codec.startswith("pcm_")
+def _is_decoded(container: str, codec: str) -> bool:
+    if container == "mp3":
+        return codec == "mp3"
+    return container in _PCM_CONTAINERS and codec.startswith("pcm_")
+
+
+def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
+    """A link from a stored file's record to its conversion (RFC 8288), where it can be converted."""
+    # The record's own fields come before those that others name, so that the first of these is the right one.
+    container, codec = (
+        record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
+    )
+    if not _is_decoded(container, codec):
+        return ()
+    return (("Link", f'</resample?id={id}>; rel="related"; type="audio/mpeg"; title="POST converts it"'),)
 
 
 def _is_as_wanted(wanted: Wanted, look: Look) -> bool:

@@ -89,7 +89,9 @@ def info(request: Request) -> Answer:
     record = request.services.storage.record(**meant)
     if record is None:
         raise _not_found(meant)
-    return json_response(record.encode(), 200)
+    # /info is asked again and again: it answers with the record alone.
+    links = resample_routes.offer(request.id, record) if request.id else ()
+    return json_response(record.encode(), 200, links)
 
 
 def list_files(request: Request) -> Answer:
