@@ -1,0 +1,158 @@
+"""The resampler against its definition: how long, how flat, how clean, and however the input is cut."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+
+import pytest
+
+from audiokit.codec.resample import _CONVOLVED, _PHASED, PASSBAND, Resampler, _weights, ratio_of
+
+RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000]
+
+
+def tone(hz, rate, frames, level=20000):
+    return struct.pack("<%dh" % frames, *[round(level * math.sin(2 * math.pi * hz * n / rate)) for n in range(frames)])
+
+
+def run(pcm, rate_in, rate_out, channels=1, **how):
+    resampler = Resampler(rate_in, rate_out, channels, **how)
+    return resampler.process(pcm) + resampler.finish()
+
+
+def shorts(pcm):
+    return struct.unpack("<%dh" % (len(pcm) // 2), pcm)
+
+
+def fit(samples, rate, hz):
+    """(level of the tone of `hz`, rms of all the rest), the ends left out."""
+    samples = samples[len(samples) // 4 : -len(samples) // 4]
+    turn = 2 * math.pi * hz / rate
+    sines = [math.sin(turn * n) for n in range(len(samples))]
+    cosines = [math.cos(turn * n) for n in range(len(samples))]
+
+    def dot(a, b):
+        return sum(x * y for x, y in zip(a, b))
+
+    ss, cc, sc = dot(sines, sines), dot(cosines, cosines), dot(sines, cosines)
+    ys, yc = dot(samples, sines), dot(samples, cosines)
+    det = ss * cc - sc * sc
+    a, b = (ys * cc - yc * sc) / det, (yc * ss - ys * sc) / det
+    rest = math.sqrt(sum((y - a * s - b * c) ** 2 for y, s, c in zip(samples, sines, cosines)) / len(samples))
+    return math.hypot(a, b), rest
+
+
+@pytest.mark.parametrize("rate_in", RATES)
+def test_the_output_has_exactly_its_share_of_frames(rate_in):
+    for rate_out in RATES:
+        if max(ratio_of(rate_in, rate_out)[:2]) > _PHASED:
+            continue
+        for frames in (0, 1, 2, 997):
+            wanted = (2 * frames * rate_out + rate_in) // (2 * rate_in)
+            assert len(run(bytes(2 * frames), rate_in, rate_out)) == 2 * wanted, (rate_out, frames)
+
+
+PAIRS = [(44100, 32000), (48000, 32000), (32000, 44100), (8000, 32000), (96000, 32000), (11025, 48000), (44100, 44056)]
+
+
+@pytest.mark.parametrize("rate_in, rate_out", PAIRS)
+@pytest.mark.parametrize("share", [0.05, 0.25, PASSBAND - 0.003])
+def test_the_passband_is_flat_and_clean(rate_in, rate_out, share):
+    hz = share * min(rate_in, rate_out)
+    level, rest = fit(shorts(run(tone(hz, rate_in, rate_in // 4), rate_in, rate_out)), rate_out, hz)
+    assert abs(20 * math.log10(level / 20000)) < 0.01
+    assert rest < 0.5, "rounding twice is 0.41 of a place; an image or alias would add to it"
+
+
+@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (96000, 32000), (32000, 8000)])
+def test_what_lies_above_is_gone(rate_in, rate_out):
+    hz = (1 - PASSBAND) * rate_out * 1.02
+    found = shorts(run(tone(hz, rate_in, rate_in // 4, 32000), rate_in, rate_out))
+    assert max(map(abs, found[500:-500])) <= 1, "at the floor of 16 bits"
+
+
+@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (96000, 32000), (192000, 8000)])
+def test_by_design_the_stop_band_is_100_db_down(rate_in, rate_out):
+    taps = ratio_of(rate_in, rate_out).taps
+    weights = _weights(taps, 0.25, 0.5 * rate_out / rate_in)
+    edge = (1 - PASSBAND) * rate_out / rate_in
+    for step in range(50):
+        turn = 2 * math.pi * (edge + (0.5 - edge) * step / 50)
+        real = sum(w * math.cos(turn * k) for k, w in enumerate(weights))
+        imaginary = sum(w * math.sin(turn * k) for k, w in enumerate(weights))
+        assert math.hypot(real, imaginary) < 1e-5, step
+
+
+@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (44100, 44056)])
+@pytest.mark.parametrize("dither", ["none", "tpdf"])
+def test_how_the_input_is_cut_changes_nothing(rate_in, rate_out, dither):
+    rng = random.Random(3)
+    pcm = bytes(rng.randrange(256) for _ in range(4 * 12000))
+    whole = run(pcm, rate_in, rate_out, 2, dither=dither)
+    resampler = Resampler(rate_in, rate_out, 2, dither=dither)
+    out, at = b"", 0
+    while at < len(pcm):
+        step = 4 * rng.randrange(1, 3000)
+        out += resampler.process(pcm[at : at + step])
+        at += step
+    assert out + resampler.finish() == whole
+
+
+@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (44100, 44056)])
+def test_segments_put_together_are_the_whole(rate_in, rate_out):
+    grain = Resampler(rate_in, rate_out, 1).grain_in
+    frames = 2 * grain + 777
+    rng = random.Random(4)
+    pcm = struct.pack("<%dh" % frames, *[rng.randrange(-20000, 20000) for _ in range(frames)])
+    whole = run(pcm, rate_in, rate_out, dither="tpdf")
+    out = b""
+    for start in (0, grain, 2 * grain):
+        stop = min(start + grain, frames)
+        part = Resampler(rate_in, rate_out, 1, dither="tpdf", start=start, lead_in=pcm[: 2 * start])
+        out += part.process(pcm[2 * start : 2 * stop]) + part.finish(pcm[2 * stop :])
+    assert out == whole
+
+
+def test_full_scale_saturates_and_does_not_wrap():
+    square = struct.pack("<h", 32767) * 400 + struct.pack("<h", -32768) * 400
+    for rate_out in (32000, 48000):
+        found = shorts(run(square * 4, 44100, rate_out))
+        inside = [value for n, value in enumerate(found) if 100 < n < len(found) - 100]
+        signs = [value > 0 for value in inside]
+        changes = sum(a != b for a, b in zip(signs, signs[1:]))
+        assert changes <= 8 and max(inside) == 32767 and min(inside) == -32768
+
+
+def test_channels_do_not_touch_each_other():
+    left = tone(997, 48000, 3000)
+    both = b"".join(left[n : n + 2] + b"\0\0" for n in range(0, len(left), 2))
+    for rate_out in (32000, 44100):
+        found = run(both, 48000, rate_out, 2)
+        assert found[0::4] + found[1::4] != bytes(len(found) // 2)
+        assert not any(found[2::4]) and not any(found[3::4])
+        mono = run(left, 48000, rate_out)
+        assert found[0::4] == mono[0::2] and found[1::4] == mono[1::2]
+
+
+def test_dither_has_no_mean_and_two_places_of_width():
+    found = shorts(run(bytes(2 * 20000), 48000, 32000, dither="tpdf"))
+    assert set(found) == {-1, 0, 1}
+    assert abs(sum(found)) / len(found) < 0.03
+
+
+def test_the_same_rate_is_the_same_bytes():
+    assert run(b"\x01\x02\x03\x04", 32000, 32000) == b"\x01\x02\x03\x04"
+
+
+def test_three_ways_are_taken():
+    assert ratio_of(48000, 32000)[:2] == (2, 3) and 6 <= _CONVOLVED
+    assert ratio_of(44100, 32000)[:2] == (320, 441)
+    assert max(ratio_of(44100, 44056)[:2]) > _PHASED
+
+
+@pytest.mark.parametrize("rates", [(7999, 32000), (32000, 192001), (0, 32000)])
+def test_rates_out_of_range_are_named(rates):
+    with pytest.raises(ValueError, match="Hz"):
+        Resampler(*rates, 1)
