@@ -73,9 +73,14 @@ def test_what_does_not_chain_is_refused(data, why):
 
 
 HEADERS = (
-    (frame()[:7], True), (frame()[:6], False), (b"\xff\xfb\x90\x64\0\0\0", False), (frame(rate=13)[:7], False),
-    (frame(size=7)[:7], False), (b"\xff\xf1\x50\x80\0\x1f\xfc", False), (frame(size=9, protected=True)[:7], False),
-)  # fmt: skip
+    (frame()[:7], True),
+    (frame()[:6], False),
+    (b"\xff\xfb\x90\x64\0\0\0", False),
+    (frame(rate=13)[:7], False),
+    (frame(size=7)[:7], False),
+    (b"\xff\xf1\x50\x80\0\x1f\xfc", False),
+    (frame(size=9, protected=True)[:7], False),
+)
 
 
 @pytest.mark.parametrize("head, is_one", HEADERS)

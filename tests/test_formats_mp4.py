@@ -1,4 +1,5 @@
-"""MP4: the length by tables, fragments and edit lists, the codec by its own configuration, and what lies."""
+"""MP4: the length by tables, fragments and edit lists, the codec by its own configuration, and what
+lies."""
 
 from __future__ import annotations
 
@@ -45,8 +46,10 @@ def entry(
     return box(name, fields, *inside)
 
 
-def trak(sample, samples=40, ticks=1024, size=200, chunk=10, at=0, timescale=44100, declared=None, edits=(),
-         number=1, handler=b"soun", stsz=None) -> bytes:  # fmt: skip
+def trak(
+    sample, samples=40, ticks=1024, size=200, chunk=10, at=0, timescale=44100, declared=None,
+    edits=(), number=1, handler=b"soun", stsz=None,
+) -> bytes:  # fmt: skip
     """A track whose chunks of `chunk` samples lie one behind the other from `at` on."""
     chunks = [at + first * size for first in range(0, samples, chunk)]
     table = box(
@@ -60,8 +63,12 @@ def trak(sample, samples=40, ticks=1024, size=200, chunk=10, at=0, timescale=441
         full(b"stco", u32(len(chunks), *chunks)),
     )
     declared = samples * ticks if declared is None else declared
-    media = box(b"mdia", full(b"mdhd", u32(0, 0, timescale, declared, 0)), full(b"hdlr", bytes(4), handler, bytes(13)),
-                box(b"minf", table))  # fmt: skip
+    media = box(
+        b"mdia",
+        full(b"mdhd", u32(0, 0, timescale, declared, 0)),
+        full(b"hdlr", bytes(4), handler, bytes(13)),
+        box(b"minf", table),
+    )
     elst = full(
         b"elst",
         u32(len(edits)),
@@ -236,9 +243,14 @@ def test_the_codec_is_what_its_own_configuration_says(
 
 
 CONFIGURATIONS = (
-    ("1210", 44100, 2, "LC"), ("1190", 48000, 2, "LC"), ("0fffff", None, None, "all ones"), ("12", None, None, "cut"),
-    ("eb8a0800", 44100, 2, "HE-AACv2"), ("2b920800", 44100, 2, "HE-AAC"), ("", None, None, "nothing"),
-)  # fmt: skip
+    ("1210", 44100, 2, "LC"),
+    ("1190", 48000, 2, "LC"),
+    ("0fffff", None, None, "all ones"),
+    ("12", None, None, "cut"),
+    ("eb8a0800", 44100, 2, "HE-AACv2"),
+    ("2b920800", 44100, 2, "HE-AAC"),
+    ("", None, None, "nothing"),
+)
 
 
 @pytest.mark.parametrize("config, rate, channels, why", CONFIGURATIONS)
@@ -254,8 +266,12 @@ def test_tags_and_covers_are_found():
     def item(name: bytes, kind: int, value: bytes) -> bytes:
         return box(name, box(b"data", u32(kind, 0), value))
 
-    items = (item(b"\xa9nam", 1, "Tïtel".encode()), item(b"trkn", 0, b"\0\0\0\7\0\x0c\0\0"), item(b"gnre", 0, b"\0\x09"),
-             item(b"covr", 13, b"\xff\xd8\xff" + bytes(50)))  # fmt: skip
+    items = (
+        item(b"\xa9nam", 1, "Tïtel".encode()),
+        item(b"trkn", 0, b"\0\0\0\7\0\x0c\0\0"),
+        item(b"gnre", 0, b"\0\x09"),
+        item(b"covr", 13, b"\xff\xd8\xff" + bytes(50)),
+    )
     udta = box(
         b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", *items))
     )

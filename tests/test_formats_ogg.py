@@ -1,4 +1,5 @@
-"""Ogg: what plays, from the first sounding sample to the last, whatever the granule positions begin with."""
+"""Ogg: what plays, from the first sounding sample to the last, whatever the granule positions begin
+with."""
 
 from __future__ import annotations
 

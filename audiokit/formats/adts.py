@@ -1,11 +1,12 @@
 """AAC in ADTS, the transport of radio streams and recorders: every frame counted.
 
-ISO/IEC 13818-7 section 6.2 and ISO/IEC 14496-3 annex 1.A.2.  Reads from the first frame to the last in steps of
-1 MiB.  Raises NotAudio where frames do not follow one another, Damaged where less than half of the bytes do.
-HE-AAC in ADTS looks like LC of half the rate: that it is more shows only inside the coded audio, so LC is said.
+ISO/IEC 13818-7 section 6.2 and ISO/IEC 14496-3 annex 1.A.2.  Reads from the first frame to the
+last in steps of 1 MiB.  Raises NotAudio where frames do not follow one another, Damaged where less
+than half of the bytes do.  HE-AAC in ADTS looks like LC of half the rate: that it is more shows
+only inside the coded audio, so LC is said.
 
-    12 bits syncword, 1 ID, 2 layer (0), 1 no CRC, 2 profile, 4 sampling frequency, 1 private, 3 channels,
-    4 of copyright, 13 frame length, 11 buffer fullness, 2 raw data blocks - 1
+    12 bits syncword, 1 ID, 2 layer (0), 1 no CRC, 2 profile, 4 sampling frequency, 1 private,
+    3 channels, 4 of copyright, 13 frame length, 11 buffer fullness, 2 raw data blocks - 1
 """
 
 from __future__ import annotations
@@ -144,7 +145,10 @@ def _damage(frames: _Frames, end: int, seconds: float, warnings: List[str]) -> b
 
 
 def _chained(data: bytes, position: int, is_all: bool) -> bool:
-    """Whether frames of one kind follow one another; fewer are enough where they are the whole file."""
+    """Whether frames of one kind follow one another.
+
+    Fewer are enough where they are the whole file.
+    """
     first = parse_header(data, position)
     if first is None or data[position : position + 4] == data[position + 4 : position + 8]:
         return False

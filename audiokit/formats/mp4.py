@@ -1,11 +1,13 @@
-"""MP4, M4A, 3GP and QuickTime: plain, fragmented, or both; what is presented, by tables and edit lists.
+"""MP4, M4A, 3GP and QuickTime: plain, fragmented, or both, by tables and edit lists.
 
-ISO/IEC 14496-12 (boxes, tables, fragments, edit lists), Apple's "QuickTime File Format" and technical note 2258
-(iTunSMPB).  Reads the tables of one audio track, of fragments only their headers; of samples nothing.
-Raises NotAudio where no track is audio, Damaged where its tables are missing.
+ISO/IEC 14496-12 (boxes, tables, fragments, edit lists), Apple's "QuickTime File Format" and
+technical note 2258 (iTunSMPB).  Reads the tables of one audio track, of fragments only their
+headers; of samples nothing.  Raises NotAudio where no track is audio, Damaged where its tables are
+missing.
 
-    ftyp  moov ( mvhd  trak ( tkhd  edts ( elst )  mdia ( mdhd  hdlr  minf ( stbl ( stsd stts stsc stsz stco ) ) ) )
-                 mvex ( trex )  udta )
+    ftyp
+    moov ( mvhd  trak ( tkhd  edts ( elst )  mdia ( mdhd  hdlr  minf ( stbl ( … ) ) ) )
+           mvex ( trex )  udta );  stbl ( stsd stts stsc stsz stco )
     moof ( traf ( tfhd  trun ) )  mdat
 """
 
@@ -123,7 +125,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     return _describe(source, layout, movie, track, media, (units, promised), warnings)
 
 
-# The movie -----------------------------------------------------------------------------------------------------
+# The movie
 
 
 def _layout(source: Source, start: int) -> _Layout:
@@ -245,14 +247,15 @@ def _edits(source: Source, box: Box) -> Tuple[Tuple[int, int], ...]:
     return tuple((duration, time) for duration, time, _ in layout.iter_unpack(data[:usable]))
 
 
-# How long it is ------------------------------------------------------------------------------------------------
+# How long it is
 
 
 def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, float]:
     """Units of the track that are presented, of what is there and of what was promised.
 
-    An edit list says where the media begins (after the encoder's priming) and how long it goes on, the
-    latter in the movie's coarse units: where the media ends within two of them, its own end is meant.
+    An edit list says where the media begins (after the encoder's priming) and how long it goes on,
+    the latter in the movie's coarse units: where the media ends within two of them, its own end is
+    meant.
     """
     sounding = [(duration, time) for duration, time in track.edits if time >= 0]
     if (
@@ -284,7 +287,7 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
 
 
 def _itunes_gapless(movie: _Movie, track: _Track) -> Tuple[int, int]:
-    """(units of priming, units of sound) by iTunSMPB: zeros, delay, padding, samples, in hexadecimal."""
+    """(units of priming, of sound) by iTunSMPB: zeros, delay, padding, samples, hexadecimal."""
     words = (movie.tags.gapless or "").split()
     try:
         delay, total = int(words[1], 16), int(words[3], 16)
@@ -311,7 +314,7 @@ def _media(source: Source, layout: _Layout, movie: _Movie, track: _Track) -> _Me
 
 
 def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
-    """What stts says of the samples that are there: those that stsz counts, as far as the file goes."""
+    """What stts says of the samples that stsz counts, as far as the file goes."""
     tables, frame_bytes = track.tables, track.codec.frame_bytes
     if b"stts" not in tables:
         return _Media(0, 0, False, True, 0)
@@ -376,7 +379,7 @@ def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -
     return _Media(units, units, is_cut, True, size)
 
 
-# All together --------------------------------------------------------------------------------------------------
+# All together
 
 
 def _describe(
@@ -409,7 +412,8 @@ def _describe(
     ):
         declared = track.declared / track.timescale
         warnings.append(
-            f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s"
+            f"mdhd says {declared:.3f} s,"
+            f" the table of samples {media.units / track.timescale:.3f} s"
         )
     elif not layout.fragments and layout.end < source.size:
         warnings.append(

@@ -1,9 +1,10 @@
-"""The samples of a track of an ISO base media file: how long they last, and which of them are there.
+"""The samples of an ISO base media track: how long they last, and which of them are there.
 
-ISO/IEC 14496-12 sections 8.6.1 (stts), 8.7 (stsz, stsc, stco) and 8.8 (trex, tfhd, trun).  The times of the
-samples are the truth; what headers say of the whole is only compared with them.  Tables are read in
-steps; of a whole file only the times of its samples are, of a file that was cut also where they lie.
-Ticks are units of the track's timescale.  Raises EOFError where a table was cut.
+ISO/IEC 14496-12 sections 8.6.1 (stts), 8.7 (stsz, stsc, stco) and 8.8 (trex, tfhd, trun).  The
+times of the samples are the truth; what headers say of the whole is only compared with them.
+Tables are read in steps; of a whole file only the times of its samples are, of a file that was cut
+also where they lie.  Ticks are units of the track's timescale.  Raises EOFError where a table was
+cut.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Defaults(NamedTuple):
 
 
 def _entries(source: Source, box: Box, behind: int, width: int) -> Tuple[int, int]:
-    """How many entries of `width` bytes a table has, and where: behind the count that is `behind` its start."""
+    """How many entries of `width` bytes a table has, and where: its count is `behind` its start."""
     count = source.unpack(_U32, box.start + behind)[0]
     first = box.start + behind + 4
     return min(count, max(box.stop - first, 0) // width, MAX_ENTRIES), first
@@ -71,7 +72,7 @@ def ticks_of(source: Source, stts: Box, wanted: int) -> int:
     return ticks
 
 
-# What is left of a file that was cut ---------------------------------------------------------------------------
+# What is left of a file that was cut
 
 
 class Sizes:
@@ -103,7 +104,7 @@ class Sizes:
 
 
 class Chunks:
-    """Where samples lie: chunks by their offsets (stco, co64), and how many samples are in each (stsc)."""
+    """Where samples lie: chunks by their offsets (stco, co64), and the samples in each (stsc)."""
 
     def __init__(self, source: Source, table: Dict[bytes, Box]) -> None:
         self._source = source
@@ -132,7 +133,7 @@ class Chunks:
 
 
 def may_be_cut(source: Source, table: Dict[bytes, Box], end: int) -> bool:
-    """Whether samples may be missing: the boxes go on to `end`, or a place is named, beyond the file."""
+    """Whether samples may be missing: boxes end at `end`, or a place is named, beyond the file."""
     if end > source.size:
         return True
     if b"stsc" not in table or not (b"stco" in table or b"co64" in table):
@@ -142,7 +143,7 @@ def may_be_cut(source: Source, table: Dict[bytes, Box], end: int) -> bool:
 
 
 def samples_there(source: Source, table: Dict[bytes, Box], frame_bytes: int = 0) -> Optional[int]:
-    """How many samples, from the first on, lie wholly in the file; None where the tables do not tell.
+    """How many samples, from the first on, lie wholly in the file; None where nothing tells.
 
     Chunks are in the order of time, so the last one that begins in the file is found by halving.
     `frame_bytes` are those of a sample of PCM, 0 for other codecs.
@@ -163,7 +164,7 @@ def samples_there(source: Source, table: Dict[bytes, Box], frame_bytes: int = 0)
     return before + sizes.fitting(before, here, source.size - chunks.offset(low - 1))
 
 
-# Fragments -----------------------------------------------------------------------------------------------------
+# Fragments
 
 
 class _Run(NamedTuple):
@@ -191,9 +192,9 @@ _TFHD_FIELDS = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4))  # flag, byt
 def fragment(
     data: bytes, moof: int, track: int, defaults: Dict[int, Defaults], is_cut: bool
 ) -> Fragment:
-    """The samples of `track` in the movie fragment whose content is `data`; `moof` is where its box begins.
+    """The samples of `track` in the movie fragment whose content is `data`.
 
-    `is_cut` asks for every sample's size as well, since not all are there.
+    `moof` is where its box begins.  `is_cut` asks for every sample's size as well, since not all are there.
     """
     runs: List[_Run] = []
     for kind, body, end in _flat(data, 0, len(data)):
@@ -227,7 +228,10 @@ def _flat(data: bytes, at: int, end: int) -> List[Tuple[bytes, int, int]]:
 def _header(
     data: bytes, at: int, stop: int, flags: int, moof: int, defaults: Optional[Defaults]
 ) -> Tuple[int, int, int]:
-    """tfhd: u32 flags, u32 track, then what its flags announce; where data begins, duration, size."""
+    """tfhd: u32 flags, u32 track, then what its flags announce.
+
+    Where data begins, duration, size.
+    """
     base, duration, size = moof, *(defaults or Defaults(0, 0))
     position = at + 8
     for flag, width in _TFHD_FIELDS:
@@ -242,7 +246,8 @@ def _header(
 
 
 def _run(data: bytes, at: int, stop: int, header: Tuple[int, int, int], is_cut: bool) -> _Run:
-    """trun: u32 flags, u32 samples, [i32 data offset], [u32 first flags], for each [duration] [size] [flags] [time]."""
+    """trun: u32 flags, u32 samples, [i32 data offset], [u32 first flags]; for each sample
+    [u32 duration], [u32 size], [u32 flags], [u32 time]."""
     flags, count = _PAIR.unpack_from(data, at)
     offset, duration, size = header
     position = at + 8

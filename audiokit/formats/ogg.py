@@ -1,12 +1,14 @@
-"""Ogg with Vorbis, Opus, FLAC or Speex: the length by granule positions, from the first sounding sample on.
+"""Ogg with Vorbis, Opus, FLAC or Speex: how long it sounds, by its granule positions.
 
-RFC 3533 (Ogg), RFC 7845 (Opus, sections 4.2 to 4.5), "Vorbis I specification" appendix A, Xiph's "Ogg mapping
-for FLAC" and the Speex manual.  Reads the pages of the headers, the first pages of audio and the end of the file;
-only a file of several streams one behind the other, or of several at once, is walked page by page.
-Raises NotAudio where no stream is audio, Damaged where there is no page of audio.
+RFC 3533 (Ogg), RFC 7845 (Opus, sections 4.2 to 4.5), "Vorbis I specification" appendix A, Xiph's
+"Ogg mapping for FLAC" and the Speex manual.  Reads the pages of the headers, the first pages of
+audio and the end of the file; only a file of several streams one behind the other, or of several
+at once, is walked page by page.  Raises NotAudio where no stream is audio, Damaged where there is
+no page of audio.
 
-    page  "OggS", u8 version, u8 flags (1 continued, 2 first, 4 last), i64 granule position, u32 serial,
-          u32 sequence, u32 CRC, u8 segments, their lengths; a length below 255 ends a packet
+    page  "OggS", u8 version, u8 flags (1 continued, 2 first, 4 last), i64 granule position,
+          u32 serial, u32 sequence, u32 CRC, u8 segments, their lengths;
+          a length below 255 ends a packet
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ def _warnings(source: Source, link: _Link, length: _Length, seconds: float) -> L
     return warnings
 
 
-# Pages ---------------------------------------------------------------------------------------------------------
+# Pages
 
 
 def _page(data: bytes, at: int, base: int) -> Optional[_Page]:
@@ -141,7 +143,10 @@ def _page(data: bytes, at: int, base: int) -> Optional[_Page]:
 
 
 def _pages(source: Source, offset: int) -> Iterator[_Page]:
-    """The pages from `offset` on, one behind the other, whole ones only; junk between them is stepped over."""
+    """The pages from `offset` on, one behind the other, whole ones only.
+
+    Junk between them is stepped over.
+    """
     step = 1 << 12  # grows: streams may be short, pages are up to 64 KiB
     base, data = offset, source.read(offset, step)
     at = 0
@@ -176,7 +181,7 @@ def _packet_heads(source: Source, page: _Page) -> Iterator[Tuple[bytes, bool, bo
         yield source.read(position, min(size, _PACKET_HEAD_BYTES)), begins, False
 
 
-# Opening a stream ----------------------------------------------------------------------------------------------
+# Opening a stream
 
 
 class _Link(NamedTuple):
@@ -263,7 +268,7 @@ def _name(packet: bytes) -> str:
 
 
 def _is_opened(codec: str, packets: List[bytes]) -> bool:
-    """Whether these header packets, behind the first, are all: comments, of Vorbis also the setup."""
+    """Whether the header packets behind the first are all: comments, of Vorbis also the setup."""
     if codec == "flac":  # metadata blocks, the last of them marked
         return bool(packets) and (not packets[-1] or packets[-1][0] & 0x80 != 0)
     return len(packets) >= (2 if codec == "vorbis" else 1)
@@ -282,11 +287,14 @@ def _tags(link: _Link) -> Tags:
     return {}
 
 
-# How long it is ------------------------------------------------------------------------------------------------
+# How long it is
 
 
 def _clock(link: _Link) -> Optional[Callable[[bytes], int]]:
-    """A function that says how many samples a packet is, called for all in order; None where unknown."""
+    """A function that says how many samples a packet is, called for all in order.
+
+    None where unknown.
+    """
     head = link.stream.head
     if isinstance(head, xiph.OpusHead):
         return xiph.opus_packet_samples
@@ -309,7 +317,7 @@ def _first_granule(source: Source, link: _Link) -> int:
     for page in _pages(source, link.audio):
         if page.serial != link.stream.serial:
             continue
-        for head, begins, ends in _packet_heads(source, page):
+        for head, begins, _ in _packet_heads(source, page):
             if isinstance(link.stream.head, StreamInfo):
                 frame = parse_frame(head, 0, link.stream.head)
                 return frame.first_sample if frame else 0
@@ -361,7 +369,7 @@ def _is_sounding(page: _Page, link: _Link) -> bool:
 def _is_one_stream(source: Source, link: _Link, end: _End) -> bool:
     """Whether the end belongs to the stream of the beginning, as its sequence numbers tell.
 
-    Streams one behind the other may have the same serial number, if one file was copied behind itself:
+    Streams one behind the other may have the same serial number, if a file was copied behind it:
     then the pages that were counted are too few for the bytes.
     """
     if any(page.serial not in link.serials or page.flags & _FIRST for page in end.pages):
