@@ -194,7 +194,8 @@ def fragment(
 ) -> Fragment:
     """The samples of `track` in the movie fragment whose content is `data`.
 
-    `moof` is where its box begins.  `is_cut` asks for every sample's size as well, since not all are there.
+    `moof` is where its box begins.  `is_cut` asks for every sample's size as well, since not all
+    are there.
     """
     runs: List[_Run] = []
     for kind, body, end in _flat(data, 0, len(data)):
