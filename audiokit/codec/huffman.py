@@ -10,7 +10,7 @@ cut and is then dropped.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from audiokit.codec.side_info import Damaged, Granule
 from audiokit.codec.tables import COUNT1_TREES, HUFFMAN_LINBITS, huffman_tree, tree_codes
@@ -25,8 +25,6 @@ POW43 = tuple([n ** (4 / 3) for n in range(15 + 2**13)])
 
 # bits taken, values; bits 0: this code is for the second path
 Entry = Tuple[int, Tuple[float, ...]]
-# A code's length and its x and y, by the code's bits with a 1 in front
-Codes = Dict[int, Tuple[int, int, int]]
 
 
 class PairTable(NamedTuple):
@@ -34,8 +32,11 @@ class PairTable(NamedTuple):
 
     many: List[Entry]  # by LOOKUP_BITS bits: as many pairs as fit
     one: List[Entry]  # the same for a single pair
-    codes: Codes  # what is too long for either
-    longest: int  # bits of the longest code
+    # What is longer, by its first LOOKUP_BITS bits: how many more bits there are to look at, and
+    # the entry of a single pair by those.
+    longer: Dict[int, Tuple[int, List[Entry]]]
+    # Codes with linbits behind: their length, x and y, by the code's bits with a 1 in front
+    escapes: Dict[int, Tuple[int, int, int]]
 
 
 @lru_cache(maxsize=None)
@@ -49,15 +50,34 @@ def pair_table(table_select: int) -> PairTable:
 @lru_cache(maxsize=None)
 def _pair_table(tree: str, has_linbits: bool) -> PairTable:
     signed: List[Tuple[str, Tuple[float, ...]]] = []
-    codes: Codes = {}
+    escapes: Dict[int, Tuple[int, int, int]] = {}
     for leaf, code in tree_codes(tree, 2):
         x, y = leaf >> 4, leaf & 15
-        codes[int("1" + code, 2)] = (len(code), x, y)
-        if not (has_linbits and 15 in (x, y)):
+        if has_linbits and 15 in (x, y):
+            escapes[int("1" + code, 2)] = (len(code), x, y)
+        else:
             signed += [(code + bits, values) for bits, values in _signs((x, y))]
     one = _single(signed, LOOKUP_BITS)
-    longest = max(length for length, _, _ in codes.values())
-    return PairTable(_multiple(one, LOOKUP_BITS), one, codes, longest)
+    return PairTable(_multiple(one, LOOKUP_BITS), one, _longer(signed), escapes)
+
+
+def _longer(
+    signed: List[Tuple[str, Tuple[float, ...]]]
+) -> Dict[int, Tuple[int, List[Entry]]]:
+    """The second look-up: what does not fit in LOOKUP_BITS, by those first bits."""
+    groups: Dict[str, List[Tuple[str, Tuple[float, ...]]]] = {}
+    for bits, values in signed:
+        if len(bits) > LOOKUP_BITS:
+            groups.setdefault(bits[:LOOKUP_BITS], []).append((bits, values))
+    result = {}
+    for first, codes in groups.items():
+        more = max([len(bits) for bits, _ in codes]) - LOOKUP_BITS
+        tails = [(bits[LOOKUP_BITS:], values) for bits, values in codes]
+        entries = [
+            (LOOKUP_BITS + bits if bits else 0, values) for bits, values in _single(tails, more)
+        ]
+        result[int(first, 2)] = (more, entries)
+    return result
 
 
 @lru_cache(maxsize=None)
@@ -171,21 +191,35 @@ def _decode_pairs(
 def _decode_long(words: List[int], position: int, table_select: int, values: List[float]) -> int:
     """Decode one pair whose code is long or has linbits; the position behind it."""
     table = pair_table(table_select)
-    codes, longest = table.codes, table.longest
     window = words[position >> 3] << (position & 7) & 0xFFFFFFFF
-    for length in range(1, longest + 1):
-        code = codes.get(window >> (32 - length) | 1 << length)
+    found = table.longer.get(window >> (32 - LOOKUP_BITS))
+    if found:
+        more, entries = found
+        bits, pair = entries[window >> (32 - LOOKUP_BITS - more) & ((1 << more) - 1)]
+        if bits:
+            values += pair
+            return position + bits
+    for length in range(1, 25):
+        code = table.escapes.get(window >> (32 - length) | 1 << length)
         if code:
-            break
-    else:  # not reached: the codes are complete
-        raise Damaged("no such Huffman code")
-    position += length
-    linbits = HUFFMAN_LINBITS[table_select]
-    for magnitude in code[1:]:
-        if magnitude == 15 and linbits:
-            magnitude += words[position >> 3] >> (32 - linbits - (position & 7)) & (
-                (1 << linbits) - 1
+            return _decode_escape(
+                words, position + length, HUFFMAN_LINBITS[table_select], code, values
             )
+    raise Damaged("no such Huffman code")  # not reached: the codes are complete
+
+
+def _decode_escape(
+    words: List[int],
+    position: int,
+    linbits: int,
+    code: Tuple[int, int, int],
+    values: List[float],
+) -> int:
+    """Decode what follows a code with an x or y of 15: linbits and signs, one by one."""
+    for magnitude in code[1:]:
+        if magnitude == 15:
+            extra = words[position >> 3] >> (32 - linbits - (position & 7))
+            magnitude += extra & ((1 << linbits) - 1)
             position += linbits
         value = POW43[magnitude]
         if magnitude:
