@@ -179,8 +179,7 @@ def test_a_click_is_coded_in_short_blocks():
     pcm = bytes(2 * 8000) + struct.pack("<h", 30000) + bytes(2 * 8000)
     found = take_apart(encoded(pcm, 32000, 1, bitrate_kbps=64, with_info=False))
     types = [row[0].block_type for _, side in found for row in side.granules]
-    at = types.index(2)
-    assert types[at - 1 : at + 2] == [1, 2, 3]
+    assert "".join(map(str, types)).strip("0") in ("123", "1223")
 
 
 class TestInfo:

@@ -12,7 +12,7 @@ from audiokit.codec import psychoacoustics as hearing
 from audiokit.codec import scalefactors
 from audiokit.codec.analysis import GRANULE, HISTORY, NORMAL, SHORT, START, STOP
 from audiokit.codec.tables import PRETAB, SFB_LONG, SLEN
-from audiokit.codec.transients import BEHIND, BLOCK, LOOKAHEAD, WindowSwitch, block_types
+from audiokit.codec.transients import BEHIND, BLOCK, LEAK, LOOKAHEAD, WindowSwitch, block_types
 
 RATES = sorted(SFB_LONG)
 
@@ -95,15 +95,17 @@ class TestWindows:
                 assert after in FOLLOWS[before], (attacked, types)
                 assert types[n + 1] == SHORT or not attacked[n + 1]
 
-    @pytest.mark.parametrize("at", [0, 1, 47, 480, 575])
+    @pytest.mark.parametrize("at", [0, 1, 47, 48, 100, 143, 144, 480, 575])
     def test_a_click_makes_the_granule_short_whose_windows_can_hold_it(self, at):
         granules = HISTORY + 8 + LOOKAHEAD
         samples = [0] * (granules * GRANULE)
         where = (HISTORY + 4) * GRANULE + at
         samples[where] = 20000
         types = WindowSwitch(1).types(struct.pack("<%dh" % len(samples), *samples))
-        granule = (where // BLOCK + BEHIND) // (GRANULE // BLOCK)
-        assert types[granule - 1 : granule + 2] == [START, SHORT, STOP]
+        granule, block = divmod(where // BLOCK + BEHIND, GRANULE // BLOCK)
+        assert types[granule : granule + 2] == [SHORT, STOP]
+        before = [START, SHORT] if block < LEAK else [NORMAL, START]
+        assert types[granule - 2 : granule] == before
 
     def test_a_steady_tone_and_noise_stay_long(self):
         rng = random.Random(1)

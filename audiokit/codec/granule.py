@@ -34,7 +34,9 @@ _SQRT2 = 2  # in gains
 _SHAPING = 0.45
 # Short blocks stand where an attack makes a loud window: its noise reaches back over what was quiet
 # before, and so less of it is allowed.
-_ATTACK = 0.1
+_ATTACK = 0.05
+_SUBBLOCK = 8  # gains a step of subblock_gain (2.4.3.4.7.1)
+_BETWEEN = 0.5  # how far the windows of a short block follow their mean thresholds
 _PEAK_MARGIN = 1.001  # above the rounding of 32-bit floats
 
 
@@ -163,18 +165,39 @@ def wanted_scalefactors(spectrum: Spectrum) -> Tuple[Scalefactors, float]:
     """
     gains = spectrum.ideal_gains()
     heard = spectrum.heard()
+    subblock_gain = (0, 0, 0)
+    if spectrum.block_type == SHORT:
+        subblock_gain = _subblock_gain(gains, heard, spectrum.widths)
+        gains = [gain + _SUBBLOCK * subblock_gain[n % 3] for n, gain in enumerate(gains)]
     top = max([gain for gain, is_heard in zip(gains, heard) if is_heard], default=0.0)
     # A gain has four steps an octave, a scalefactor two.
     wanted = [
         (top - gain) * (_SHAPING / 2) if is_heard else 0.0 for gain, is_heard in zip(gains, heard)
     ]
-    scalefactors = encode(wanted, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
+    is_short = spectrum.block_type == SHORT
+    scalefactors = encode(wanted, spectrum.layout.is_lsf, is_short, subblock_gain)
     lines = total = 0.0
     for gain, want, is_heard, width in zip(gains, wanted, heard, spectrum.widths):
         if is_heard:
             lines += width
             total += width * (gain + 2 * want)
     return scalefactors, total / lines if lines else float(HIGHEST_GAIN)
+
+
+def _subblock_gain(
+    gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]
+) -> Tuple[int, int, int]:
+    """What makes each window's step fit its own loudness: the noise of one is not the others'."""
+    means: List[float] = []
+    for window in range(3):
+        rows = list(zip(gains[window::3], heard[window::3], widths[window::3]))
+        lines = sum([width for _, is_heard, width in rows if is_heard])
+        total = sum([gain * width for gain, is_heard, width in rows if is_heard])
+        means.append(total / lines if lines else float(HIGHEST_GAIN))
+    top = max([mean for mean in means if mean < HIGHEST_GAIN], default=0.0)
+    steps = [round((top - mean) * _BETWEEN / _SUBBLOCK) for mean in means]
+    first, second, third = [min(max(step, 0), 7) for step in steps]
+    return first, second, third
 
 
 def code(

@@ -19,10 +19,12 @@ LOOKAHEAD = 2  # granules: the next one's attack is wanted, and its last samples
 
 BLOCK = 48  # samples: twelve a granule, four a short window
 BLOCKS = GRANULE // BLOCK
-# A granule's lines answer for the PCM up to two BLOCKs into the next granule: the window of granule
-# g is centred on the end of granule g - 1, the polyphase filters delay by 240 samples, and a start
-# block must not reach the attack.
-BEHIND = 10  # blocks of the granule before that are this granule's own
+# A granule's lines answer for the PCM up to one BLOCK into the next granule: the window of granule g
+# is centred on the end of granule g - 1, and the polyphase filters delay by 240 samples.
+BEHIND = 11  # blocks of the granule before that are this granule's own
+# A start block's window falls off through the first two of these blocks: an attack there would
+# spread over all of it.  Then the granule before is short as well.
+LEAK = 2
 
 _RATIO = 16.0  # an attack is so many times the mean of what went before
 _DECAY = 0.8  # of that mean, a block
@@ -59,9 +61,10 @@ def attacked_granules(pcm: bytes, channels: int) -> List[bool]:
     for channel in range(channels):
         found = attacks(block_energies(samples[channel::channels]))
         for block, is_attack in enumerate(found):
-            granule = (block + BEHIND) // BLOCKS
-            if is_attack and granule < granules:
-                out[granule] = True
+            if is_attack:
+                for granule in {(block + BEHIND) // BLOCKS, (block + BEHIND - LEAK) // BLOCKS}:
+                    if granule < granules:
+                        out[granule] = True
     return out
 
 
