@@ -35,7 +35,8 @@ class PairTable(NamedTuple):
     # What is longer, by its first LOOKUP_BITS bits: how many more bits there are to look at, and
     # the entry of a single pair by those.
     longer: Dict[int, Tuple[int, List[Entry]]]
-    # Codes with linbits behind: their length, x and y, by the code's bits with a 1 in front
+    # Codes with linbits behind: their length, x and y, by the first LOOKUP_BITS bits, or where the
+    # code is longer, by its bits with a 1 in front
     escapes: Dict[int, Tuple[int, int, int]]
 
 
@@ -54,7 +55,10 @@ def _pair_table(tree: str, has_linbits: bool) -> PairTable:
     for leaf, code in tree_codes(tree, 2):
         x, y = leaf >> 4, leaf & 15
         if has_linbits and 15 in (x, y):
-            escapes[int("1" + code, 2)] = (len(code), x, y)
+            room = LOOKUP_BITS - len(code)
+            first = int(code, 2) << room if room >= 0 else int("1" + code, 2)
+            for key in range(first, first + (1 << max(room, 0))):
+                escapes[key] = (len(code), x, y)
         else:
             signed += [(code + bits, values) for bits, values in _signs((x, y))]
     one = _single(signed, LOOKUP_BITS)
@@ -192,20 +196,20 @@ def _decode_long(words: List[int], position: int, table_select: int, values: Lis
     """Decode one pair whose code is long or has linbits; the position behind it."""
     table = pair_table(table_select)
     window = words[position >> 3] << (position & 7) & 0xFFFFFFFF
-    found = table.longer.get(window >> (32 - LOOKUP_BITS))
+    first = window >> (32 - LOOKUP_BITS)
+    found = table.longer.get(first)
     if found:
         more, entries = found
         bits, pair = entries[window >> (32 - LOOKUP_BITS - more) & ((1 << more) - 1)]
         if bits:
             values += pair
             return position + bits
-    for length in range(1, 25):
+    code = table.escapes.get(first)
+    length = LOOKUP_BITS
+    while code is None:  # ends: the codes are complete
+        length += 1
         code = table.escapes.get(window >> (32 - length) | 1 << length)
-        if code:
-            return _decode_escape(
-                words, position + length, HUFFMAN_LINBITS[table_select], code, values
-            )
-    raise Damaged("no such Huffman code")  # not reached: the codes are complete
+    return _decode_escape(words, position + code[0], HUFFMAN_LINBITS[table_select], code, values)
 
 
 def _decode_escape(

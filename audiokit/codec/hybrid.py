@@ -207,21 +207,87 @@ def cosines_iii(size: int, bits: int) -> Tuple[Tuple[int, ...], ...]:
     )
 
 
+def _cos36(k: int) -> int:
+    """cos(pi k / 36) with COSINE_BITS."""
+    return round(math.cos(math.pi * k / 36) * (1 << COSINE_BITS))
+
+
+# cos of all products of the odd numbers coprime to 3 that `_dct_iv_9` is left with, row by row,
+# and of those with a factor 3.
+_COPRIME = {row: tuple([_cos36(row * k) for k in (11, 13, 7, 17)]) for row in (11, 13, 7, 17)}
+_THIRDS = {row: tuple([_cos36(row * k) for k in (1, 3, 5)]) for row in (3, 9, 15)}
+_EVEN_ROWS = {row: (_cos36(8 * row), _cos36(16 * row)) for row in (5, 7)}
+_ODD_ROWS = {row: (_cos36(10 * row), _cos36(14 * row)) for row in (5, 7)}
+_SIN60 = _cos36(6)
+
+
 def dct_iii_18(z: Sequence[int]) -> List[int]:
     """The DCT-III of 18 vectors, times 2**COSINE_BITS; the first counts half.
 
-    Even k make a DCT-III of 9, symmetric in n; odd k are antisymmetric.
+    Even k make a DCT-III of 9, symmetric in n; odd k a DCT-IV of 9, antisymmetric.  With
+    c(j) = cos(pi j / 36) and 2n+1 coprime to 3, c(j) + c(j + 24) + c(j + 48) = 0 for the multiples
+    j of 2n+1, so a third of the columns are sums of the others, and by symmetry a third of the
+    rows: 41 products in all, where the two parts multiplied out have 122.
     """
-    table = cosines_iii(18, COSINE_BITS)
-    even, odd = z[0::2], z[1::2]
-    sums = [0] * 18
-    for n in range(9):
-        row = table[n]
-        e = sum(map(mul, even, row[0::2]))
-        o = sum(map(mul, odd, row[1::2]))
-        sums[n] = e + o
-        sums[17 - n] = e - o
-    return sums
+    even, odd = _dct_iii_9(z[0::2]), _dct_iv_9(z[1::2])
+    result = [e + o for e, o in zip(even, odd)]
+    return result + [e - o for e, o in zip(even[::-1], odd[::-1])]
+
+
+def _dct_iv_9(y: Sequence[int]) -> List[int]:
+    """sum over m of y[m] c((2n+1)(2m+1)), n = 0..8."""
+    y0, y1, y2, y3, y4, y5, y6, y7, y8 = y
+    # Rows 3, 9, 15 see the columns in threes.
+    thirds = (y0 - y5 - y6, y1 - y4 - y7, y2 - y3 - y8)
+    row3, row9, row15 = [sum(map(mul, thirds, _THIRDS[row])) for row in (3, 9, 15)]
+    # Columns 3, 9, 15 of the other rows: two sums, with signs.
+    c3, c9, c15 = _THIRDS[3][0], _THIRDS[9][0], _THIRDS[15][0]
+    one = y1 * c3 + y4 * c9 + y7 * c15
+    five = y1 * c15 - y4 * c9 + y7 * c3
+    # Columns 1 = 11 + 13 and 5 = 7 + 17; rows likewise.
+    rest = (y0 + y5, y0 + y6, y2 + y3, y2 + y8)
+    row11, row13, row7, row17 = [sum(map(mul, rest, _COPRIME[row])) for row in (11, 13, 7, 17)]
+    return [
+        row11 + row13 + one,
+        row3,
+        row7 + row17 + five,
+        row7 - five,
+        row9,
+        row11 - one,
+        row13 - one,
+        row15,
+        row17 - five,
+    ]
+
+
+def _dct_iii_9(w: Sequence[int]) -> List[int]:
+    """w[0] / 2 + sum over m of w[m] c(2 (2n+1) m), n = 0..8: even m symmetric, odd m not."""
+    w0, w1, w2, w3, w4, w5, w6, w7, w8 = w
+    half = COSINE_BITS - 1
+    # Even m, rows 1, 3, 5, 7, 9: 1/2 and 1 are the cosines where 3 divides row or column.
+    base = (w0 + w6) << half
+    a, b = w2 + w4, w2 + w8
+    row5, row7 = [a * _EVEN_ROWS[row][0] + b * _EVEN_ROWS[row][1] for row in (5, 7)]
+    symmetric = (
+        base - row5 - row7,
+        (w0 + w2 - w4 - w8 - 2 * w6) << half,
+        base + row5,
+        base + row7,
+        (w0 + 2 * (w4 + w8 - w2 - w6)) << half,
+    )
+    # Odd m, rows 1, 3, 5, 7.
+    third = w3 * _SIN60
+    a, b = w1 + w5, w1 + w7
+    row5, row7 = [a * _ODD_ROWS[row][0] + b * _ODD_ROWS[row][1] for row in (5, 7)]
+    antisymmetric = (
+        row5 + row7 + third,
+        (w1 - w5 - w7) * _SIN60,
+        row5 - third,
+        row7 - third,
+    )
+    front = [s + t for s, t in zip(symmetric, antisymmetric)]
+    back = [s - t for s, t in zip(symmetric, antisymmetric)]
+    return front + [symmetric[4]] + back[::-1]
 
 
 def imdct36(lines: Sequence[int], odd: int, lanes: LaneWindows, arithmetic: Slots) -> List[int]:

@@ -41,9 +41,10 @@ a whole number of bytes, OverflowError where a value handed in cannot be packed.
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import lru_cache
-from typing import Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Pattern, Sequence, Tuple
 
 # A double of this size has its last fraction bit worth exactly 1: adding it to a smaller number
 # rounds that number to an integer, left as two's complement in the low 52 bits.
@@ -69,6 +70,12 @@ def _low_bits(bits: int) -> bytes:
     return bytes(value & ((1 << bits) - 1) for value in range(256))
 
 
+@lru_cache(maxsize=None)
+def _other_bytes(byte: bytes) -> Pattern[bytes]:
+    """A pattern that finds every byte but this one."""
+    return re.compile(b"[^" + re.escape(byte) + b"]", re.DOTALL)
+
+
 class Slots:
     """Vectors of `count` signed slots of `width` bits: making them, reading them, rounding them.
 
@@ -87,7 +94,7 @@ class Slots:
         self._sign = self.ones << (width - 1)
         self._rescales: Dict[int, Tuple[int, int, int]] = {}
         self._biases: Dict[int, int] = {}
-        self._int16_biases: Dict[int, int] = {}
+        self._int16s: Dict[int, Tuple[int, List[bytes]]] = {}
 
     # In: values become a vector.
 
@@ -200,47 +207,50 @@ class Slots:
         interleaved PCM (`flip_signs`) is cheaper than one a plane.  Needs fraction >= 1, at least
         17 bits above the fraction, and |v| < 2**(width-1): beyond that the value wraps.
         """
-        at, odd = divmod(fraction, 8)
-        size = self.slot_bytes
-        bias = self._int16_biases.get(fraction)
-        if bias is None:
-            # 0x8000 makes the sample positive; 0x10000 makes the byte above it 1 unless it
-            # overflows; the bit above the last slot keeps the whole positive.
-            slot = (0x18000 << fraction) + (1 << (fraction - 1))
-            bias = self._int16_biases[fraction] = self.ones * slot + self.all + 1
+        size, (at, odd) = self.slot_bytes, divmod(fraction, 8)
+        bias, inside = self._int16_constants(fraction)
         try:
             data = ((vector + bias) >> odd).to_bytes(self.size + 1, "little")
         except OverflowError:  # the last slot is past its width
-            return self._saturated(vector, fraction)
-        above = data[at + 2 : self.size : size]
-        if odd and at + 3 == size:  # the shift brought low bits of the next slot down
-            above = above.translate(_low_bits(8 - odd))
-        if above != b"\x01" * self.count or not self._is_zero_above(data, at + 3, odd):
-            return self._saturated(vector, fraction)
+            return self.int16(self.from_bytes(self.to_bytes(vector)), fraction)
         plane = bytearray(2 * self.count)
         plane[0::2] = data[at : self.size : size]
         plane[1::2] = data[at + 1 : self.size : size]
+        for place, byte in enumerate(inside, at + 2):
+            above = data[place : self.size : size]
+            if odd and place + 1 == size:  # the shift brought low bits of the next slot down
+                above = above.translate(_low_bits(8 - odd))
+            if above != byte * self.count:
+                self._saturate(plane, data, above, byte, odd)
         return plane
 
-    def _is_zero_above(self, data: bytes, first: int, odd: int) -> bool:
-        """Whether the bytes of every slot from number `first` on are zero."""
-        size, zero = self.slot_bytes, bytes(self.count)
-        for at in range(first, size):
-            plane = data[at : self.size : size]
-            if odd and at + 1 == size:
-                plane = plane.translate(_low_bits(8 - odd))
-            if plane != zero:
-                return False
-        return True
+    def _int16_constants(self, fraction: int) -> Tuple[int, List[bytes]]:
+        """The bias of `int16`, and what it makes of the bytes above a sample that does not clip.
 
-    def _saturated(self, vector: int, fraction: int) -> bytearray:
-        """What `int16` gives, one value at a time: the path of a vector that clips."""
-        half = 1 << (fraction - 1)
-        samples = [
-            min(max(((value + half) >> fraction) + 0x8000, 0), 0xFFFF)
-            for value in self.unpack(vector)
-        ]
-        return bytearray(struct.pack("<%dH" % self.count, *samples))
+        2**(width-1) keeps every slot positive, 0x8000 makes the sample offset, a half rounds, and
+        the bit above the last slot keeps the whole positive.
+        """
+        constants = self._int16s.get(fraction)
+        if constants is None:
+            slot = (1 << (self.width - 1)) + (0x8000 << fraction) + (1 << (fraction - 1))
+            rest = 1 << (self.width - 1 - fraction - 16)
+            inside = rest.to_bytes(self.slot_bytes - fraction // 8 - 2, "little")
+            constants = self._int16s[fraction] = (
+                self.ones * slot + self.all + 1,
+                [bytes([byte]) for byte in inside],
+            )
+        return constants
+
+    def _saturate(
+        self, plane: bytearray, data: bytes, above: bytes, inside: bytes, odd: int
+    ) -> None:
+        """Set the samples of `plane` that clip: those whose byte in `above` is not `inside`."""
+        size, middle = self.slot_bytes, 1 << (self.width - 1 - odd)
+        mask = 2 * middle - 1
+        for found in _other_bytes(inside).finditer(above):
+            lane = found.start()
+            slot = int.from_bytes(data[lane * size : lane * size + size], "little") & mask
+            plane[2 * lane : 2 * lane + 2] = b"\xff\xff" if slot >= middle else b"\0\0"
 
 
 def flip_signs(pcm: bytes) -> bytes:
