@@ -1,9 +1,11 @@
-"""What a file is: its bytes looked at, the one reader of its container asked, an `AudioInfo` or `NotAudio`.
+"""What a file is: its bytes looked at, the one reader of its container asked, an `AudioInfo` or
+`NotAudio`.
 
-`identify(file)` is the only way in, for uploads and for the command line alike.  The content alone decides: no
-name, extension or declared type is looked at.  Reads through one `Source`, never whole files, never in more
-than 1 MiB steps.  Raises `NotAudio` (or `Damaged`, a kind of it) with a reason for people and a byte offset;
-whatever else comes out is a bug of ours, an OSError of the file itself apart.
+`identify(file)` is the only way in, for uploads and for the command line alike.  The content alone
+decides: no name, extension or declared type is looked at.  Reads through one `Source`, never whole
+files, never in more than 1 MiB steps.  Raises `NotAudio` (or `Damaged`, a kind of it) with a reason
+for people and a byte offset; whatever else comes out is a bug of ours, an OSError of the file
+itself apart.
 
 Readers are imported when the first file of their kind comes by, so that starting costs nothing.
 """
@@ -20,50 +22,142 @@ from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture
 from audiokit.formats.source import Source
 
 __all__ = [
-    "AudioInfo", "Damaged", "EXTENSION", "FAMILY", "NotAudio", "Picture",
-    "extension", "identify", "identify_path", "record_fields",
+    "AudioInfo",
+    "Damaged",
+    "EXTENSION",
+    "FAMILY",
+    "NotAudio",
+    "Picture",
+    "extension",
+    "identify",
+    "identify_path",
+    "record_fields",
 ]
 
 HEAD_BYTES = 64  # what a reader's `matches` gets to see
 
-# Which reader a beginning belongs to: (offset, bytes, module).  Only a hint: the reader's own `matches` decides.
-# In the order of how likely they are, since the first that fits is asked first.
+# Which reader a beginning belongs to: (offset, bytes, module).  Only a hint: the reader's own
+# `matches` decides. In the order of how likely they are, since the first that fits is asked first.
 _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
-    (0, b"RIFF", "riff"), (0, b"fLaC", "flac"), (0, b"OggS", "ogg"), (4, b"ftyp", "mp4"),
-    (0, b"FORM", "aiff"), (0, b"\x1aE\xdf\xa3", "matroska"),
-    (0, b"RIFX", "riff"), (0, b"RF64", "riff"), (0, b"BW64", "riff"), (0, b"riff", "riff"),
-    (4, b"moov", "mp4"), (4, b"moof", "mp4"), (4, b"mdat", "mp4"), (4, b"wide", "mp4"), (4, b"free", "mp4"),
-    (4, b"skip", "mp4"), (4, b"pnot", "mp4"), (4, b"styp", "mp4"),
+    (0, b"RIFF", "riff"),
+    (0, b"fLaC", "flac"),
+    (0, b"OggS", "ogg"),
+    (4, b"ftyp", "mp4"),
+    (0, b"FORM", "aiff"),
+    (0, b"\x1aE\xdf\xa3", "matroska"),
+    (0, b"RIFX", "riff"),
+    (0, b"RF64", "riff"),
+    (0, b"BW64", "riff"),
+    (0, b"riff", "riff"),
+    (4, b"moov", "mp4"),
+    (4, b"moof", "mp4"),
+    (4, b"mdat", "mp4"),
+    (4, b"wide", "mp4"),
+    (4, b"free", "mp4"),
+    (4, b"skip", "mp4"),
+    (4, b"pnot", "mp4"),
+    (4, b"styp", "mp4"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
-    (0, b"caff", "caf"), (0, b".snd", "au"), (0, b"dns.", "au"), (0, b"#!AMR", "amr"), (0, b"wvpk", "wavpack"),
-    (0, b"MAC ", "ape"), (0, b"MACF", "ape"), (0, b"MPCK", "musepack"), (0, b"MP+", "musepack"), (0, b"TTA1", "tta"),
-    (0, b"TTA2", "tta"), (0, b"DSD ", "dsd"), (0, b"FRM8", "dsd"),
-    (0, b"\x0b\x77", "ac3"), (0, b"\x77\x0b", "ac3"),
+    (0, b"caff", "caf"),
+    (0, b".snd", "au"),
+    (0, b"dns.", "au"),
+    (0, b"#!AMR", "amr"),
+    (0, b"wvpk", "wavpack"),
+    (0, b"MAC ", "ape"),
+    (0, b"MACF", "ape"),
+    (0, b"MPCK", "musepack"),
+    (0, b"MP+", "musepack"),
+    (0, b"TTA1", "tta"),
+    (0, b"TTA2", "tta"),
+    (0, b"DSD ", "dsd"),
+    (0, b"FRM8", "dsd"),
+    (0, b"\x0b\x77", "ac3"),
+    (0, b"\x77\x0b", "ac3"),
 )
 
-# The family that the `format` filter means: every container, and the words that people use for them.
+# The family that the `format` filter means: every container, and the words that people use for
+# them.
 FAMILY: Dict[str, str] = {
-    "wav": "wav", "rf64": "wav", "bw64": "wav", "w64": "wav", "wave": "wav",
-    "aiff": "aiff", "aifc": "aiff", "aif": "aiff",
-    "mp3": "mp3", "mp2": "mp3", "mpeg": "mp3", "mpga": "mp3",
-    "flac": "flac", "ogg": "ogg", "oga": "ogg", "opus": "ogg", "spx": "ogg",
-    "mp4": "mp4", "m4a": "mp4", "m4b": "mp4", "mov": "mp4", "3gp": "mp4",
-    "adts": "adts", "aac": "adts",
-    "matroska": "matroska", "mka": "matroska", "mkv": "matroska", "webm": "webm",
-    "asf": "asf", "wma": "asf", "ac3": "ac3", "eac3": "ac3", "au": "au", "snd": "au", "caf": "caf", "amr": "amr",
-    "wv": "wv", "wavpack": "wv", "ape": "ape", "mpc": "mpc", "musepack": "mpc", "tta": "tta",
-    "dsf": "dsf", "dff": "dff",
+    "wav": "wav",
+    "rf64": "wav",
+    "bw64": "wav",
+    "w64": "wav",
+    "wave": "wav",
+    "aiff": "aiff",
+    "aifc": "aiff",
+    "aif": "aiff",
+    "mp3": "mp3",
+    "mp2": "mp3",
+    "mpeg": "mp3",
+    "mpga": "mp3",
+    "flac": "flac",
+    "ogg": "ogg",
+    "oga": "ogg",
+    "opus": "ogg",
+    "spx": "ogg",
+    "mp4": "mp4",
+    "m4a": "mp4",
+    "m4b": "mp4",
+    "mov": "mp4",
+    "3gp": "mp4",
+    "adts": "adts",
+    "aac": "adts",
+    "matroska": "matroska",
+    "mka": "matroska",
+    "mkv": "matroska",
+    "webm": "webm",
+    "asf": "asf",
+    "wma": "asf",
+    "ac3": "ac3",
+    "eac3": "ac3",
+    "au": "au",
+    "snd": "au",
+    "caf": "caf",
+    "amr": "amr",
+    "wv": "wv",
+    "wavpack": "wv",
+    "ape": "ape",
+    "mpc": "mpc",
+    "musepack": "mpc",
+    "tta": "tta",
+    "dsf": "dsf",
+    "dff": "dff",
 }
 
 # The usual extension of a container, or of a codec in it.
 EXTENSION: Dict[str, str] = {
-    "wav": ".wav", "rf64": ".wav", "bw64": ".wav", "w64": ".w64", "aiff": ".aiff", "aifc": ".aifc",
-    "mp3": ".mp3", "mp3/mp2": ".mp2", "mp3/mp1": ".mp1", "flac": ".flac",
-    "ogg": ".ogg", "ogg/opus": ".opus", "ogg/speex": ".spx", "ogg/flac": ".oga",
-    "mp4": ".m4a", "mp4/amr_nb": ".3gp", "mp4/amr_wb": ".3gp", "adts": ".aac",
-    "matroska": ".mka", "webm": ".webm", "asf": ".wma", "ac3": ".ac3", "ac3/eac3": ".eac3",
-    "au": ".au", "caf": ".caf", "amr": ".amr", "wv": ".wv", "ape": ".ape", "mpc": ".mpc", "tta": ".tta",
-    "dsf": ".dsf", "dff": ".dff",
+    "wav": ".wav",
+    "rf64": ".wav",
+    "bw64": ".wav",
+    "w64": ".w64",
+    "aiff": ".aiff",
+    "aifc": ".aifc",
+    "mp3": ".mp3",
+    "mp3/mp2": ".mp2",
+    "mp3/mp1": ".mp1",
+    "flac": ".flac",
+    "ogg": ".ogg",
+    "ogg/opus": ".opus",
+    "ogg/speex": ".spx",
+    "ogg/flac": ".oga",
+    "mp4": ".m4a",
+    "mp4/amr_nb": ".3gp",
+    "mp4/amr_wb": ".3gp",
+    "adts": ".aac",
+    "matroska": ".mka",
+    "webm": ".webm",
+    "asf": ".wma",
+    "ac3": ".ac3",
+    "ac3/eac3": ".eac3",
+    "au": ".au",
+    "caf": ".caf",
+    "amr": ".amr",
+    "wv": ".wv",
+    "ape": ".ape",
+    "mpc": ".mpc",
+    "tta": ".tta",
+    "dsf": ".dsf",
+    "dff": ".dff",
 }
 
 
@@ -75,8 +169,8 @@ def extension(info: AudioInfo) -> str:
 def identify(file: BinaryIO, size: Optional[int] = None) -> AudioInfo:
     """What the open, seekable binary `file` is.
 
-    `size` is its length in bytes, asked of the file when not given.  The position of `file` afterwards
-    is unspecified.  Raises NotAudio or Damaged; an OSError of the file goes through.
+    `size` is its length in bytes, asked of the file when not given.  The position of `file`
+    afterwards is unspecified.  Raises NotAudio or Damaged; an OSError of the file goes through.
     """
     if size is None:
         size = file.seek(0, os.SEEK_END)
@@ -120,7 +214,9 @@ def _read(source: Source, start: int) -> AudioInfo:
     impostors = _module("impostors")
     head = source.read(start, impostors.HEAD_BYTES)
     looks_like = impostors.looks_like(head)
-    if looks_like and not (start and impostors.looks_like_text(head)):  # the rest of a tag may be text
+    if looks_like and not (
+        start and impostors.looks_like_text(head)
+    ):  # the rest of a tag may be text
         raise NotAudio(f"starts like {looks_like}", start)
     return _module("mpeg").read(source, start)  # looks for frames behind a little that is none
 
@@ -147,9 +243,22 @@ def _reader_of(file: BinaryIO) -> Callable[[int, int], bytes]:
 
 # The audio fields of the record, in the order of docs/api.md.
 _PLAIN_FIELDS = (
-    "container", "codec", "codec_profile", "mime", "duration", "duration_exact", "duration_source",
-    "duration_declared", "truncated", "sample_rate", "channels", "bits_per_sample", "sample_format",
-    "bitrate", "bitrate_mode", "lossless",
+    "container",
+    "codec",
+    "codec_profile",
+    "mime",
+    "duration",
+    "duration_exact",
+    "duration_source",
+    "duration_declared",
+    "truncated",
+    "sample_rate",
+    "channels",
+    "bits_per_sample",
+    "sample_format",
+    "bitrate",
+    "bitrate_mode",
+    "lossless",
 )
 
 

@@ -45,7 +45,9 @@ def check(data: bytes) -> Optional[AudioInfo]:
     assert info.duration_source in ("samples", "frames", "header", "estimate"), info
     assert info.bitrate is None or info.bitrate >= 0, info
     for picture in info.pictures:
-        assert 0 <= picture.offset <= len(data) and picture.offset + picture.length <= len(data), picture
+        assert 0 <= picture.offset <= len(data) and picture.offset + picture.length <= len(data), (
+            picture
+        )
     return info
 
 
@@ -87,7 +89,13 @@ def syncsafe(number: int) -> bytes:
 
 def id3v2(frames: bytes, version: int = 4, flags: int = 0, padding: int = 0) -> bytes:
     """An ID3v2 tag around `frames`."""
-    return b"ID3" + bytes([version, 0, flags]) + syncsafe(len(frames) + padding) + frames + bytes(padding)
+    return (
+        b"ID3"
+        + bytes([version, 0, flags])
+        + syncsafe(len(frames) + padding)
+        + frames
+        + bytes(padding)
+    )
 
 
 def id3_frame(name: str, content: bytes, version: int = 4) -> bytes:
@@ -127,8 +135,14 @@ def flac_frame(number: int, block: int = 192, bits: int = 16) -> bytes:
     return body + crc16(body).to_bytes(2, "big")
 
 
-def flac(frames: int = 10, block: int = 192, samples: Optional[int] = None, last: int = 0, blocks: bytes = b"",
-         bits: int = 16) -> bytes:
+def flac(
+    frames: int = 10,
+    block: int = 192,
+    samples: Optional[int] = None,
+    last: int = 0,
+    blocks: bytes = b"",
+    bits: int = 16,
+) -> bytes:
     """A FLAC file of mono frames at 44.1 kHz; `last` samples in one more frame; `blocks` of more metadata."""
     total = frames * block + last if samples is None else samples
     packed = 44100 << 44 | 0 << 41 | (bits - 1) << 36 | total
@@ -147,15 +161,35 @@ def riff(*chunks: bytes, magic: bytes = b"RIFF", size: Optional[int] = None) -> 
 
 def chunk(name: bytes, content: bytes, size: Optional[int] = None, order: str = "<") -> bytes:
     """A chunk, padded."""
-    return name + struct.pack(order + "I", len(content) if size is None else size) + content + bytes(len(content) % 2)
+    return (
+        name
+        + struct.pack(order + "I", len(content) if size is None else size)
+        + content
+        + bytes(len(content) % 2)
+    )
 
 
-def fmt(tag: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16, block: Optional[int] = None,
-        byte_rate: Optional[int] = None, extra: Optional[bytes] = None, order: str = "<") -> bytes:
+def fmt(
+    tag: int = 1,
+    channels: int = 1,
+    rate: int = 8000,
+    bits: int = 16,
+    block: Optional[int] = None,
+    byte_rate: Optional[int] = None,
+    extra: Optional[bytes] = None,
+    order: str = "<",
+) -> bytes:
     """A WAV format chunk."""
     block = channels * bits // 8 if block is None else block
-    fields = struct.pack(order + "HHIIHH", tag, channels, rate, rate * block if byte_rate is None else byte_rate,
-                         block, bits)
+    fields = struct.pack(
+        order + "HHIIHH",
+        tag,
+        channels,
+        rate,
+        rate * block if byte_rate is None else byte_rate,
+        block,
+        bits,
+    )
     if extra is not None:
         fields += struct.pack(order + "H", len(extra)) + extra
     return chunk(b"fmt ", fields, order=order)

@@ -9,12 +9,24 @@ import subprocess
 import sys
 
 import pytest
+from format_kinds import (
+    check,
+    chunk,
+    flac,
+    fmt,
+    id3_frame,
+    id3v2,
+    identify,
+    mpeg_frame,
+    mutations,
+    refusal,
+    riff,
+)
+from support import CORPUS, ROOT, expected, needs_corpus
 
 import audiometa
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.source import MAX_READ, Source
-from format_kinds import chunk, flac, fmt, id3_frame, id3v2, identify, mpeg_frame, mutations, check, refusal, riff
-from support import CORPUS, ROOT, expected, needs_corpus
 
 WAV = riff(fmt(), chunk(b"data", bytes(1600)))
 MP3 = mpeg_frame() * 12
@@ -29,11 +41,19 @@ NOT_AUDIO = [
     (b"<!DOCTYPE html><html>" + MP3, "starts like", "a page"),
     (b'{"error": "not found"}', "starts like", "an answer that was saved"),
     (bytes(257) + b"ustar\x0000" + bytes(247) + MP3, "starts like a tar archive", "a magic far in"),
-    ("plain text in two-byte units ".encode("utf-16") * 99, "starts like UTF-16 text", "FF FE is a syncword, too"),
+    (
+        "plain text in two-byte units ".encode("utf-16") * 99,
+        "starts like UTF-16 text",
+        "FF FE is a syncword, too",
+    ),
     (b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk", "MIDI", "notes are not audio"),
     (b"RIFF\x24\0\0\0WEBPVP8 ", "WebP", "RIFF is more than WAVE"),
     (id3v2(b"", padding=100), "no audio behind", "a tag alone"),
-    (id3v2(b"", padding=100) + b"\x89PNG\r\n\x1a\n", "starts like a PNG picture", "a tag before something else"),
+    (
+        id3v2(b"", padding=100) + b"\x89PNG\r\n\x1a\n",
+        "starts like a PNG picture",
+        "a tag before something else",
+    ),
     (b"ID3\4\0\0\x7f\x7f\x7f\x7f" + MP3, "the file has", "a tag larger than the file"),
 ]
 
@@ -89,7 +109,9 @@ def test_a_file_by_path_by_descriptor_and_by_bytes_is_the_same(tmp_path):
     by_path = audiometa.identify_path(str(path))
     with open(path, "rb") as file:
         assert audiometa.identify(file) == by_path == audiometa.identify(io.BytesIO(WAV))
-        assert audiometa.identify(file, len(WAV) - 10).truncated, "the size that is given is believed"
+        assert audiometa.identify(file, len(WAV) - 10).truncated, (
+            "the size that is given is believed"
+        )
 
 
 def test_without_pread_it_seeks_and_reads(tmp_path, monkeypatch):
@@ -100,21 +122,67 @@ def test_without_pread_it_seeks_and_reads(tmp_path, monkeypatch):
 
 
 def test_the_record_has_every_audio_field_and_is_json():
-    picture = b"APIC" + (30).to_bytes(4, "big") + b"\0\0" + b"\0image/png\0\3\0\x89PNG".ljust(30, b"x")
+    picture = (
+        b"APIC" + (30).to_bytes(4, "big") + b"\0\0" + b"\0image/png\0\3\0\x89PNG".ljust(30, b"x")
+    )
     fields = audiometa.record_fields(identify(id3v2(picture) + MP3))
     assert set(fields) == {
-        "container", "codec", "codec_profile", "mime", "duration", "duration_exact", "duration_source",
-        "duration_declared", "truncated", "sample_rate", "channels", "bits_per_sample", "sample_format",
-        "bitrate", "bitrate_mode", "lossless", "tags", "pictures", "warnings",
+        "container",
+        "codec",
+        "codec_profile",
+        "mime",
+        "duration",
+        "duration_exact",
+        "duration_source",
+        "duration_declared",
+        "truncated",
+        "sample_rate",
+        "channels",
+        "bits_per_sample",
+        "sample_format",
+        "bitrate",
+        "bitrate_mode",
+        "lossless",
+        "tags",
+        "pictures",
+        "warnings",
     }
     assert json.loads(json.dumps(fields)) == fields
-    assert fields["pictures"] == [{"mime": "image/png", "type": "front cover", "offset": 33, "length": 17}]
+    assert fields["pictures"] == [
+        {"mime": "image/png", "type": "front cover", "offset": 33, "length": 17}
+    ]
 
 
 def test_every_container_has_a_family_and_an_extension():
-    containers = {row["container"] for row in expected().values() if row["expect"] in ("accept", "warn")}
-    containers |= {"wav", "rf64", "bw64", "w64", "aiff", "aifc", "mp3", "flac", "ogg", "mp4", "adts", "matroska",
-                   "webm", "asf", "ac3", "au", "caf", "amr", "wv", "ape", "mpc", "tta", "dsf", "dff"}
+    containers = {
+        row["container"] for row in expected().values() if row["expect"] in ("accept", "warn")
+    }
+    containers |= {
+        "wav",
+        "rf64",
+        "bw64",
+        "w64",
+        "aiff",
+        "aifc",
+        "mp3",
+        "flac",
+        "ogg",
+        "mp4",
+        "adts",
+        "matroska",
+        "webm",
+        "asf",
+        "ac3",
+        "au",
+        "caf",
+        "amr",
+        "wv",
+        "ape",
+        "mpc",
+        "tta",
+        "dsf",
+        "dff",
+    }
     for container in containers:
         assert audiometa.FAMILY[container] in containers
         assert audiometa.EXTENSION[container].startswith(".")
@@ -124,18 +192,30 @@ def test_every_container_has_a_family_and_an_extension():
 
 
 def test_starting_reads_no_reader():
-    code = ("import sys, audiometa; print([name for name in sys.modules if name.startswith('audiokit.formats.')"
-            " and name.rpartition('.')[2] not in ('info', 'source')])")
+    code = (
+        "import sys, audiometa; print([name for name in sys.modules if name.startswith('audiokit.formats.')"
+        " and name.rpartition('.')[2] not in ('info', 'source')])"
+    )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True)
     assert ran.stdout.strip() == b"[]"
 
 
 BIG = [
-    (bytes(1), "zeros"), (b"\xff", "all ones"), (b"some text\n", "text"), ("text ".encode("utf-16-le"), "UTF-16"),
-    (b"\xff\xfb\x90\x64", "headers of MPEG audio"), (b"\xff\xf1\x50\x80", "headers of ADTS"),
-    (b"\x0b\x77", "syncwords of AC-3"), (b"OggS", "page marks"), (b"\0\0\0\x08free", "empty boxes"),
-    (b"\x1aE\xdf\xa3", "element marks"), (b"RIFF", "RIFF marks"), (b"fLaC", "FLAC marks"),
-    (bytes(range(256)), "every byte"), (b"wvpk", "WavPack marks"), (b"MPCK", "Musepack marks"),
+    (bytes(1), "zeros"),
+    (b"\xff", "all ones"),
+    (b"some text\n", "text"),
+    ("text ".encode("utf-16-le"), "UTF-16"),
+    (b"\xff\xfb\x90\x64", "headers of MPEG audio"),
+    (b"\xff\xf1\x50\x80", "headers of ADTS"),
+    (b"\x0b\x77", "syncwords of AC-3"),
+    (b"OggS", "page marks"),
+    (b"\0\0\0\x08free", "empty boxes"),
+    (b"\x1aE\xdf\xa3", "element marks"),
+    (b"RIFF", "RIFF marks"),
+    (b"fLaC", "FLAC marks"),
+    (bytes(range(256)), "every byte"),
+    (b"wvpk", "WavPack marks"),
+    (b"MPCK", "Musepack marks"),
 ]
 
 
@@ -181,7 +261,9 @@ def test_the_corpus_is_told_as_it_is(name, row):
     try:
         info = audiometa.identify_path(str(CORPUS / name))
     except NotAudio as error:
-        assert expect in ("reject", "policy", "optional", "reject?", "accept?"), f"{expect}: {error.reason}"
+        assert expect in ("reject", "policy", "optional", "reject?", "accept?"), (
+            f"{expect}: {error.reason}"
+        )
         assert len(error.reason) > 10
         return
     assert expect != "reject", info
@@ -196,5 +278,8 @@ def test_the_corpus_is_told_as_it_is(name, row):
     assert {tag: info.tags.get(tag) for tag in row.get("tags", {})} == row.get("tags", {})
     if expect == "warn":
         assert verdict(info)
-        assert info.duration_declared is None or "duration_declared" not in row or (
-            abs(info.duration_declared - row["duration_declared"]) < 0.03)
+        assert (
+            info.duration_declared is None
+            or "duration_declared" not in row
+            or (abs(info.duration_declared - row["duration_declared"]) < 0.03)
+        )

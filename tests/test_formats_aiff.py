@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 
 import pytest
+from format_kinds import check, chunk, id3_frame, id3v2, identify, mutations, refusal, truncations
 
 from audiokit.formats.info import Damaged, NotAudio
-from format_kinds import check, chunk, id3_frame, id3v2, identify, mutations, refusal, truncations
 
 RATES = {  # the 80-bit floats that matter
     8000: bytes.fromhex("400bfa00000000000000"),
@@ -60,8 +60,14 @@ def test_every_compression_is_measured(compression, bits, width, codec, valid, s
         described = comm(channels, 100, bits, compression=compression)
         kind = b"AIFF" if compression is None else b"AIFC"
         info = identify(form(described, ssnd(bytes(100 * width * channels)), kind=kind))
-        assert (info.container, info.codec, info.samples) == (kind.decode().lower(), codec, 100), why
-        assert (info.bits_per_sample, info.sample_format, info.channels) == (valid, style, channels), why
+        assert (info.container, info.codec, info.samples) == (kind.decode().lower(), codec, 100), (
+            why
+        )
+        assert (info.bits_per_sample, info.sample_format, info.channels) == (
+            valid,
+            style,
+            channels,
+        ), why
         assert info.duration == 100 / 8000 and info.duration_exact and not info.warnings, why
         assert info.lossless == (style in ("int", "float"))
 
@@ -74,8 +80,14 @@ def test_rates_are_80_bit_floats():
 
 def test_ima4_is_counted_in_packets_or_in_samples():
     for frames, samples in ((3, 192), (192, 192), (150, 150), (0, 192)):
-        info = identify(form(comm(1, frames, 16, compression=b"ima4"), ssnd(bytes(34 * 3)), kind=b"AIFC"))
-        assert (info.codec, info.samples, info.bits_per_sample) == ("adpcm_ima_qt", samples, None), frames
+        info = identify(
+            form(comm(1, frames, 16, compression=b"ima4"), ssnd(bytes(34 * 3)), kind=b"AIFC")
+        )
+        assert (info.codec, info.samples, info.bits_per_sample) == (
+            "adpcm_ima_qt",
+            samples,
+            None,
+        ), frames
     cut = identify(form(comm(1, 300, 16, compression=b"ima4"), ssnd(bytes(34 * 3)), kind=b"AIFC"))
     assert cut.samples == 192 and cut.duration_declared == 300 * 64 / 8000
 
@@ -95,7 +107,11 @@ SIZES = [
 @pytest.mark.parametrize("frames, size, samples, declared, truncated, why", SIZES)
 def test_sizes_that_lie_do_not_move_the_truth(frames, size, samples, declared, truncated, why):
     info = identify(form(comm(frames=frames), ssnd(bytes(200), size)))
-    assert (info.samples, info.duration_declared, info.truncated) == (samples, declared, truncated), why
+    assert (info.samples, info.duration_declared, info.truncated) == (
+        samples,
+        declared,
+        truncated,
+    ), why
     assert bool(info.warnings) == (why != "all agree")
 
 
@@ -105,10 +121,21 @@ def test_samples_may_start_at_an_offset_and_chunks_in_any_order():
 
 
 def test_texts_and_id3_are_tags():
-    texts = [chunk(name, text, order=">") for name, text in (
-        (b"NAME", b"Ttl"), (b"AUTH", "Aüth".encode()), (b"(c) ", b"C\xe9"), (b"ANNO", b"one"), (b"ANNO", b"two"))]
+    texts = [
+        chunk(name, text, order=">")
+        for name, text in (
+            (b"NAME", b"Ttl"),
+            (b"AUTH", "Aüth".encode()),
+            (b"(c) ", b"C\xe9"),
+            (b"ANNO", b"one"),
+            (b"ANNO", b"two"),
+        )
+    ]
     assert identify(form(comm(), *texts, ssnd(bytes(200)))).tags == {
-        "title": "Ttl", "artist": "Aüth", "copyright": "Cé", "comment": ["one", "two"],
+        "title": "Ttl",
+        "artist": "Aüth",
+        "copyright": "Cé",
+        "comment": ["one", "two"],
     }
     tag = chunk(b"ID3 ", id3v2(id3_frame("TIT2", b"\3Id3")), order=">")
     assert identify(form(comm(), texts[0], ssnd(bytes(200)), tag)).tags["title"] == "Id3"
@@ -124,8 +151,18 @@ REFUSED = [
     (form(comm(rate=bytes(10)), ssnd(bytes(200))), NotAudio, "0 Hz", "no rate"),
     (form(comm(rate=b"\x7f\xff" + b"\xff" * 8), ssnd(bytes(200))), NotAudio, "Hz", "not a number"),
     (form(comm(bits=0), ssnd(bytes(200))), NotAudio, "0 bits", "no bits"),
-    (form(comm(compression=b"????"), ssnd(bytes(200)), kind=b"AIFC"), NotAudio, "'????'", "unknown compression"),
-    (form(comm(), ssnd(bytes(8), offset=8)[:4] + b"\0\0\0\x04" + b"\0\0\0\xff" + bytes(300)), Damaged, "into itself", "an offset beyond the chunk"),
+    (
+        form(comm(compression=b"????"), ssnd(bytes(200)), kind=b"AIFC"),
+        NotAudio,
+        "'????'",
+        "unknown compression",
+    ),
+    (
+        form(comm(), ssnd(bytes(8), offset=8)[:4] + b"\0\0\0\x04" + b"\0\0\0\xff" + bytes(300)),
+        Damaged,
+        "into itself",
+        "an offset beyond the chunk",
+    ),
 ]
 
 
@@ -139,8 +176,10 @@ def test_no_samples_are_no_error_where_none_are_promised():
     assert identify(form(comm(frames=0))).warnings == ("there are no samples",)
 
 
-SAMPLES = [form(comm(), chunk(b"NAME", b"T", order=">"), ssnd(bytes(200))),
-           form(comm(1, 2, 16, compression=b"ima4"), ssnd(bytes(68)), kind=b"AIFC")]
+SAMPLES = [
+    form(comm(), chunk(b"NAME", b"T", order=">"), ssnd(bytes(200))),
+    form(comm(1, 2, 16, compression=b"ima4"), ssnd(bytes(68)), kind=b"AIFC"),
+]
 
 
 def test_every_truncation_is_marked_or_refused():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
+from format_kinds import check, identify, mutations, refusal, truncations
 
 from audiokit.formats import asf
 from audiokit.formats.info import Damaged, NotAudio
-from format_kinds import check, identify, mutations, refusal, truncations
 
 PACKET = 200  # bytes
 
@@ -19,7 +19,13 @@ def obj(guid, content, size=None):
 
 def properties(seconds=2.0, packets=4, preroll=3000, flags=2):
     play = round((seconds + preroll / 1000) * 1e7) if seconds else 0
-    return obj(asf._FILE, bytes(16) + struct.pack("<QQQQQQIIII", 0, 0, packets, play, play, preroll, flags, PACKET, PACKET, 64000))
+    return obj(
+        asf._FILE,
+        bytes(16)
+        + struct.pack(
+            "<QQQQQQIIII", 0, 0, packets, play, play, preroll, flags, PACKET, PACKET, 64000
+        ),
+    )
 
 
 def stream(tag=0x161, kind=asf._AUDIO, channels=2, rate=44100):
@@ -34,8 +40,11 @@ def packet(send):
 
 def data_object(packets=4, told=None):
     body = bytes(16) + struct.pack("<QH", packets if told is None else told, 0x101)
-    return obj(asf._DATA, body + b"".join(packet(3000 + 500 * n) for n in range(packets)),
-               24 + len(body) + PACKET * (packets if told is None else told))
+    return obj(
+        asf._DATA,
+        body + b"".join(packet(3000 + 500 * n) for n in range(packets)),
+        24 + len(body) + PACKET * (packets if told is None else told),
+    )
 
 
 def utf16(text):
@@ -50,27 +59,41 @@ def content(*texts):
 def extended(*pairs):
     body = struct.pack("<H", len(pairs))
     for name, kind, value in pairs:
-        body += struct.pack("<H", len(utf16(name))) + utf16(name) + struct.pack("<HH", kind, len(value)) + value
+        body += (
+            struct.pack("<H", len(utf16(name)))
+            + utf16(name)
+            + struct.pack("<HH", kind, len(value))
+            + value
+        )
     return obj(asf._EXTENDED, body)
 
 
 def library(*pairs):
     body = struct.pack("<H", len(pairs))
     for name, kind, value in pairs:
-        body += struct.pack("<HHHHI", 0, 0, len(utf16(name)), kind, len(value)) + utf16(name) + value
+        body += (
+            struct.pack("<HHHHI", 0, 0, len(utf16(name)), kind, len(value)) + utf16(name) + value
+        )
     inner = obj(asf._LIBRARY, body)
     return obj(asf._EXTENSION, bytes(16) + struct.pack("<HI", 6, len(inner)) + inner)
 
 
 def file(*objects, audio=None):
     body = b"".join(objects)
-    return obj(asf._HEADER, struct.pack("<IBB", len(objects), 1, 2) + body) + (data_object() if audio is None else audio)
+    return obj(asf._HEADER, struct.pack("<IBB", len(objects), 1, 2) + body) + (
+        data_object() if audio is None else audio
+    )
 
 
 def test_what_a_wma_is():
     info = identify(file(properties(), stream()))
     assert (info.container, info.codec, info.mime) == ("asf", "wmav2", "audio/x-ms-wma")
-    assert (info.sample_rate, info.channels, info.bits_per_sample, info.bitrate) == (44100, 2, None, 64000)
+    assert (info.sample_rate, info.channels, info.bits_per_sample, info.bitrate) == (
+        44100,
+        2,
+        None,
+        64000,
+    )
     assert (info.duration, info.duration_source, info.duration_exact) == (2.0, "header", False)
     assert not info.warnings and not info.truncated
 
@@ -94,13 +117,28 @@ def test_a_duration_that_cannot_be_is_not_repeated():
 
 def test_tags_of_all_three_objects():
     data = file(
-        properties(), stream(), content("Tïtel", "A", "C", "D", ""),
-        extended(("WM/AlbumTitle", 0, utf16("Al")), ("WM/Year", 0, utf16("2021")), ("WM/TrackNumber", 3, struct.pack("<I", 7)),
-                 ("WM/Track", 3, struct.pack("<I", 6)), ("IsVBR", 2, struct.pack("<I", 1))),
+        properties(),
+        stream(),
+        content("Tïtel", "A", "C", "D", ""),
+        extended(
+            ("WM/AlbumTitle", 0, utf16("Al")),
+            ("WM/Year", 0, utf16("2021")),
+            ("WM/TrackNumber", 3, struct.pack("<I", 7)),
+            ("WM/Track", 3, struct.pack("<I", 6)),
+            ("IsVBR", 2, struct.pack("<I", 1)),
+        ),
         library(("WM/Genre", 0, utf16("Jazz")), ("WM/Genre", 0, utf16("Folk"))),
     )
-    assert identify(data).tags == {"title": "Tïtel", "artist": "A", "copyright": "C", "comment": "D", "album": "Al",
-                                   "date": "2021", "track": "7", "genre": ["Jazz", "Folk"]}
+    assert identify(data).tags == {
+        "title": "Tïtel",
+        "artist": "A",
+        "copyright": "C",
+        "comment": "D",
+        "album": "Al",
+        "date": "2021",
+        "track": "7",
+        "genre": ["Jazz", "Folk"],
+    }
 
 
 def test_a_picture_is_a_place_in_the_file():
@@ -116,7 +154,10 @@ def test_a_picture_is_a_place_in_the_file():
 def test_other_streams_are_told():
     info = identify(file(properties(), stream(kind=asf._VIDEO), stream(), stream(0x160)))
     assert info.codec == "wmav2"
-    assert info.warnings == ("besides the audio there is video", "2 audio streams; the first is described")
+    assert info.warnings == (
+        "besides the audio there is video",
+        "2 audio streams; the first is described",
+    )
 
 
 REFUSED = [
@@ -125,9 +166,24 @@ REFUSED = [
     (file(stream()), Damaged, "without file properties", "half a header"),
     (file(properties(), stream(0x1234)), NotAudio, "0x1234", "a codec of nobody"),
     (file(properties(), stream(), audio=b""), Damaged, "without a data object", "a header alone"),
-    (file(properties(0, 0, flags=1), stream(), audio=data_object(0, 0)), Damaged, "nothing tells", "no packet"),
-    (file(obj(bytes(16), b"", 0), stream()), Damaged, "object of 0 bytes", "a size that goes nowhere"),
-    (asf._HEADER + struct.pack("<Q", 1 << 62) + bytes(90), Damaged, "the file has", "a size beyond the file"),
+    (
+        file(properties(0, 0, flags=1), stream(), audio=data_object(0, 0)),
+        Damaged,
+        "nothing tells",
+        "no packet",
+    ),
+    (
+        file(obj(bytes(16), b"", 0), stream()),
+        Damaged,
+        "object of 0 bytes",
+        "a size that goes nowhere",
+    ),
+    (
+        asf._HEADER + struct.pack("<Q", 1 << 62) + bytes(90),
+        Damaged,
+        "the file has",
+        "a size beyond the file",
+    ),
 ]
 
 
@@ -137,7 +193,9 @@ def test_what_has_no_audio_is_refused_in_words(data, kind, words, why):
     assert type(error) is kind and words in error.reason, f"{why}: {error.reason}"
 
 
-WHOLE = file(properties(), stream(), content("T", "A", "", "", ""), extended(("WM/Genre", 0, utf16("Jazz"))))
+WHOLE = file(
+    properties(), stream(), content("T", "A", "", "", ""), extended(("WM/Genre", 0, utf16("Jazz")))
+)
 
 
 def test_every_truncation_is_marked_or_refused():

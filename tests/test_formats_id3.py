@@ -6,11 +6,11 @@ import random
 import zlib
 
 import pytest
+from format_kinds import id3_frame, id3v2, mutations, syncsafe, truncations
 
 from audiokit.formats import id3
 from audiokit.formats.info import AudioInfo, Picture
 from audiokit.formats.source import Source
-from format_kinds import id3_frame, id3v2, mutations, syncsafe, truncations
 
 
 def read(data):
@@ -23,36 +23,83 @@ def text(name, value, version=4, encoding=3):
 
 
 TAGS = [
-    (id3v2(text("TIT2", "Tïtél 日本", encoding=1, version=3), 3), {"title": "Tïtél 日本"}, "UTF-16 with a mark"),
+    (
+        id3v2(text("TIT2", "Tïtél 日本", encoding=1, version=3), 3),
+        {"title": "Tïtél 日本"},
+        "UTF-16 with a mark",
+    ),
     (id3v2(text("TIT2", "Tïtél", encoding=0, version=3), 3), {"title": "Tïtél"}, "ISO 8859-1"),
     (id3v2(text("TIT2", "日本", encoding=2)), {"title": "日本"}, "UTF-16BE"),
     (id3v2(text("TIT2", "日本\0", encoding=3)), {"title": "日本"}, "UTF-8, terminated"),
-    (id3v2(id3_frame("TIT2", b"\0" + "日本".encode())), {"title": "日本"}, "UTF-8 that claims ISO 8859-1"),
-    (id3v2(id3_frame("TIT2", b"\1" + "Ti".encode("utf-16-be"))), {"title": "Ti"}, "no mark, big endian"),
-    (id3v2(text("TT2", "T", 2) + text("TP1", "A", 2) + text("TYE", "1999", 2), 2),
-     {"title": "T", "artist": "A", "date": "1999"}, "version 2.2"),
+    (
+        id3v2(id3_frame("TIT2", b"\0" + "日本".encode())),
+        {"title": "日本"},
+        "UTF-8 that claims ISO 8859-1",
+    ),
+    (
+        id3v2(id3_frame("TIT2", b"\1" + "Ti".encode("utf-16-be"))),
+        {"title": "Ti"},
+        "no mark, big endian",
+    ),
+    (
+        id3v2(text("TT2", "T", 2) + text("TP1", "A", 2) + text("TYE", "1999", 2), 2),
+        {"title": "T", "artist": "A", "date": "1999"},
+        "version 2.2",
+    ),
     (id3v2(text("TPE1", "A\0B")), {"artist": ["A", "B"]}, "several values"),
-    (id3v2(text("TRCK", "7/12") + text("TPOS", "1/2")),
-     {"track": "7", "tracktotal": "12", "disc": "1", "disctotal": "2"}, "numbers and totals"),
-    (id3v2(text("TYER", "2021", 3) + text("TDAT", "0403", 3), 3), {"date": "2021-03-04"}, "TDAT is DDMM"),
-    (id3v2(text("TDRC", "2021-03-04T05:06") + text("TYER", "1999")), {"date": "2021-03-04T05:06"}, "TDRC wins"),
+    (
+        id3v2(text("TRCK", "7/12") + text("TPOS", "1/2")),
+        {"track": "7", "tracktotal": "12", "disc": "1", "disctotal": "2"},
+        "numbers and totals",
+    ),
+    (
+        id3v2(text("TYER", "2021", 3) + text("TDAT", "0403", 3), 3),
+        {"date": "2021-03-04"},
+        "TDAT is DDMM",
+    ),
+    (
+        id3v2(text("TDRC", "2021-03-04T05:06") + text("TYER", "1999")),
+        {"date": "2021-03-04T05:06"},
+        "TDRC wins",
+    ),
     (id3v2(text("TCON", "(17)")), {"genre": "Rock"}, "a genre's number in brackets"),
     (id3v2(text("TCON", "8")), {"genre": "Jazz"}, "a bare number"),
-    (id3v2(text("TCON", "(4)Eurodisco")), {"genre": ["Disco", "Eurodisco"]}, "a number and its refinement"),
+    (
+        id3v2(text("TCON", "(4)Eurodisco")),
+        {"genre": ["Disco", "Eurodisco"]},
+        "a number and its refinement",
+    ),
     (id3v2(text("TCON", "(RX)(CR)")), {"genre": ["Remix", "Cover"]}, "the two words of 2.3"),
     (id3v2(text("TCON", "Jazz\0Folk")), {"genre": ["Jazz", "Folk"]}, "several genres"),
     (id3v2(text("TCON", "(255)")), {}, "255 is no genre"),
-    (id3v2(text("TXXX", "MOOD\0calm") + text("TXXX", "replaygain_track_gain\0-1 dB")),
-     {"mood": "calm", "replaygain_track_gain": "-1 dB"}, "a user's own"),
+    (
+        id3v2(text("TXXX", "MOOD\0calm") + text("TXXX", "replaygain_track_gain\0-1 dB")),
+        {"mood": "calm", "replaygain_track_gain": "-1 dB"},
+        "a user's own",
+    ),
     (id3v2(id3_frame("COMM", b"\3eng\0Comm")), {"comment": "Comm"}, "a comment"),
-    (id3v2(id3_frame("COMM", b"\1eng\xff\xfe\0\0\xff\xfeC\0")), {"comment": "C"}, "a comment in UTF-16"),
+    (
+        id3v2(id3_frame("COMM", b"\1eng\xff\xfe\0\0\xff\xfeC\0")),
+        {"comment": "C"},
+        "a comment in UTF-16",
+    ),
     (id3v2(id3_frame("COMM", b"\3engiTunNORM\0 0000")), {}, "iTunes' volume is no comment"),
-    (id3v2(id3_frame("COMM", b"\3engdesc\0x") + id3_frame("COMM", b"\3eng\0y")), {"comment": "y"},
-     "the comment without a description is meant"),
+    (
+        id3v2(id3_frame("COMM", b"\3engdesc\0x") + id3_frame("COMM", b"\3eng\0y")),
+        {"comment": "y"},
+        "the comment without a description is meant",
+    ),
     (id3v2(id3_frame("USLT", b"\3eng\0la la\nla")), {"lyrics": "la la\nla"}, "lyrics"),
-    (id3v2(text("TIT2", "A")) + id3v2(text("TIT2", "B") + text("TPE1", "C")), {"title": "A", "artist": "C"},
-     "of several tags the first wins"),
-    (id3v2(id3_frame("TIT2", b"\3T")[:8] + b"\0\x08" + zlib.compress(b"\3T")), {}, "a length that does not fit ends it"),
+    (
+        id3v2(text("TIT2", "A")) + id3v2(text("TIT2", "B") + text("TPE1", "C")),
+        {"title": "A", "artist": "C"},
+        "of several tags the first wins",
+    ),
+    (
+        id3v2(id3_frame("TIT2", b"\3T")[:8] + b"\0\x08" + zlib.compress(b"\3T")),
+        {},
+        "a length that does not fit ends it",
+    ),
 ]
 
 
@@ -93,16 +140,27 @@ def test_flags_of_frames_put_bytes_before_the_content():
     packed = zlib.compress(content)
     grouped = b"TIT2" + syncsafe(3) + b"\0\x40" + b"\7" + content
     compressed = b"TIT2" + syncsafe(4 + len(packed)) + b"\0\x09" + syncsafe(2) + packed
-    old = b"TIT2" + (4 + len(packed)).to_bytes(4, "big") + b"\0\x80" + (2).to_bytes(4, "big") + packed
+    old = (
+        b"TIT2" + (4 + len(packed)).to_bytes(4, "big") + b"\0\x80" + (2).to_bytes(4, "big") + packed
+    )
     encrypted = b"TIT2" + syncsafe(3) + b"\0\x04" + b"\7" + content
-    assert read(id3v2(grouped)).tags == read(id3v2(compressed)).tags == read(id3v2(old, 3)).tags == {"title": "T"}
+    assert (
+        read(id3v2(grouped)).tags
+        == read(id3v2(compressed)).tags
+        == read(id3v2(old, 3)).tags
+        == {"title": "T"}
+    )
     assert read(id3v2(encrypted)).tags == {}
 
 
 IMAGE = b"\x89PNG\r\n\x1a\n" + b"pixels"
 PICTURES = [
     (id3v2(id3_frame("APIC", b"\0image/png\0\3cover\0" + IMAGE)), "image/png", "front cover"),
-    (id3v2(id3_frame("APIC", b"\1image/png\0\4\xff\xfec\0\0\0" + IMAGE)), "image/png", "back cover"),
+    (
+        id3v2(id3_frame("APIC", b"\1image/png\0\4\xff\xfec\0\0\0" + IMAGE)),
+        "image/png",
+        "back cover",
+    ),
     (id3v2(id3_frame("APIC", b"\0\0\x00\0" + IMAGE)), "image/png", "other"),
     (id3v2(id3_frame("PIC", b"\0PNG\3\0" + IMAGE, 2), 2), "image/png", "front cover"),
 ]
@@ -119,7 +177,9 @@ def test_a_picture_that_is_stored_encoded_is_told_not_offered():
     data = id3v2(frame.replace(b"\xff", b"\xff\x00"), 3, 0x80)
     found = read(data)
     assert not found.pictures and "not offered" in found.warnings[0]
-    assert not read(id3v2(id3_frame("APIC", b"\0-->\0\3\0http://x"))).pictures, "a link is no picture"
+    assert not read(id3v2(id3_frame("APIC", b"\0-->\0\3\0http://x"))).pictures, (
+        "a link is no picture"
+    )
 
 
 def test_padding_is_stepped_over_even_where_the_size_leaves_it_out():
@@ -130,29 +190,59 @@ def test_padding_is_stepped_over_even_where_the_size_leaves_it_out():
 
 
 def test_what_is_no_tag_is_none():
-    for data in (b"", b"ID3", b"ID3\x05\0\0\0\0\0\0", b"ID3\4\xff\0\0\0\0\0", b"ID3\4\0\0\0\0\0\x80", b"TAG"):
+    for data in (
+        b"",
+        b"ID3",
+        b"ID3\x05\0\0\0\0\0\0",
+        b"ID3\4\xff\0\0\0\0\0",
+        b"ID3\4\0\0\0\0\0\x80",
+        b"TAG",
+    ):
         found = read(data)
         assert (found.end, found.found, found.tags) == (0, False, {})
 
 
 def test_the_tag_in_front_wins_in_mpeg_audio_and_fills_gaps_elsewhere():
     tag = read(id3v2(text("TIT2", "ID3") + text("TPE1", "A")))
-    base = dict(codec="x", sample_rate=1, channels=1, duration=1.0, duration_exact=True, duration_source="frames",
-                mime="x", tags={"title": "own"})
-    assert id3.merge(AudioInfo(container="mp3", **base), tag).tags == {"title": "ID3", "artist": "A"}
-    assert id3.merge(AudioInfo(container="flac", **base), tag).tags == {"title": "own", "artist": "A"}
+    base = dict(
+        codec="x",
+        sample_rate=1,
+        channels=1,
+        duration=1.0,
+        duration_exact=True,
+        duration_source="frames",
+        mime="x",
+        tags={"title": "own"},
+    )
+    assert id3.merge(AudioInfo(container="mp3", **base), tag).tags == {
+        "title": "ID3",
+        "artist": "A",
+    }
+    assert id3.merge(AudioInfo(container="flac", **base), tag).tags == {
+        "title": "own",
+        "artist": "A",
+    }
 
 
 def test_version_one_is_the_last_128_bytes():
-    tag = b"TAG" + b"T".ljust(30) + b"A".ljust(30, b"\0") + bytes(30) + b"1999" + b"C" * 30 + b"\x11"
+    tag = (
+        b"TAG" + b"T".ljust(30) + b"A".ljust(30, b"\0") + bytes(30) + b"1999" + b"C" * 30 + b"\x11"
+    )
     assert id3.read_v1(Source.of_bytes(b"x" + tag), 129) == {
-        "title": "T", "artist": "A", "date": "1999", "comment": "C" * 30, "genre": "Rock",
+        "title": "T",
+        "artist": "A",
+        "date": "1999",
+        "comment": "C" * 30,
+        "genre": "Rock",
     }
     assert id3.read_v1(Source.of_bytes(tag[:-1]), 127) is None
     assert id3.read_v1(Source.of_bytes(b"x" * 128), 128) is None
 
 
-WHOLE = id3v2(text("TIT2", "T" * 40) + id3_frame("APIC", b"\0image/png\0\3\0" + IMAGE) + text("TPE1", "A"), padding=9)
+WHOLE = id3v2(
+    text("TIT2", "T" * 40) + id3_frame("APIC", b"\0image/png\0\3\0" + IMAGE) + text("TPE1", "A"),
+    padding=9,
+)
 
 
 def test_every_truncation_ends_early_and_nothing_else():
@@ -168,7 +258,13 @@ def test_seeded_mutations_never_raise():
     rng = random.Random(2)
     for version in (2, 3, 4):
         for _ in range(300):
-            read(id3v2(bytes(rng.choice(b"TIAC\0\1\3PE2\xff") for _ in range(60)), version, rng.randrange(256)))
+            read(
+                id3v2(
+                    bytes(rng.choice(b"TIAC\0\1\3PE2\xff") for _ in range(60)),
+                    version,
+                    rng.randrange(256),
+                )
+            )
 
 
 def test_a_huge_tag_is_not_read():

@@ -5,9 +5,18 @@ from __future__ import annotations
 import struct
 
 import pytest
+from format_kinds import (
+    check,
+    flac,
+    flac_frame,
+    identify,
+    mpeg_frame,
+    mutations,
+    refusal,
+    truncations,
+)
 
 from audiokit.formats.info import Damaged, NotAudio
-from format_kinds import check, flac, flac_frame, identify, mpeg_frame, mutations, refusal, truncations
 
 UNKNOWN = b"\x01\xff\xff\xff\xff\xff\xff\xff"
 
@@ -44,11 +53,16 @@ def track(codec, rate=48000, channels=2, bits=0, private=b"", kind=2, delay=0, f
 
 
 def info(duration=None, scale=1_000_000):
-    return element("1549a966", number("2ad7b1", scale) + (real("4489", duration) if duration is not None else b""))
+    return element(
+        "1549a966",
+        number("2ad7b1", scale) + (real("4489", duration) if duration is not None else b""),
+    )
 
 
 def block(data, time=0, lacing=0, name="a3", number=1):
-    return element(name, bytes([0x80 | number]) + time.to_bytes(2, "big") + bytes([lacing << 1]) + data)
+    return element(
+        name, bytes([0x80 | number]) + time.to_bytes(2, "big") + bytes([lacing << 1]) + data
+    )
 
 
 def cluster(*blocks, time=0, size=None):
@@ -65,27 +79,45 @@ FLAC_PRIVATE = flac(1, 192)[:42]
 
 
 def opus(count=10, **more):
-    return movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
-                 cluster(*[block(OPUS_20MS, 20 * n) for n in range(count)]), **more)
+    return movie(
+        info(),
+        element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
+        cluster(*[block(OPUS_20MS, 20 * n) for n in range(count)]),
+        **more,
+    )
 
 
 def test_opus_is_counted_by_packets_less_what_warms_the_decoder():
     found = identify(opus(doc_type="webm"))
     assert (found.container, found.codec, found.mime) == ("webm", "opus", "audio/webm; codecs=opus")
     assert (found.sample_rate, found.channels, found.samples) == (48000, 2, 9600 - 312)
-    assert (found.duration_source, found.duration_exact, found.truncated, found.warnings) == ("frames", True, False, ())
+    assert (found.duration_source, found.duration_exact, found.truncated, found.warnings) == (
+        "frames",
+        True,
+        False,
+        (),
+    )
 
 
 def test_a_live_recording_tells_no_sizes_and_no_duration():
     blocks = [block(OPUS_20MS, 20 * n) for n in range(5)]
-    live = movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
-                 cluster(*blocks, size=UNKNOWN), cluster(*blocks, time=100, size=UNKNOWN), size=UNKNOWN)
+    live = movie(
+        info(),
+        element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
+        cluster(*blocks, size=UNKNOWN),
+        cluster(*blocks, time=100, size=UNKNOWN),
+        size=UNKNOWN,
+    )
     assert identify(live).samples == 9600 - 312
 
 
 def test_padding_at_the_end_is_not_presented():
     group = element("a0", block(OPUS_20MS, 20, name="a1") + number("75a2", 10_000_000))
-    whole = movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), cluster(block(OPUS_20MS), group))
+    whole = movie(
+        info(),
+        element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
+        cluster(block(OPUS_20MS), group),
+    )
     assert identify(whole).samples == 1920 - 312 - 480
 
 
@@ -95,23 +127,48 @@ CODECS = [
     (track("A_PCM/INT/BIG", 8000, 1, 24), bytes(480), "pcm_s24be", 160, 24, "big endian"),
     (track("A_PCM/FLOAT/IEEE", 8000, 2, 32), bytes(1280), "pcm_f32le", 160, 32, "floats"),
     (track("A_MPEG/L3", 44100, 1), mpeg_frame(), "mp3", 1152, None, "MPEG audio by its header"),
-    (track("A_FLAC", 44100, 1, private=FLAC_PRIVATE), flac_frame(0), "flac", 192, 16, "FLAC by its header"),
+    (
+        track("A_FLAC", 44100, 1, private=FLAC_PRIVATE),
+        flac_frame(0),
+        "flac",
+        192,
+        16,
+        "FLAC by its header",
+    ),
     (track("A_AAC", 44100, 2, private=bytes.fromhex("1210")), b"aac", "aac", 1024, None, "AAC"),
     (track("A_AC3", 48000, 2), b"\x0b\x77\0\0\0\x40" + bytes(90), "ac3", 1536, None, "AC-3"),
-    (track("A_EAC3", 48000, 2), b"\x0b\x77\0\0\x10\x80" + bytes(90), "eac3", 512, None, "E-AC-3 of two blocks"),
-    (track("A_WAVPACK4", 44100, 2, 16), struct.pack("<III", 500, 0, 0) + bytes(90), "wavpack", 500, 16, "WavPack"),
+    (
+        track("A_EAC3", 48000, 2),
+        b"\x0b\x77\0\0\x10\x80" + bytes(90),
+        "eac3",
+        512,
+        None,
+        "E-AC-3 of two blocks",
+    ),
+    (
+        track("A_WAVPACK4", 44100, 2, 16),
+        struct.pack("<III", 500, 0, 0) + bytes(90),
+        "wavpack",
+        500,
+        16,
+        "WavPack",
+    ),
 ]
 
 
 @pytest.mark.parametrize("header, packet, codec, samples, bits, why", CODECS)
 def test_packets_are_measured_by_their_codec(header, packet, codec, samples, bits, why):
-    found = identify(movie(info(), element("1654ae6b", header), cluster(*[block(packet, n) for n in range(7)])))
+    found = identify(
+        movie(info(), element("1654ae6b", header), cluster(*[block(packet, n) for n in range(7)]))
+    )
     assert (found.codec, found.samples, found.bits_per_sample) == (codec, 7 * samples, bits), why
     assert found.duration_exact and found.bitrate == round(7 * len(packet) * 8 / found.duration)
 
 
 LACINGS = [
-    (0, b"", 1, "no lacing"), (1, bytes([2, 41, 41]), 3, "Xiph's"), (2, bytes([2]), 3, "equal sizes"),
+    (0, b"", 1, "no lacing"),
+    (1, bytes([2, 41, 41]), 3, "Xiph's"),
+    (2, bytes([2]), 3, "equal sizes"),
     (3, bytes([2, 0x80 | 41, 0xBF]), 3, "EBML's: a size, then differences"),
 ]
 
@@ -119,43 +176,92 @@ LACINGS = [
 @pytest.mark.parametrize("lacing, sizes, count, why", LACINGS)
 def test_laced_frames_are_counted_one_by_one(lacing, sizes, count, why):
     one = block(sizes + OPUS_20MS * count, 0, lacing)
-    found = identify(movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), cluster(one)))
+    found = identify(
+        movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), cluster(one))
+    )
     assert found.samples == 960 * count - 312, why
 
 
 def test_where_packets_tell_nothing_the_times_do():
     def timed(duration, frame=0):
         header = track("A_TTA1", 44100, 2, 16, frame=frame)
-        return identify(movie(info(duration), element("1654ae6b", header), *[cluster(block(b"tta", 0), time=1000 * n) for n in range(3)]))
+        return identify(
+            movie(
+                info(duration),
+                element("1654ae6b", header),
+                *[cluster(block(b"tta", 0), time=1000 * n) for n in range(3)],
+            )
+        )
 
     assert timed(2500.0).duration == 2.5, "the writer knows how long the last is"
     assert timed(None, 500_000_000).duration == 2.5, "every frame is told to be so long"
     assert timed(None).duration == 3.0, "as long as the one before"
     lying = timed(90_000.0)
-    assert (lying.duration, lying.duration_declared) == (3.0, 90.0) and "Duration says 90.000 s" in lying.warnings[0]
+    assert (lying.duration, lying.duration_declared) == (
+        3.0,
+        90.0,
+    ) and "Duration says 90.000 s" in lying.warnings[0]
 
 
 def test_tags_of_the_song_and_of_the_album():
     def simple(name, value):
         return element("67c8", text("45a3", name) + text("4487", value))
 
-    tags = element("1254c367", element("7373", element("63c0", number("68ca", 50)) + simple("TITLE", "Album") + simple("ARTIST", "Band"))
-                   + element("7373", element("63c0", number("68ca", 30)) + simple("TITLE", "Söng") + simple("ARTIST", "A") + simple("PART_NUMBER", "7")))
-    data = movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), tags, cluster(block(OPUS_20MS)))
-    assert identify(data).tags == {"title": "Söng", "artist": "A", "track": "7", "album": "Album", "albumartist": "Band"}
+    tags = element(
+        "1254c367",
+        element(
+            "7373",
+            element("63c0", number("68ca", 50))
+            + simple("TITLE", "Album")
+            + simple("ARTIST", "Band"),
+        )
+        + element(
+            "7373",
+            element("63c0", number("68ca", 30))
+            + simple("TITLE", "Söng")
+            + simple("ARTIST", "A")
+            + simple("PART_NUMBER", "7"),
+        ),
+    )
+    data = movie(
+        info(),
+        element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
+        tags,
+        cluster(block(OPUS_20MS)),
+    )
+    assert identify(data).tags == {
+        "title": "Söng",
+        "artist": "A",
+        "track": "7",
+        "album": "Album",
+        "albumartist": "Band",
+    }
 
 
 def test_an_attached_picture_is_a_place_in_the_file():
     image = b"\x89PNG\r\n\x1a\npixels"
-    attached = element("1941a469", element("61a7", text("4660", "image/png") + element("465c", image)))
-    data = movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), attached, cluster(block(OPUS_20MS)))
+    attached = element(
+        "1941a469", element("61a7", text("4660", "image/png") + element("465c", image))
+    )
+    data = movie(
+        info(),
+        element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
+        attached,
+        cluster(block(OPUS_20MS)),
+    )
     (picture,) = identify(data).pictures
     assert data[picture.offset : picture.offset + picture.length] == image
 
 
 def test_video_beside_the_audio_is_told():
-    tracks = element("1654ae6b", track("V_VP9", kind=1).replace(b"\xd7\x01\0\0\0\0\0\0\x08" + bytes(7) + b"\1", b"\xd7\x01\0\0\0\0\0\0\x08" + bytes(7) + b"\2")
-                     + track("A_OPUS", private=OPUS_HEAD))
+    tracks = element(
+        "1654ae6b",
+        track("V_VP9", kind=1).replace(
+            b"\xd7\x01\0\0\0\0\0\0\x08" + bytes(7) + b"\1",
+            b"\xd7\x01\0\0\0\0\0\0\x08" + bytes(7) + b"\2",
+        )
+        + track("A_OPUS", private=OPUS_HEAD),
+    )
     found = identify(movie(info(), tracks, cluster(block(b"frame", number=2), block(OPUS_20MS))))
     assert found.samples == 960 - 312 and found.warnings == ("besides the audio there is video",)
 
@@ -164,11 +270,21 @@ REFUSED = [
     (head("other") + UNKNOWN, NotAudio, "'other'", "another kind of EBML"),
     (head(), NotAudio, "without a segment", "a head alone"),
     (movie(info()), NotAudio, "no audio track", "nothing"),
-    (movie(info(), element("1654ae6b", track("V_VP9", kind=1))), NotAudio, "video without audio", "a film"),
+    (
+        movie(info(), element("1654ae6b", track("V_VP9", kind=1))),
+        NotAudio,
+        "video without audio",
+        "a film",
+    ),
     (movie(info(), element("1654ae6b", track("A_NEW"))), NotAudio, "'A_NEW'", "an unknown codec"),
     (movie(info(), element("1654ae6b", track("A_AC3", rate=0))), NotAudio, "0 Hz", "no rate"),
     (movie(info(), element("1654ae6b", track("A_AC3"))), Damaged, "without a cluster", "no audio"),
-    (movie(info(), element("1654ae6b", track("A_AC3")), cluster()), Damaged, "no block", "empty clusters"),
+    (
+        movie(info(), element("1654ae6b", track("A_AC3")), cluster()),
+        Damaged,
+        "no block",
+        "empty clusters",
+    ),
 ]
 
 
@@ -191,5 +307,13 @@ def test_seeded_mutations_are_an_answer_or_a_refusal():
 
 
 def test_sizes_that_nest_without_end_are_bounded():
-    assert check(head() + bytes.fromhex("18538067") + UNKNOWN + (bytes.fromhex("1f43b675") + UNKNOWN) * 5000) is None
+    assert (
+        check(
+            head()
+            + bytes.fromhex("18538067")
+            + UNKNOWN
+            + (bytes.fromhex("1f43b675") + UNKNOWN) * 5000
+        )
+        is None
+    )
     assert check(head() + bytes.fromhex("18538067") + UNKNOWN + (b"\xae\x80" * 50000)) is None

@@ -6,12 +6,21 @@ import random
 import struct
 
 import pytest
+from format_kinds import (
+    check,
+    id3_frame,
+    id3v2,
+    identify,
+    mpeg_frame,
+    mutations,
+    refusal,
+    truncations,
+)
+from test_formats_mpeg_header import free_stream, lame, xing_frame
 
 from audiokit.formats import mpeg
 from audiokit.formats.info import Damaged, NotAudio
 from audiokit.formats.source import Source
-from format_kinds import check, id3_frame, id3v2, identify, mpeg_frame, mutations, refusal, truncations
-from test_formats_mpeg_header import free_stream, lame, xing_frame
 
 STEREO_128 = 0xFFFB9064
 MONO_64 = 0xFFFB50C4
@@ -58,7 +67,11 @@ def test_free_format_is_counted():
 def test_lame_delay_and_padding_are_not_presented():
     frame = xing_frame(b"Info", frames=20, size=417 * 21, extension=lame(1, 576, 1105))
     info = identify(frame + stream(20))
-    assert (info.samples, info.audio_offset, info.tags) == (20 * 1152 - 576 - 1105, 0, {"encoder": "LAME3.100"})
+    assert (info.samples, info.audio_offset, info.tags) == (
+        20 * 1152 - 576 - 1105,
+        0,
+        {"encoder": "LAME3.100"},
+    )
     assert not info.warnings and info.bitrate == 128000
 
 
@@ -73,7 +86,9 @@ NOTES = [
 
 
 @pytest.mark.parametrize("told, size, count, declared, truncated, why", NOTES)
-def test_a_descriptive_frame_is_checked_against_the_frames(told, size, count, declared, truncated, why):
+def test_a_descriptive_frame_is_checked_against_the_frames(
+    told, size, count, declared, truncated, why
+):
     info = identify(xing_frame(frames=told, size=size) + stream(count))
     assert info.samples == count * 1152 and info.truncated == truncated, why
     assert info.duration_declared == (declared * 1152 / 44100 if declared else None), why
@@ -109,7 +124,15 @@ def test_frames_that_are_less_than_half_of_the_file_are_damage():
     assert error.reason == "frame sync lost at byte 4170: 0.3 s are playable"
 
 
-ID3V1 = b"TAG" + b"Ttl".ljust(30, b"\0") + b"Art".ljust(30, b"\0") + bytes(30) + b"2021" + bytes(28) + b"\0\x07\x08"
+ID3V1 = (
+    b"TAG"
+    + b"Ttl".ljust(30, b"\0")
+    + b"Art".ljust(30, b"\0")
+    + bytes(30)
+    + b"2021"
+    + bytes(28)
+    + b"\0\x07\x08"
+)
 
 
 def ape_item(key, value, flags=0):
@@ -129,12 +152,19 @@ def ape_tag(*items, header=True):
 LYRICS = b"LYRICSBEGININD0000200"
 TAILS = [
     (ID3V1, {"title": "Ttl", "artist": "Art", "date": "2021", "track": "7", "genre": "Jazz"}),
-    (ape_tag(ape_item(b"Title", b"Ape"), ape_item(b"Artist", b"A\0B")), {"title": "Ape", "artist": ["A", "B"]}),
+    (
+        ape_tag(ape_item(b"Title", b"Ape"), ape_item(b"Artist", b"A\0B")),
+        {"title": "Ape", "artist": ["A", "B"]},
+    ),
     (ape_tag(ape_item(b"Title", b"Ape"), header=False) + ID3V1, {"title": "Ape", "artist": "Art"}),
     (LYRICS + b"%06dLYRICS200" % len(LYRICS) + ID3V1, {"title": "Ttl"}),
     (b"LYRICSBEGINla la laLYRICSEND" + ID3V1, {"title": "Ttl"}),
-    (id3v2(id3_frame("TIT2", b"\3End"), flags=0x10) + b"3DI" + id3v2(id3_frame("TIT2", b"\3End"), flags=0x10)[3:10],
-     {"title": "End"}),
+    (
+        id3v2(id3_frame("TIT2", b"\3End"), flags=0x10)
+        + b"3DI"
+        + id3v2(id3_frame("TIT2", b"\3End"), flags=0x10)[3:10],
+        {"title": "End"},
+    ),
 ]
 
 
@@ -162,7 +192,10 @@ def test_id3_wins_over_what_stands_behind():
 def test_frames_may_begin_behind_a_little_that_is_none():
     for junk in (b"\x9f" * 1000, b"\xff\xfb" * 500, bytes(3000)):
         info = identify(junk + stream(10))
-        assert (info.samples, info.audio_offset) == (11520, len(junk)) and "not audio" in info.warnings[0]
+        assert (info.samples, info.audio_offset) == (
+            11520,
+            len(junk),
+        ) and "not audio" in info.warnings[0]
 
 
 def test_an_id3_tag_whose_size_is_too_small_hides_nothing():
@@ -211,7 +244,10 @@ def test_a_search_is_bounded_even_where_everything_looks_like_a_header():
 
 
 SAMPLES = [
-    id3v2(id3_frame("TIT2", b"\3T")) + xing_frame(frames=8, size=417 * 9, extension=lame()) + stream(8) + ID3V1,
+    id3v2(id3_frame("TIT2", b"\3T"))
+    + xing_frame(frames=8, size=417 * 9, extension=lame())
+    + stream(8)
+    + ID3V1,
     free_stream(500, 8),
     stream(8, MONO_64) + ape_tag(ape_item(b"Title", b"T")),
 ]

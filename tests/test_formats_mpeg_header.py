@@ -7,8 +7,19 @@ import random
 import pytest
 
 from audiokit.formats.mpeg_header import (
-    BITRATES, DUAL_CHANNEL, JOINT_STEREO, MAX_FRAME_BYTES, SAMPLE_RATES, SINGLE_CHANNEL, STEREO,
-    FrameHeader, frame_sizes, free_format_bytes, parse_header, parse_stream_note, same_stream,
+    BITRATES,
+    DUAL_CHANNEL,
+    JOINT_STEREO,
+    MAX_FRAME_BYTES,
+    SAMPLE_RATES,
+    SINGLE_CHANNEL,
+    STEREO,
+    FrameHeader,
+    frame_sizes,
+    free_format_bytes,
+    parse_header,
+    parse_stream_note,
+    same_stream,
 )
 
 HEADERS = [
@@ -19,14 +30,27 @@ HEADERS = [
     (0xFFF38064, 2.0, 3, False, 64, 22050, 2, 576, 208, "13818-3: one granule a frame"),
     (0xFFE318C4, 2.5, 3, False, 8, 8000, 1, 576, 72, "version 2.5 has a sync of eleven bits"),
     (0xFFFD8004, 1.0, 2, False, 128, 44100, 2, 1152, 417, "layer II"),
-    (0xFFF548C4, 2.0, 2, False, 32, 16000, 1, 1152, 288, "layer II keeps 1152 samples in version 2"),
+    (
+        0xFFF548C4,
+        2.0,
+        2,
+        False,
+        32,
+        16000,
+        1,
+        1152,
+        288,
+        "layer II keeps 1152 samples in version 2",
+    ),
     (0xFFFFE000, 1.0, 1, False, 448, 44100, 2, 384, 484, "layer I counts slots of four bytes"),
     (0xFFFFE200, 1.0, 1, False, 448, 44100, 2, 384, 488, "layer I pads by four bytes"),
     (0xFFFB0064, 1.0, 3, False, 0, 44100, 2, 1152, 0, "free format does not tell its length"),
 ]
 
 
-@pytest.mark.parametrize("word, version, layer, crc, kbps, rate, channels, samples, size, why", HEADERS)
+@pytest.mark.parametrize(
+    "word, version, layer, crc, kbps, rate, channels, samples, size, why", HEADERS
+)
 def test_a_header_says_what_the_standard_says(
     word, version, layer, crc, kbps, rate, channels, samples, size, why
 ):
@@ -59,7 +83,10 @@ def test_fewer_than_four_bytes_are_no_header():
 
 def test_modes_and_their_extensions():
     assert [parse_header(0xFFFB9000 | mode << 6).mode for mode in range(4)] == [
-        STEREO, JOINT_STEREO, DUAL_CHANNEL, SINGLE_CHANNEL,
+        STEREO,
+        JOINT_STEREO,
+        DUAL_CHANNEL,
+        SINGLE_CHANNEL,
     ]
     both = parse_header(0xFFFB9000 | JOINT_STEREO << 6 | 0x30)
     assert (both.ms_stereo, both.intensity_stereo) == (True, True)
@@ -67,7 +94,13 @@ def test_modes_and_their_extensions():
 
 
 def test_side_information_is_32_17_17_or_9_bytes_behind_header_and_crc():
-    sides = [(0xFFFB9000, 32, 4), (0xFFFB90C0, 17, 4), (0xFFF39000, 17, 4), (0xFFE390C0, 9, 4), (0xFFFA9000, 32, 6)]
+    sides = [
+        (0xFFFB9000, 32, 4),
+        (0xFFFB90C0, 17, 4),
+        (0xFFF39000, 17, 4),
+        (0xFFE390C0, 9, 4),
+        (0xFFFA9000, 32, 6),
+    ]
     for word, size, offset in sides:
         header = parse_header(word)
         assert (header.side_info_bytes, header.side_info_offset) == (size, offset), hex(word)
@@ -81,7 +114,9 @@ def test_no_frame_is_larger_than_the_largest_and_sizes_agree_with_headers():
         assert header.frame_bytes <= MAX_FRAME_BYTES
     for version in SAMPLE_RATES:
         for layer in (1, 2, 3):
-            stream = FrameHeader(version, layer, False, 64, SAMPLE_RATES[version][0], 0, 0, 0, 0, 0, 0, 0)
+            stream = FrameHeader(
+                version, layer, False, 64, SAMPLE_RATES[version][0], 0, 0, 0, 0, 0, 0, 0
+            )
             sizes = frame_sizes(stream, free_bytes=600)
             assert sum(size > 0 for size in sizes) == 15 * 2 * 2, "15 bit rates, padding, private"
             index = BITRATES[version == 1.0, layer].index(64)
@@ -99,7 +134,9 @@ def free_stream(size: int, count: int) -> bytes:
     frames = []
     for number in range(count):
         padding = number % 2
-        frames.append((0xFFFB0000 | padding << 9).to_bytes(4, "big") + b"\x55" * (size - 4 + padding))
+        frames.append(
+            (0xFFFB0000 | padding << 9).to_bytes(4, "big") + b"\x55" * (size - 4 + padding)
+        )
     return b"".join(frames)
 
 
@@ -114,16 +151,22 @@ def test_a_free_format_length_is_the_distance_to_the_next_header():
     assert free_format_bytes(b"\xff\xfb\x90\x64" * 9) == 0, "not a free-format header"
 
 
-def xing_frame(kind=b"Xing", flags=15, frames=100, size=41700, extension=b"", crc=0, shift=0) -> bytes:
+def xing_frame(
+    kind=b"Xing", flags=15, frames=100, size=41700, extension=b"", crc=0, shift=0
+) -> bytes:
     head = (0xFFFB9064 - (crc << 16)).to_bytes(4, "big") + bytes(32 + shift)
-    fields = (frames.to_bytes(4, "big") if flags & 1 else b"") + (size.to_bytes(4, "big") if flags & 2 else b"")
+    fields = (frames.to_bytes(4, "big") if flags & 1 else b"") + (
+        size.to_bytes(4, "big") if flags & 2 else b""
+    )
     fields += bytes(100) if flags & 4 else b""
     fields += bytes(4) if flags & 8 else b""
     return (head + kind + flags.to_bytes(4, "big") + fields + extension).ljust(417, b"\0")
 
 
 def lame(method=4, delay=576, padding=1105, name=b"LAME3.100") -> bytes:
-    return name + bytes([method]) + bytes(11) + (delay << 12 | padding).to_bytes(3, "big") + bytes(12)
+    return (
+        name + bytes([method]) + bytes(11) + (delay << 12 | padding).to_bytes(3, "big") + bytes(12)
+    )
 
 
 @pytest.mark.parametrize("flags", range(16))
@@ -138,13 +181,19 @@ def test_xing_fields_are_there_as_its_flags_say(flags):
 
 def test_lame_says_the_mode_and_others_by_their_kind():
     for extension, kind, mode in [
-        (lame(1), b"Info", "CBR"), (lame(2), b"Xing", "ABR"), (lame(3), b"Xing", "VBR"),
-        (lame(0), b"Info", "CBR"), (b"", b"Xing", "VBR"), (b"", b"Info", "CBR"),
+        (lame(1), b"Info", "CBR"),
+        (lame(2), b"Xing", "ABR"),
+        (lame(3), b"Xing", "VBR"),
+        (lame(0), b"Info", "CBR"),
+        (b"", b"Xing", "VBR"),
+        (b"", b"Info", "CBR"),
     ]:
         frame = xing_frame(kind, extension=extension)
         assert parse_stream_note(frame, parse_header(frame)).bitrate_mode == mode
     frame = xing_frame(extension=b"\0" * 40)
-    assert not parse_stream_note(frame, parse_header(frame)).has_gapless, "zeros are no encoder's name"
+    assert not parse_stream_note(frame, parse_header(frame)).has_gapless, (
+        "zeros are no encoder's name"
+    )
 
 
 def test_a_crc_before_the_side_information_does_not_hide_the_note():
@@ -155,7 +204,9 @@ def test_a_crc_before_the_side_information_does_not_hide_the_note():
 
 def test_vbri_stands_32_bytes_behind_the_header_whatever_the_mode():
     for word in (0xFFFB9064, 0xFFF380C4):
-        frame = word.to_bytes(4, "big") + bytes(32) + b"VBRI" + bytes(6) + (25875).to_bytes(4, "big")
+        frame = (
+            word.to_bytes(4, "big") + bytes(32) + b"VBRI" + bytes(6) + (25875).to_bytes(4, "big")
+        )
         frame += (51).to_bytes(4, "big")
         note = parse_stream_note(frame, parse_header(frame))
         assert (note.kind, note.frames, note.bytes, note.has_gapless) == ("VBRI", 51, 25875, False)
@@ -172,7 +223,9 @@ def test_every_truncation_of_a_note_is_none_or_less_and_never_an_error():
 def test_seeded_garbage_is_none_or_a_header_and_never_an_error():
     rng = random.Random(11172)
     for _ in range(2000):
-        data = bytes([0xFF, rng.randrange(0xE0, 0x100)]) + bytes(rng.randrange(256) for _ in range(60))
+        data = bytes([0xFF, rng.randrange(0xE0, 0x100)]) + bytes(
+            rng.randrange(256) for _ in range(60)
+        )
         header = parse_header(data)
         if header is not None:
             parse_stream_note(data, header)

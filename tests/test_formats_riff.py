@@ -5,9 +5,21 @@ from __future__ import annotations
 import struct
 
 import pytest
+from format_kinds import (
+    check,
+    chunk,
+    fmt,
+    id3_frame,
+    id3v2,
+    identify,
+    mpeg_frame,
+    mutations,
+    refusal,
+    riff,
+    truncations,
+)
 
 from audiokit.formats.info import Damaged, NotAudio
-from format_kinds import check, chunk, fmt, id3_frame, id3v2, identify, mpeg_frame, mutations, refusal, riff, truncations
 
 GUID = bytes.fromhex("000000001000800000aa00389b71")
 AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
@@ -23,24 +35,132 @@ CODECS = [
     (fmt(1, 1, 8000, 8), bytes(800), "pcm_u8", 800, 8, "int", True, "8 bits are unsigned"),
     (fmt(1, 2, 8000, 16), bytes(800), "pcm_s16le", 200, 16, "int", True, "the commonest"),
     (fmt(1, 1, 8000, 24), bytes(300), "pcm_s24le", 100, 24, "int", True, "three bytes"),
-    (fmt(1, 1, 8000, 20, block=3), bytes(300), "pcm_s24le", 100, 20, "int", True, "20 bits in three bytes"),
+    (
+        fmt(1, 1, 8000, 20, block=3),
+        bytes(300),
+        "pcm_s24le",
+        100,
+        20,
+        "int",
+        True,
+        "20 bits in three bytes",
+    ),
     (fmt(1, 1, 8000, 32), bytes(400), "pcm_s32le", 100, 32, "int", True, "four bytes"),
-    (fmt(1, 2, 8000, 16, block=0), bytes(400), "pcm_s16le", 100, 16, "int", True, "a block of 0 is a lie"),
+    (
+        fmt(1, 2, 8000, 16, block=0),
+        bytes(400),
+        "pcm_s16le",
+        100,
+        16,
+        "int",
+        True,
+        "a block of 0 is a lie",
+    ),
     (fmt(3, 1, 8000, 32), bytes(400), "pcm_f32le", 100, 32, "float", True, "floats"),
     (fmt(3, 1, 8000, 64), bytes(800), "pcm_f64le", 100, 64, "float", True, "doubles"),
     (fmt(6, 2, 8000, 8), bytes(200), "pcm_alaw", 100, 8, "alaw", False, "A-law"),
     (fmt(7, 2, 8000, 8), bytes(200), "pcm_mulaw", 100, 8, "ulaw", False, "mu-law"),
-    (fmt(0x11, 1, 8000, 4, block=36), bytes(72), "adpcm_ima_wav", 130, None, None, False, "65 samples in 36 bytes"),
-    (fmt(0x11, 2, 8000, 4, block=72), bytes(72), "adpcm_ima_wav", 65, None, None, False, "the same in stereo"),
-    (fmt(0x11, 1, 8000, 4, block=36), bytes(36 + 20), "adpcm_ima_wav", 98, None, None, False, "a short last block"),
-    (fmt(2, 1, 8000, 4, block=39), bytes(78), "adpcm_ms", 132, None, None, False, "66 samples in 39 bytes"),
-    (fmt(0x31, 1, 8000, 0, block=65), bytes(130), "gsm_ms", 640, None, None, False, "two frames in 65 bytes"),
-    (fmt(0x45, 1, 8000, 4, block=1), bytes(400), "adpcm_g726", 800, None, None, False, "G.726 at 32 kbit/s"),
-    (fmt(0x45, 1, 8000, 2, block=1), bytes(400), "adpcm_g726", 1600, None, None, False, "G.726 at 16 kbit/s"),
+    (
+        fmt(0x11, 1, 8000, 4, block=36),
+        bytes(72),
+        "adpcm_ima_wav",
+        130,
+        None,
+        None,
+        False,
+        "65 samples in 36 bytes",
+    ),
+    (
+        fmt(0x11, 2, 8000, 4, block=72),
+        bytes(72),
+        "adpcm_ima_wav",
+        65,
+        None,
+        None,
+        False,
+        "the same in stereo",
+    ),
+    (
+        fmt(0x11, 1, 8000, 4, block=36),
+        bytes(36 + 20),
+        "adpcm_ima_wav",
+        98,
+        None,
+        None,
+        False,
+        "a short last block",
+    ),
+    (
+        fmt(2, 1, 8000, 4, block=39),
+        bytes(78),
+        "adpcm_ms",
+        132,
+        None,
+        None,
+        False,
+        "66 samples in 39 bytes",
+    ),
+    (
+        fmt(0x31, 1, 8000, 0, block=65),
+        bytes(130),
+        "gsm_ms",
+        640,
+        None,
+        None,
+        False,
+        "two frames in 65 bytes",
+    ),
+    (
+        fmt(0x45, 1, 8000, 4, block=1),
+        bytes(400),
+        "adpcm_g726",
+        800,
+        None,
+        None,
+        False,
+        "G.726 at 32 kbit/s",
+    ),
+    (
+        fmt(0x45, 1, 8000, 2, block=1),
+        bytes(400),
+        "adpcm_g726",
+        1600,
+        None,
+        None,
+        False,
+        "G.726 at 16 kbit/s",
+    ),
     (extensible(1), bytes(600), "pcm_s24le", 100, 24, "int", True, "EXTENSIBLE"),
-    (extensible(1, valid=20), bytes(600), "pcm_s24le", 100, 20, "int", True, "valid bits are fewer than stored"),
-    (extensible(3, bits=32, valid=32), bytes(800), "pcm_f32le", 100, 32, "float", True, "EXTENSIBLE floats"),
-    (extensible(1, guid=AMBISONIC), bytes(600), "pcm_s24le", 100, 24, "int", True, "ambisonic B-format"),
+    (
+        extensible(1, valid=20),
+        bytes(600),
+        "pcm_s24le",
+        100,
+        20,
+        "int",
+        True,
+        "valid bits are fewer than stored",
+    ),
+    (
+        extensible(3, bits=32, valid=32),
+        bytes(800),
+        "pcm_f32le",
+        100,
+        32,
+        "float",
+        True,
+        "EXTENSIBLE floats",
+    ),
+    (
+        extensible(1, guid=AMBISONIC),
+        bytes(600),
+        "pcm_s24le",
+        100,
+        24,
+        "int",
+        True,
+        "ambisonic B-format",
+    ),
 ]
 
 
@@ -66,15 +186,23 @@ SIZES = [
 
 
 @pytest.mark.parametrize("riff_size, data_size, samples, declared, truncated, why", SIZES)
-def test_sizes_that_lie_do_not_move_the_truth(riff_size, data_size, samples, declared, truncated, why):
+def test_sizes_that_lie_do_not_move_the_truth(
+    riff_size, data_size, samples, declared, truncated, why
+):
     info = identify(riff(fmt(), chunk(b"data", b"\1\2" * 100, data_size), size=riff_size))
-    assert (info.samples, info.duration_declared, info.truncated) == (samples, declared, truncated), why
+    assert (info.samples, info.duration_declared, info.truncated) == (
+        samples,
+        declared,
+        truncated,
+    ), why
     if truncated or data_size and data_size > 0x7FFF0000:
         assert "the file has 200" in info.warnings[0], why
 
 
 def test_an_empty_data_chunk_before_others_is_empty():
-    info = identify(riff(fmt(), chunk(b"data", b""), chunk(b"LIST", b"INFO" + chunk(b"INAM", b"T"))))
+    info = identify(
+        riff(fmt(), chunk(b"data", b""), chunk(b"LIST", b"INFO" + chunk(b"INAM", b"T")))
+    )
     assert (info.samples, info.tags) == (0, {"title": "T"})
     assert info.warnings == ("there are no samples",)
 
@@ -97,20 +225,31 @@ def test_a_wav_beyond_4_gib_whose_size_wrapped_around_is_measured_by_the_file():
 def test_a_missing_pad_byte_does_not_hide_what_follows():
     odd = b"odd " + struct.pack("<I", 3) + b"abc"
     for pad in (b"", b"\0"):
-        info = identify(riff(fmt(), odd + pad, chunk(b"data", bytes(200)), odd + pad + chunk(b"id3 ", b"")))
+        info = identify(
+            riff(fmt(), odd + pad, chunk(b"data", bytes(200)), odd + pad + chunk(b"id3 ", b""))
+        )
         assert info.samples == 100
 
 
 def test_rf64_and_bw64_tell_their_size_in_ds64():
     ds64 = chunk(b"ds64", struct.pack("<QQQI", 1000, 200, 100, 0))
     for magic, container in ((b"RF64", "rf64"), (b"BW64", "bw64")):
-        data = riff(ds64, fmt(), chunk(b"data", bytes(200), 0xFFFFFFFF), chunk(b"id3 ", b""), magic=magic, size=0xFFFFFFFF)
+        data = riff(
+            ds64,
+            fmt(),
+            chunk(b"data", bytes(200), 0xFFFFFFFF),
+            chunk(b"id3 ", b""),
+            magic=magic,
+            size=0xFFFFFFFF,
+        )
         info = identify(data)
         assert (info.container, info.samples, info.truncated) == (container, 100, False)
 
 
 def test_rifx_is_big_endian():
-    body = riff(fmt(1, 1, 8000, 16, order=">"), chunk(b"data", bytes(200), order=">"), magic=b"RIFX")
+    body = riff(
+        fmt(1, 1, 8000, 16, order=">"), chunk(b"data", bytes(200), order=">"), magic=b"RIFX"
+    )
     info = identify(body)
     assert (info.container, info.codec, info.samples) == ("wav", "pcm_s16be", 100)
 
@@ -121,7 +260,9 @@ def w64(samples=100, claimed=None):
     size = 24 + 2 * samples if claimed is None else claimed
     data = b"data" + tail + struct.pack("<Q", size) + bytes(2 * samples)
     body = b"wave" + tail + format_chunk + data
-    return bytes.fromhex("726966662e91cf11a5d628db04c10000") + struct.pack("<Q", 24 + len(body)) + body
+    return (
+        bytes.fromhex("726966662e91cf11a5d628db04c10000") + struct.pack("<Q", 24 + len(body)) + body
+    )
 
 
 def test_wave64_sizes_include_their_header_and_are_padded_to_eight():
@@ -133,53 +274,129 @@ def test_wave64_sizes_include_their_header_and_are_padded_to_eight():
 
 def test_fact_tells_where_the_last_block_is_only_filled_up():
     block = fmt(0x11, 1, 8000, 4, block=36)
-    for fact, samples, warned in ((100, 100, False), (130, 130, False), (0, 130, False), (1000, 130, True), (5, 130, True)):
-        info = identify(riff(block, chunk(b"fact", struct.pack("<I", fact)), chunk(b"data", bytes(72))))
+    for fact, samples, warned in (
+        (100, 100, False),
+        (130, 130, False),
+        (0, 130, False),
+        (1000, 130, True),
+        (5, 130, True),
+    ):
+        info = identify(
+            riff(block, chunk(b"fact", struct.pack("<I", fact)), chunk(b"data", bytes(72)))
+        )
         assert (info.samples, bool(info.warnings)) == (samples, warned), fact
 
 
 def test_mpeg_audio_in_wav_is_counted_by_frames():
     frames = mpeg_frame() * 20
     info = identify(riff(fmt(0x55, 2, 44100, 0, block=1, byte_rate=1), chunk(b"data", frames)))
-    assert (info.container, info.codec, info.samples, info.duration_source) == ("wav", "mp3", 20 * 1152, "frames")
+    assert (info.container, info.codec, info.samples, info.duration_source) == (
+        "wav",
+        "mp3",
+        20 * 1152,
+        "frames",
+    )
     assert info.channels == 1 and "the format chunk says 2 channels" in info.warnings[0]
 
 
 def test_a_codec_without_samples_or_blocks_goes_by_fact_or_by_rate():
-    by_fact = identify(riff(fmt(0x22, 1, 8000, 1, block=32, byte_rate=1067), chunk(b"fact", struct.pack("<I", 4800)),
-                            chunk(b"data", bytes(640))))
-    assert (by_fact.duration, by_fact.duration_source, by_fact.duration_exact) == (0.6, "header", True)
-    by_rate = identify(riff(fmt(0x161, 2, 44100, 16, block=100, byte_rate=1000), chunk(b"data", bytes(640))))
-    assert (by_rate.duration, by_rate.duration_source, by_rate.duration_exact) == (0.64, "estimate", False)
+    by_fact = identify(
+        riff(
+            fmt(0x22, 1, 8000, 1, block=32, byte_rate=1067),
+            chunk(b"fact", struct.pack("<I", 4800)),
+            chunk(b"data", bytes(640)),
+        )
+    )
+    assert (by_fact.duration, by_fact.duration_source, by_fact.duration_exact) == (
+        0.6,
+        "header",
+        True,
+    )
+    by_rate = identify(
+        riff(fmt(0x161, 2, 44100, 16, block=100, byte_rate=1000), chunk(b"data", bytes(640)))
+    )
+    assert (by_rate.duration, by_rate.duration_source, by_rate.duration_exact) == (
+        0.64,
+        "estimate",
+        False,
+    )
 
 
 def test_tags_are_of_id3_first_then_info_then_bext():
-    info_list = chunk(b"LIST", b"INFO" + chunk(b"INAM", "Tïtel".encode() + b"\0") + chunk(b"IART", b"T\xefm\0")
-                      + chunk(b"ITRK", b"7"))
+    info_list = chunk(
+        b"LIST",
+        b"INFO"
+        + chunk(b"INAM", "Tïtel".encode() + b"\0")
+        + chunk(b"IART", b"T\xefm\0")
+        + chunk(b"ITRK", b"7"),
+    )
     bext = chunk(b"bext", b"About it".ljust(256, b"\0") + bytes(64) + b"2021-03-04" + bytes(300))
     tag = chunk(b"id3 ", id3v2(id3_frame("TIT2", "\3Von ID3".encode())))
     assert identify(riff(fmt(), bext, info_list, chunk(b"data", bytes(2)))).tags == {
-        "title": "Tïtel", "artist": "Tïm", "track": "7", "description": "About it", "date": "2021-03-04",
+        "title": "Tïtel",
+        "artist": "Tïm",
+        "track": "7",
+        "description": "About it",
+        "date": "2021-03-04",
     }
-    assert identify(riff(fmt(), info_list, chunk(b"data", bytes(2)), tag)).tags["title"] == "Von ID3"
+    assert (
+        identify(riff(fmt(), info_list, chunk(b"data", bytes(2)), tag)).tags["title"] == "Von ID3"
+    )
 
 
 def test_a_tag_in_front_is_stepped_over():
-    info = identify(id3v2(id3_frame("TIT2", b"\3T"), padding=50) + riff(fmt(), chunk(b"data", bytes(200))))
-    assert (info.container, info.samples, info.tags, info.audio_offset) == ("wav", 100, {"title": "T"}, 10 + 12 + 50 + 44)
+    info = identify(
+        id3v2(id3_frame("TIT2", b"\3T"), padding=50) + riff(fmt(), chunk(b"data", bytes(200)))
+    )
+    assert (info.container, info.samples, info.tags, info.audio_offset) == (
+        "wav",
+        100,
+        {"title": "T"},
+        10 + 12 + 50 + 44,
+    )
 
 
 REFUSED = [
     (b"RIFF\x24\0\0\0AVI LIST", NotAudio, "AVI video", "another form"),
-    (riff(chunk(b"data", bytes(20))), NotAudio, "without a format chunk", "samples that nothing describes"),
+    (
+        riff(chunk(b"data", bytes(20))),
+        NotAudio,
+        "without a format chunk",
+        "samples that nothing describes",
+    ),
     (riff(fmt()), Damaged, "without a data chunk", "a description of nothing"),
-    (riff(fmt(), b"data" + struct.pack("<I", 1000)), Damaged, "1000 bytes, the file ends before", "a head alone"),
-    (riff(fmt(channels=0, block=2), chunk(b"data", bytes(20))), NotAudio, "0 channels", "no channels"),
+    (
+        riff(fmt(), b"data" + struct.pack("<I", 1000)),
+        Damaged,
+        "1000 bytes, the file ends before",
+        "a head alone",
+    ),
+    (
+        riff(fmt(channels=0, block=2), chunk(b"data", bytes(20))),
+        NotAudio,
+        "0 channels",
+        "no channels",
+    ),
     (riff(fmt(rate=0), chunk(b"data", bytes(20))), NotAudio, "at 0 Hz", "no rate"),
     (riff(fmt(bits=0), chunk(b"data", bytes(20))), NotAudio, "0 bits", "no bits"),
-    (riff(fmt(0x1234), chunk(b"data", bytes(20))), NotAudio, "unknown codec 0x1234", "a codec of nobody"),
-    (riff(extensible(1, guid=bytes(14)), chunk(b"data", bytes(60))), NotAudio, "no format tag", "a foreign GUID"),
-    (riff(chunk(b"fmt ", bytes(10)), chunk(b"data", bytes(20))), NotAudio, "10 bytes", "half a description"),
+    (
+        riff(fmt(0x1234), chunk(b"data", bytes(20))),
+        NotAudio,
+        "unknown codec 0x1234",
+        "a codec of nobody",
+    ),
+    (
+        riff(extensible(1, guid=bytes(14)), chunk(b"data", bytes(60))),
+        NotAudio,
+        "no format tag",
+        "a foreign GUID",
+    ),
+    (
+        riff(chunk(b"fmt ", bytes(10)), chunk(b"data", bytes(20))),
+        NotAudio,
+        "10 bytes",
+        "half a description",
+    ),
 ]
 
 
@@ -189,8 +406,11 @@ def test_what_is_not_described_is_refused_in_words(data, kind, words, why):
     assert type(error) is kind and words in error.reason, f"{why}: {error.reason}"
 
 
-SAMPLES = [riff(fmt(), chunk(b"LIST", b"INFO" + chunk(b"INAM", b"T")), chunk(b"data", bytes(100))), w64(20),
-           riff(fmt(0x55, 1, 44100, 0, block=1), chunk(b"data", mpeg_frame() * 4))]
+SAMPLES = [
+    riff(fmt(), chunk(b"LIST", b"INFO" + chunk(b"INAM", b"T")), chunk(b"data", bytes(100))),
+    w64(20),
+    riff(fmt(0x55, 1, 44100, 0, block=1), chunk(b"data", mpeg_frame() * 4)),
+]
 
 
 def test_every_truncation_is_marked_or_refused():

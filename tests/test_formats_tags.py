@@ -10,7 +10,12 @@ from audiokit.formats import tags as t
 
 NAMES = [
     ("vorbis", "TRACKNUMBER", "track", "the usual key"),
-    ("vorbis", "Album Artist", "albumartist", "keys are compared without case, space, dash, underscore"),
+    (
+        "vorbis",
+        "Album Artist",
+        "albumartist",
+        "keys are compared without case, space, dash, underscore",
+    ),
     ("vorbis", "album_artist", "albumartist", "as ffmpeg writes it"),
     ("vorbis", "MY_OWN", "my_own", "a user's own key is kept"),
     ("vorbis", "METADATA_BLOCK_PICTURE", None, "a picture is no text"),
@@ -97,7 +102,17 @@ def test_text_of_any_encoding(decode, data, text, why):
 def test_genres_are_id3v1s_and_winamps():
     assert len(t.GENRES) == 192 and len(set(t.GENRES)) == 192
     assert [t.genre(n) for n in (0, 8, 17, 79, 80, 137, 147, 191, 192, 255, -1)] == [
-        "Blues", "Jazz", "Rock", "Hard Rock", "Folk", "Heavy Metal", "Synthpop", "Psybient", None, None, None,
+        "Blues",
+        "Jazz",
+        "Rock",
+        "Hard Rock",
+        "Folk",
+        "Heavy Metal",
+        "Synthpop",
+        "Psybient",
+        None,
+        None,
+        None,
     ]
 
 

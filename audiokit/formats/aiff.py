@@ -1,13 +1,13 @@
 """AIFF and AIFF-C.
 
-Apple's "Audio Interchange File Format: AIFF" 1.3 and "AIFF-C" draft of 1991; ima4 by QuickTime's sound format
-description.  Reads chunk headers and texts, of the samples nothing.  Raises NotAudio for other forms and
-unknown compressions, Damaged where COMM or SSND is missing.  The standard library's aifc cannot serve: it is
-gone from Python 3.13 and knew half of the compressions.
+Apple's "Audio Interchange File Format: AIFF" 1.3 and "AIFF-C" draft of 1991; ima4 by QuickTime's
+sound format description.  Reads chunk headers and texts, of the samples nothing.  Raises NotAudio
+for other forms and unknown compressions, Damaged where COMM or SSND is missing.  The standard
+library's aifc cannot serve: it is gone from Python 3.13 and knew half of the compressions.
 
     "FORM", u32 size, "AIFF" or "AIFC"; chunks: 4 characters, u32 size, content, a pad byte if odd
-    COMM  i16 channels, u32 sample frames, i16 bits, 80-bit float rate; AIFC: 4 characters compression, its name
-    SSND  u32 offset, u32 block size, samples
+    COMM  i16 channels, u32 sample frames, i16 bits, 80-bit float rate; AIFC: 4 characters
+    compression, its name SSND  u32 offset, u32 block size, samples
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from audiokit.formats.source import Source
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 _UNKNOWN = (0, 0xFFFFFFFF)  # sizes of writers that could not go back
-_STREAMED = 0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
+_STREAMED = (
+    0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
+)
 _TEXT_BYTES = 4 * tagging.MAX_CHARACTERS
 _COMM = struct.Struct(">hIhHQ")
 _IMA4_PACKET_BYTES, _IMA4_PACKET_SAMPLES = 34, 64  # a channel
@@ -118,7 +120,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     form = head[8:12]
     if form not in (b"AIFF", b"AIFC"):
         kind = {b"8SVX": "8SVX sound, which is not read", b"ILBM": "a picture"}.get(form)
-        raise NotAudio(f"an IFF file of {kind or repr(form.decode('latin-1'))}, not AIFF", start + 8)
+        raise NotAudio(
+            f"an IFF file of {kind or repr(form.decode('latin-1'))}, not AIFF", start + 8
+        )
     common, sound, texts = None, None, []
     for chunk in _chunks(source, start + 12):
         if chunk.name == b"COMM" and common is None:
@@ -131,7 +135,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         raise Damaged("an AIFF file without a COMM chunk", start + 12)
     described = _common(source, common, form == b"AIFC")
     warnings: List[str] = []
-    return _describe(form, described, _sound(source, sound, described, warnings), source, texts, warnings)
+    return _describe(
+        form, described, _sound(source, sound, described, warnings), source, texts, warnings
+    )
 
 
 def _chunks(source: Source, position: int) -> Iterator[_Chunk]:
@@ -154,14 +160,17 @@ def _common(source: Source, chunk: _Chunk, is_compressed: bool) -> _Common:
         name = source.read(chunk.offset + _COMM.size, 4)
     compression = _COMPRESSIONS.get(name)
     if compression is None:
-        raise NotAudio(f"AIFF-C with the unknown compression {name.decode('latin-1')!r}", chunk.offset + 18)
+        raise NotAudio(
+            f"AIFF-C with the unknown compression {name.decode('latin-1')!r}", chunk.offset + 18
+        )
     if compression.sample_format and not (compression.bits or 0 < bits <= 32):
         raise NotAudio(f"AIFF with samples of {bits} bits", chunk.offset + 6)
     return _Common(channels, frames, bits, rate, compression, name)
 
 
 def _extended(exponent: int, mantissa: int) -> float:
-    """An 80-bit float: sign, 15 bits of exponent with a bias of 16383, 64 bits with an explicit one."""
+    """An 80-bit float: sign, 15 bits of exponent with a bias of 16383, 64 bits with an explicit
+    one."""
     if exponent & 0x8000 or not 16383 <= exponent < 16383 + 32:
         return 0.0  # negative, below 1 Hz or beyond any rate
     return mantissa * 2.0 ** (exponent - 16383 - 63)
@@ -170,17 +179,24 @@ def _extended(exponent: int, mantissa: int) -> float:
 def _sound(source: Source, chunk: Optional[_Chunk], common: _Common, warnings: List[str]) -> _Sound:
     if chunk is None:
         if common.frames:
-            raise Damaged(f"COMM promises {common.frames} samples, there is no SSND chunk", source.size)
+            raise Damaged(
+                f"COMM promises {common.frames} samples, there is no SSND chunk", source.size
+            )
         return _Sound(source.size, 0, False)  # AIFF 1.3: none is needed where there are no samples
     head = source.read(chunk.offset, 8)
     offset = chunk.offset + 8 + int.from_bytes(head[:4], "big")
     rest = max(source.size - offset, 0)
     size = chunk.size - (offset - chunk.offset)
     if chunk.size in _UNKNOWN or chunk.size >= _STREAMED and size > rest:
-        warnings.append(f"SSND says {chunk.size} bytes, as if written to a pipe, the file has {rest}")
+        warnings.append(
+            f"SSND says {chunk.size} bytes, as if written to a pipe, the file has {rest}"
+        )
         return _Sound(offset, rest, False)
     if size < 0:
-        raise Damaged(f"SSND of {chunk.size} bytes starts {offset - chunk.offset} bytes into itself", chunk.offset)
+        raise Damaged(
+            f"SSND of {chunk.size} bytes starts {offset - chunk.offset} bytes into itself",
+            chunk.offset,
+        )
     if size <= rest:
         return _Sound(offset, size, False)
     if rest == 0:
@@ -189,8 +205,11 @@ def _sound(source: Source, chunk: Optional[_Chunk], common: _Common, warnings: L
     return _Sound(offset, rest, True)
 
 
-def _samples(common: _Common, sound: _Sound, warnings: List[str]) -> Tuple[int, Optional[int], bool]:
-    """Samples a channel that are there, how many COMM promises where it is wrong, whether that is certain."""
+def _samples(
+    common: _Common, sound: _Sound, warnings: List[str]
+) -> Tuple[int, Optional[int], bool]:
+    """Samples a channel that are there, how many COMM promises where it is wrong, whether that is
+    certain."""
     if common.name == b"ima4":
         packets = sound.size // (_IMA4_PACKET_BYTES * common.channels)
         there = packets * _IMA4_PACKET_SAMPLES
@@ -232,7 +251,12 @@ def _texts(source: Source, chunks: List[_Chunk]) -> Tuple[Tags, Tuple[Picture, .
 
 
 def _describe(
-    form: bytes, common: _Common, sound: _Sound, source: Source, texts: List[_Chunk], warnings: List[str]
+    form: bytes,
+    common: _Common,
+    sound: _Sound,
+    source: Source,
+    texts: List[_Chunk],
+    warnings: List[str],
 ) -> AudioInfo:
     samples, promised, is_exact = _samples(common, sound, warnings)
     if not samples:
@@ -240,7 +264,13 @@ def _describe(
     seconds = samples / common.rate
     tags, pictures = _texts(source, texts)
     style = common.compression.sample_format
-    bits = None if style is None else common.bits if style == "int" and common.bits else common.sample_bits
+    bits = (
+        None
+        if style is None
+        else common.bits
+        if style == "int" and common.bits
+        else common.sample_bits
+    )
     bitrate = round(sound.size * 8 / seconds) if seconds else None
     if style:
         bitrate = round(common.rate * common.sample_bits * common.channels)

@@ -1,9 +1,11 @@
-"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack, Musepack and others.
+"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack, Musepack and
+others.
 
-Hydrogenaudio's "APEv2 specification": items between an optional header and a footer, both of 32 bytes:
+Hydrogenaudio's "APEv2 specification": items between an optional header and a footer, both of 32
+bytes:
 
-    "APETAGEX", u32 version (1000 or 2000), u32 size (items and footer), u32 items, u32 flags, 8 zeros
-    item: u32 size of the value, u32 flags, key in ASCII, a zero, the value
+    "APETAGEX", u32 version (1000 or 2000), u32 size (items and footer), u32 items, u32 flags, 8
+    zeros item: u32 size of the value, u32 flags, key in ASCII, a zero, the value
 
 Raises nothing on any content: a broken tag ends early.
 """
@@ -102,5 +104,11 @@ def _picture(source: Source, key: str, offset: int, size: int) -> Optional[Pictu
     start = head.find(b"\0") + 1
     if size - start <= 0:
         return None
-    kind = "back cover" if "back" in key.lower() else "front cover" if "front" in key.lower() else "other"
+    kind = (
+        "back cover"
+        if "back" in key.lower()
+        else "front cover"
+        if "front" in key.lower()
+        else "other"
+    )
     return Picture(mime_of(head[start : start + 16]), kind, offset + start, size - start)

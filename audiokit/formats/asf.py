@@ -1,10 +1,11 @@
 """ASF with Windows Media Audio, from its header.
 
-Microsoft's "Advanced Systems Format (ASF) Specification" 01.20.03.  Reads the header object; of the data object only
-the first and the last packet, where the header does not tell the duration.  Raises NotAudio where no stream is
-audio, Damaged where sizes make no sense.
+Microsoft's "Advanced Systems Format (ASF) Specification" 01.20.03.  Reads the header object; of the
+data object only the first and the last packet, where the header does not tell the duration.  Raises
+NotAudio where no stream is audio, Damaged where sizes make no sense.
 
-    object  GUID, u64 size with this header, content; the header object: u32 objects, 2 bytes, objects
+    object  GUID, u64 size with this header, content; the header object: u32 objects, 2 bytes,
+    objects
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _METADATA = _guid("C5F8CBEA-5BAF-4877-8467-AA8C44FA4CCA")
 _LIBRARY = _guid("44231C94-9498-49D1-A141-1D134E457054")
 _EXTENDED_STREAM = _guid("14E6A5CB-C672-4332-8399-A96952065B5A")
 _DATA = _guid("75B22636-668E-11CF-A6D9-00AA0062CE6C")
-_ENCRYPTED = (_guid("2211B3FB-BD23-11D2-B4B7-00A0C955FC6E"), _guid("298AE614-2622-4C17-B935-DAE07EE9289C"))
+_ENCRYPTED = (
+    _guid("2211B3FB-BD23-11D2-B4B7-00A0C955FC6E"),
+    _guid("298AE614-2622-4C17-B935-DAE07EE9289C"),
+)
 
 _MAX_OBJECTS = 1000
 _MAX_ATTRIBUTES = 2000
@@ -70,7 +74,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     """The ASF file at `start`."""
     size = int.from_bytes(source.read(start + 16, 8), "little")
     if size < 30 or start + size > source.size:
-        raise Damaged(f"the header object says {size} bytes, the file has {source.size - start}", start + 16)
+        raise Damaged(
+            f"the header object says {size} bytes, the file has {source.size - start}", start + 16
+        )
     reader = _Header(source)
     reader.take(_Object(_HEADER, start + 30, start + size), 0)
     if reader.file is None:
@@ -127,17 +133,22 @@ class _Header:
         if len(data) < 10:
             return
         position = 10
-        for name, length in zip(("title", "artist", "copyright", "comment"), struct.unpack_from("<5H", data)):
+        for name, length in zip(
+            ("title", "artist", "copyright", "comment"), struct.unpack_from("<5H", data)
+        ):
             tagging.add(self.tags, name, _text(data[position : position + length]))
             position += length
 
     def _take_attributes(self, item: _Object, numbers: str) -> None:
-        """u16 count; of the extended description: u16 length, name, u16 type, u16 length, value; of the
-        metadata: u16 language, u16 stream, u16 name's length, u16 type, u32 length, name, value."""
+        """u16 count; of the extended description: u16 length, name, u16 type, u16 length, value; of
+        the metadata: u16 language, u16 stream, u16 name's length, u16 type, u32 length, name,
+        value."""
         position = item.start + 2
         is_metadata = len(numbers) > 2
         found: Dict[str, List[str]] = {}
-        for _ in range(min(int.from_bytes(self._source.read(item.start, 2), "little"), _MAX_ATTRIBUTES)):
+        for _ in range(
+            min(int.from_bytes(self._source.read(item.start, 2), "little"), _MAX_ATTRIBUTES)
+        ):
             head = self._source.read(position, 12)
             if len(head) < 6 or position >= item.stop:
                 break
@@ -148,7 +159,9 @@ class _Header:
             else:
                 name_bytes = int.from_bytes(head[:2], "little")
                 name = _text(self._source.read(position + 2, name_bytes))
-                kind, size = struct.unpack("<HH", self._source.read(position + 2 + name_bytes, 4).ljust(4, b"\0"))
+                kind, size = struct.unpack(
+                    "<HH", self._source.read(position + 2 + name_bytes, 4).ljust(4, b"\0")
+                )
                 value = position + 2 + name_bytes + 4
             if value + size > item.stop:
                 break
@@ -167,7 +180,8 @@ class _Header:
             tagging.fill(self.tags, fresh)
 
     def _take_picture(self, offset: int, size: int) -> None:
-        """u8 type, u32 length, media type and description in UTF-16 with their terminators, data."""
+        """u8 type, u32 length, media type and description in UTF-16 with their terminators,
+        data."""
         head = self._source.read(offset, min(size, 2048))
         if len(head) < 5 or len(self.pictures) >= MAX_PICTURES:
             return
@@ -215,7 +229,8 @@ def _value(source: Source, kind: int, offset: int, size: int) -> str:
     return ""
 
 
-# How long it is ------------------------------------------------------------------------------------------------
+# How long it is
+# ------------------------------------------------------------------------------------------------
 
 
 class _Data(NamedTuple):
@@ -234,7 +249,9 @@ class _Data(NamedTuple):
         declared = int.from_bytes(head[16:24], "little") - 50
         rest = source.size - offset - 50
         size = min(declared, rest) if declared > 0 and not file.is_broadcast else rest
-        promised = 0 if file.is_broadcast else max(int.from_bytes(head[40:48], "little"), file.packets)
+        promised = (
+            0 if file.is_broadcast else max(int.from_bytes(head[40:48], "little"), file.packets)
+        )
         return cls(offset + 50, size, promised)
 
 
@@ -272,7 +289,9 @@ def _describe(source: Source, header: _Header, data: _Data) -> AudioInfo:
     measured = _measured(source, data, file)
     is_lie = measured > 0 and seconds > 60 + 10 * measured
     if is_lie:
-        warnings.append(f"the header says {seconds:.1f} s, the times of its packets {measured:.1f} s")
+        warnings.append(
+            f"the header says {seconds:.1f} s, the times of its packets {measured:.1f} s"
+        )
     if is_cut or is_lie or file.is_broadcast or not seconds:
         if is_cut and data.promised and seconds:
             measured = min(measured, seconds) or seconds * there / data.promised

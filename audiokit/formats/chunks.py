@@ -1,4 +1,5 @@
-"""Chunks of the IFF kind (EA IFF 85): where the next one begins, though writers disagree on padding."""
+"""Chunks of the IFF kind (EA IFF 85): where the next one begins, though writers disagree on
+padding."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ MAX_CHUNKS = 4096  # of one file; sample libraries have dozens
 def behind(source: Source, end: int, is_odd: bool) -> int:
     """Where the chunk behind one whose content ends at `end` begins.
 
-    Odd content is followed by a pad byte; where only the unpadded place looks like a chunk, the writer
-    forgot it.
+    Odd content is followed by a pad byte; where only the unpadded place looks like a chunk, the
+    writer forgot it.
     """
     if not is_odd:
         return end

@@ -1,7 +1,8 @@
-"""FLAC: the length by STREAMINFO and by the last frame, so that a cut or a piped file tells the truth.
+"""FLAC: the length by STREAMINFO and by the last frame, so that a cut or a piped file tells the
+truth.
 
-RFC 9639.  Reads the metadata blocks, the first frame's header and the end of the file; never the samples.
-Raises NotAudio where STREAMINFO describes no audio, Damaged where no frame is.
+RFC 9639.  Reads the metadata blocks, the first frame's header and the end of the file; never the
+samples. Raises NotAudio where STREAMINFO describes no audio, Damaged where no frame is.
 
     "fLaC"; metadata blocks: 1 bit last, 7 bits type, u24 length, content; frames
 """
@@ -14,7 +15,12 @@ from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
 from audiokit.formats import vorbis_comment
 from audiokit.formats.flac_frame import (
-    STREAMINFO_BYTES, FlacFrame, StreamInfo, is_whole, parse_frame, parse_stream_info,
+    STREAMINFO_BYTES,
+    FlacFrame,
+    StreamInfo,
+    is_whole,
+    parse_frame,
+    parse_stream_info,
 )
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.pictures import MAX_PICTURES, flac_picture
@@ -105,12 +111,16 @@ def _metadata(source: Source, start: int) -> _Metadata:
     raise Damaged(f"more than {_MAX_BLOCKS} metadata blocks", position)
 
 
-def _samples(source: Source, metadata: _Metadata, end: int, warnings: List[str]) -> Tuple[int, bool]:
+def _samples(
+    source: Source, metadata: _Metadata, end: int, warnings: List[str]
+) -> Tuple[int, bool]:
     """Samples a channel by the last frame, and whether the file ends too early."""
     info = metadata.info
     found = _last_frame(source, metadata, end)
     if found is None:
-        warnings.append("no frame was found at the end of the file, its length is as STREAMINFO says")
+        warnings.append(
+            "no frame was found at the end of the file, its length is as STREAMINFO says"
+        )
         if not info.samples:
             raise Damaged("no frame at the end tells the length", end)
         return info.samples, True
@@ -119,7 +129,9 @@ def _samples(source: Source, metadata: _Metadata, end: int, warnings: List[str])
     if not is_whole and info.samples == 0 and samples == 0:
         raise Damaged("the file ends inside its first frame", end)
     if not is_whole:
-        warnings.append(f"the file ends inside a frame: {samples / info.sample_rate:.3f} s are playable")
+        warnings.append(
+            f"the file ends inside a frame: {samples / info.sample_rate:.3f} s are playable"
+        )
     elif info.samples and samples < info.samples:
         warnings.append(f"STREAMINFO says {info.samples} samples, the frames hold {samples}")
     elif info.samples and samples > info.samples:

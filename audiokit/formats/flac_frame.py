@@ -1,7 +1,7 @@
 """FLAC's STREAMINFO and frame headers (RFC 9639 sections 8.2 and 9.1), with their checksums.
 
-Pure functions over bytes.  What is not a frame header is None; a STREAMINFO that describes no audio raises
-NotAudio.  Ogg, Matroska and MP4 carry the same STREAMINFO.
+Pure functions over bytes.  What is not a frame header is None; a STREAMINFO that describes no audio
+raises NotAudio.  Ogg, Matroska and MP4 carry the same STREAMINFO.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class StreamInfo(NamedTuple):
 
 
 def parse_stream_info(data: bytes, offset: int = 0) -> StreamInfo:
-    """The STREAMINFO in the first 34 bytes of `data`; `offset`, where it lies, is for the error only."""
+    """The STREAMINFO in the first 34 bytes of `data`; `offset`, where it lies, is for the error
+    only."""
     if len(data) < STREAMINFO_BYTES:
         raise EOFError(offset + len(data))
     packed = int.from_bytes(data[10:18], "big")
@@ -43,7 +44,8 @@ def parse_stream_info(data: bytes, offset: int = 0) -> StreamInfo:
     )
     if info.sample_rate == 0 or info.bits < 4 or info.max_block < 1:
         raise NotAudio(
-            f"FLAC of {info.bits} bits at {info.sample_rate} Hz in blocks of {info.max_block}", offset
+            f"FLAC of {info.bits} bits at {info.sample_rate} Hz in blocks of {info.max_block}",
+            offset,
         )
     return info
 
@@ -61,7 +63,8 @@ class FlacFrame(NamedTuple):
 
 # Table of block sizes by their four bits (9.1.1); 0 is reserved, 6 and 7 stand behind the number
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-# Table of rates by their four bits (9.1.2); 0 means STREAMINFO's, 12 to 14 stand behind, 15 is forbidden
+# Table of rates by their four bits (9.1.2); 0 means STREAMINFO's, 12 to 14 stand behind, 15 is
+# forbidden
 _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 _BITS = (0, 8, 12, None, 16, 20, 24, 32)  # 9.1.4; 3 is reserved
 
@@ -89,10 +92,11 @@ def crc8(data: bytes) -> int:
 def is_whole(frame: bytes) -> bool:
     """Whether a frame and the CRC-16 at its end (9.3) agree, as they do when nothing is missing.
 
-    Then the frame, read as one polynomial over GF(2), is a multiple of x^16 + x^15 + x^2 + 1, which is
-    (x + 1)(x^15 + x + 1).  The first divides what has an even number of ones.  For the second x^15 is
-    x + 1, so by squaring x^(15 * 2^k) is x^(2^k) + 1: what stands above bit 15 * 2^k is folded down by
-    two shifts.  A dozen operations on one long integer do the work of a loop over its bytes.
+    Then the frame, read as one polynomial over GF(2), is a multiple of x^16 + x^15 + x^2 + 1, which
+    is (x + 1)(x^15 + x + 1).  The first divides what has an even number of ones.  For the second
+    x^15 is x + 1, so by squaring x^(15 * 2^k) is x^(2^k) + 1: what stands above bit 15 * 2^k is
+    folded down by two shifts.  A dozen operations on one long integer do the work of a loop over
+    its bytes.
     """
     number = int.from_bytes(frame, "big")
     if bin(number).count("1") % 2:
@@ -108,7 +112,8 @@ def is_whole(frame: bytes) -> bool:
 
 
 def parse_frame(data: bytes, position: int, info: StreamInfo) -> Optional[FlacFrame]:
-    """The frame header at `position`, if there is one that fits the stream and whose checksum is right."""
+    """The frame header at `position`, if there is one that fits the stream and whose checksum is
+    right."""
     head = data[position : position + MAX_HEADER_BYTES]
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
         return None

@@ -1,7 +1,9 @@
-"""ID3 tags: version 1 and 1.1 behind the audio, versions 2.2, 2.3 and 2.4 before it, in chunks or appended.
+"""ID3 tags: version 1 and 1.1 behind the audio, versions 2.2, 2.3 and 2.4 before it, in chunks or
+appended.
 
-id3.org's "ID3 tag version 2.2.0", "2.3.0", "2.4.0 - Main Structure" and "2.4.0 - Native Frames".  Reads frame
-headers and texts, of pictures only where they lie.  Raises nothing on any content: a broken tag ends early.
+id3.org's "ID3 tag version 2.2.0", "2.3.0", "2.4.0 - Main Structure" and "2.4.0 - Native Frames".
+Reads frame headers and texts, of pictures only where they lie.  Raises nothing on any content: a
+broken tag ends early.
 
     tag    "ID3", u8 version, u8 revision, u8 flags, 4 x 7 bits size; frames; zeros as padding
     frame  2.2: 3 characters, u24 size             2.3: 4 characters, u32 size, 2 bytes of flags
@@ -24,7 +26,9 @@ HEADER_BYTES = 10
 V1_BYTES = 128
 MAX_TAGS = 16  # tags one behind the other; three were seen
 MAX_FRAMES = 2000  # of one tag; podcasts with chapters have a few hundred
-MAX_TEXT_BYTES = 4 * tagging.MAX_CHARACTERS  # read of one text frame, at up to four bytes a character
+MAX_TEXT_BYTES = (
+    4 * tagging.MAX_CHARACTERS
+)  # read of one text frame, at up to four bytes a character
 MAX_UNSYNCHRONISED = 1 << 20  # bytes of a wholly unsynchronised tag that are looked at
 MAX_ZEROS = 1 << 16  # bytes of zeros behind a tag whose size leaves its padding out
 _PICTURE_HEAD_BYTES = 1024  # media type, type and description of a picture
@@ -78,7 +82,8 @@ def leading_tags(source: Source) -> Id3:
 
 
 def merge(info: AudioInfo, id3: Id3) -> AudioInfo:
-    """`info` with what the ID3v2 tags before it say; in MPEG audio they win, elsewhere they fill gaps."""
+    """`info` with what the ID3v2 tags before it say; in MPEG audio they win, elsewhere they fill
+    gaps."""
     first, second = (id3.tags, info.tags) if info.container == "mp3" else (info.tags, id3.tags)
     tags = dict(first)
     tagging.fill(tags, second)
@@ -91,7 +96,8 @@ def merge(info: AudioInfo, id3: Id3) -> AudioInfo:
 
 
 def read_tag(source: Source, offset: int) -> Id3:
-    """The one ID3v2 tag at `offset` (also in a chunk of WAV, AIFF or DSF); empty where there is none."""
+    """The one ID3v2 tag at `offset` (also in a chunk of WAV, AIFF or DSF); empty where there is
+    none."""
     header = _header(source, offset)
     if header is None:
         return Id3(offset, False, {}, (), ())
@@ -103,15 +109,24 @@ def read_tag(source: Source, offset: int) -> Id3:
         body, start, stop = Source.of_bytes(plain), 0, len(plain)
     start = _behind_extended_header(body, start, header)
     collector = _Collector(body, header.version, is_whole_file=body is source)
-    if header.version > 2 or not header.flags & _EXTENDED:  # in 2.2 that flag means compression of a kind unknown
+    if (
+        header.version > 2 or not header.flags & _EXTENDED
+    ):  # in 2.2 that flag means compression of a kind unknown
         for frame in _frames(body, start, stop, header):
             collector.take(frame)
-    return Id3(header.end, True, collector.finished(), tuple(collector.pictures), tuple(collector.warnings))
+    return Id3(
+        header.end, True, collector.finished(), tuple(collector.pictures), tuple(collector.warnings)
+    )
 
 
 def _header(source: Source, offset: int) -> Optional[_Header]:
     head = source.read(offset, HEADER_BYTES)
-    if len(head) < HEADER_BYTES or head[:3] != b"ID3" or head[3] not in (2, 3, 4) or head[4] == 0xFF:
+    if (
+        len(head) < HEADER_BYTES
+        or head[:3] != b"ID3"
+        or head[3] not in (2, 3, 4)
+        or head[4] == 0xFF
+    ):
         return None
     if max(head[6:10]) >= 0x80:
         return None
@@ -173,7 +188,8 @@ def _is_frame_name(name: bytes) -> bool:
 
 
 def _frame_length(body: Source, head: bytes, content: int, stop: int, version: int) -> int:
-    """The frame's size in the notation that leads to another frame, to padding or to the end of the tag."""
+    """The frame's size in the notation that leads to another frame, to padding or to the end of the
+    tag."""
     if version == 2:
         return int.from_bytes(head[3:6], "big")
     plain, syncsafe = int.from_bytes(head[4:8], "big"), _syncsafe(head[4:8])
@@ -194,7 +210,9 @@ def _leads_on(body: Source, position: int, stop: int) -> bool:
     return _is_frame_name(following) or not following.strip(b"\0")
 
 
-def _unwrapped(name: str, offset: int, length: int, flags: int, header: _Header) -> Optional[_Frame]:
+def _unwrapped(
+    name: str, offset: int, length: int, flags: int, header: _Header
+) -> Optional[_Frame]:
     """The frame without what its flags put before the content; None for an encrypted one."""
     extra = 0
     if header.version == 3:  # 2.3 section 3.3.1: compression, encryption, grouping
@@ -203,12 +221,16 @@ def _unwrapped(name: str, offset: int, length: int, flags: int, header: _Header)
         is_compressed = bool(flags & 0x80)
         extra = (4 if is_compressed else 0) + (1 if flags & 0x20 else 0)
         return _Frame(name, offset + extra, max(length - extra, 0), False, is_compressed)
-    if header.version == 4:  # 2.4 section 4.1.2: grouping, compression, encryption, unsynchronisation, length
+    if (
+        header.version == 4
+    ):  # 2.4 section 4.1.2: grouping, compression, encryption, unsynchronisation, length
         if flags & 0x04:
             return None
         extra = (1 if flags & 0x40 else 0) + (4 if flags & 0x01 else 0)
         is_unsynchronised = bool(flags & 0x02 or header.flags & _UNSYNCHRONISED)
-        return _Frame(name, offset + extra, max(length - extra, 0), is_unsynchronised, bool(flags & 0x08))
+        return _Frame(
+            name, offset + extra, max(length - extra, 0), is_unsynchronised, bool(flags & 0x08)
+        )
     return _Frame(name, offset, length, False, False)
 
 
@@ -300,21 +322,29 @@ class _Collector:
             tagging.add(self.tags, name, value)
 
     def _take_picture(self, frame: _Frame) -> None:
-        """APIC: encoding, media type, type, description, data; PIC has three letters for the media type."""
+        """APIC: encoding, media type, type, description, data; PIC has three letters for the media
+        type."""
         head = self._body.read(frame.offset, min(frame.length, _PICTURE_HEAD_BYTES))
         if self._version == 2:
             declared, position = "image/" + head[1:4].decode("ascii", "replace"), 4
         else:
             end = head.find(b"\0", 1)
             declared, position = head[1 : max(end, 1)].decode("ascii", "replace"), end + 1
-        if len(head) < position + 2 or position == 0 or "-->" in declared or len(self.pictures) >= MAX_PICTURES:
+        if (
+            len(head) < position + 2
+            or position == 0
+            or "-->" in declared
+            or len(self.pictures) >= MAX_PICTURES
+        ):
             return
         _, start = _terminated(head, position + 1)
         data, length = head[start : start + 16], frame.length - start
         if length <= 0:
             return
-        if not self._is_whole_file or frame.is_compressed or (
-            frame.is_unsynchronised and self._holds_stuffing(frame)
+        if (
+            not self._is_whole_file
+            or frame.is_compressed
+            or (frame.is_unsynchronised and self._holds_stuffing(frame))
         ):
             self.warnings.append("a picture in the ID3 tag is stored encoded and not offered")
             return
@@ -337,7 +367,8 @@ def _decode(encoding: int, data: bytes) -> str:
 
 
 def _terminated(data: bytes, start: int) -> Tuple[str, int]:
-    """The string at `start` in the encoding that data[0] names, and the offset behind its terminator."""
+    """The string at `start` in the encoding that data[0] names, and the offset behind its
+    terminator."""
     if data[0] in (1, 2):
         end = start
         while end + 1 < len(data) and data[end : end + 2] != b"\0\0":
@@ -364,7 +395,9 @@ def _genres(text: str) -> List[str]:
     elif text in _GENRE_WORDS:
         names.append(_GENRE_WORDS[text])
     elif text:
-        names.append(text[1:] if text.startswith("((") else text)  # a refinement of the number before it
+        names.append(
+            text[1:] if text.startswith("((") else text
+        )  # a refinement of the number before it
     return [name for name in names if name]
 
 
@@ -377,7 +410,12 @@ def read_v1(source: Source, end: int) -> Optional[Tags]:
     if len(data) < V1_BYTES or data[:3] != b"TAG":
         return None
     tags: Tags = {}
-    for name, start, stop in (("title", 3, 33), ("artist", 33, 63), ("album", 63, 93), ("date", 93, 97)):
+    for name, start, stop in (
+        ("title", 3, 33),
+        ("artist", 33, 63),
+        ("album", 63, 93),
+        ("date", 93, 97),
+    ):
         tagging.add(tags, name, tagging.utf8_or_cp1252(data[start:stop]))
     has_track = data[125] == 0 and data[126] != 0
     tagging.add(tags, "comment", tagging.utf8_or_cp1252(data[97 : 125 if has_track else 127]))

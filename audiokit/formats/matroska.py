@@ -21,10 +21,16 @@ from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_frame, parse_str
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.mpeg_header import parse_header
 from audiokit.formats.pictures import mime_of
-from audiokit.formats.source import MAX_READ, Source
+from audiokit.formats.source import Source
 from audiokit.formats.wave_format import parse_wave_format
 
-_EBML, _SEGMENT, _SEEK_HEAD, _INFO, _TRACKS = 0x1A45DFA3, 0x18538067, 0x114D9B74, 0x1549A966, 0x1654AE6B
+_EBML, _SEGMENT, _SEEK_HEAD, _INFO, _TRACKS = (
+    0x1A45DFA3,
+    0x18538067,
+    0x114D9B74,
+    0x1549A966,
+    0x1654AE6B,
+)
 _CLUSTER, _TAGS, _ATTACHMENTS, _CUES = 0x1F43B675, 0x1254C367, 0x1941A469, 0x1C53BB6B
 _TOP = (_SEEK_HEAD, _INFO, _TRACKS, _CLUSTER, _TAGS, _ATTACHMENTS, _CUES, 0x1043A770, 0xEC, 0xBF)
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _PADDING = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
@@ -55,7 +61,9 @@ class _Track(NamedTuple):
     delay: float = 0.0  # seconds that the decoder makes to warm up and nobody hears
     default_duration: float = 0.0  # seconds a frame, 0 where not told
     byte_rate: int = 0  # bytes a second on average, 0 where not told
-    packet_samples: Optional[Callable[[bytes, int], int]] = None  # by the packet's head and its size
+    packet_samples: Optional[Callable[[bytes, int], int]] = (
+        None  # by the packet's head and its size
+    )
 
 
 class _Blocks(NamedTuple):
@@ -268,37 +276,73 @@ class _Movie:
                 if element.id == 0x63C0:
                     for target in _children(self._source, element):
                         level = _unsigned(self._source, target) if target.id == 0x68CA else level
-                        level = 30 if target.id == 0x63C5 and _unsigned(self._source, target) else level
+                        level = (
+                            30 if target.id == 0x63C5 and _unsigned(self._source, target) else level
+                        )
                 elif element.id == 0x67C8:
                     parts = {part.id: part for part in _children(self._source, element)}
                     if 0x45A3 in parts and 0x4487 in parts:
-                        name, value = _text(self._source, parts[0x45A3]), _text(self._source, parts[0x4487])
+                        name, value = (
+                            _text(self._source, parts[0x45A3]),
+                            _text(self._source, parts[0x4487]),
+                        )
                         found.append((level, name, value))
         for level, name, value in sorted(found, key=lambda row: row[0]):
             word = tagging.canonical("matroska", name)
             if level == 50 and any(row[0] < 50 for row in found):
-                word = {"title": "album", "artist": "albumartist", "track": None, "tracktotal": None}.get(word or "", word)
+                word = {
+                    "title": "album",
+                    "artist": "albumartist",
+                    "track": None,
+                    "tracktotal": None,
+                }.get(word or "", word)
                 word = "tracktotal" if name.upper() == "TOTAL_PARTS" else word
-            if word and not word.startswith(("duration", "_statistics", "bps")) and word not in self.tags:
+            if (
+                word
+                and not word.startswith(("duration", "_statistics", "bps"))
+                and word not in self.tags
+            ):
                 tagging.add(self.tags, word, value)
 
     def _take_attachments(self, attachments: _Element) -> None:
         for file in _children(self._source, attachments):
             parts = {part.id: part for part in _children(self._source, file)}
-            if 0x465C in parts and 0x4660 in parts and _text(self._source, parts[0x4660]).startswith("image/"):
+            if (
+                0x465C in parts
+                and 0x4660 in parts
+                and _text(self._source, parts[0x4660]).startswith("image/")
+            ):
                 data = parts[0x465C]
-                mime = mime_of(self._source.read(data.start, 16), _text(self._source, parts[0x4660]))
+                mime = mime_of(
+                    self._source.read(data.start, 16), _text(self._source, parts[0x4660])
+                )
                 if data.stop <= self._source.size and len(self.pictures) < 64:
-                    self.pictures.append(Picture(mime, "front cover", data.start, data.stop - data.start))
+                    self.pictures.append(
+                        Picture(mime, "front cover", data.start, data.stop - data.start)
+                    )
 
 
 # Codecs --------------------------------------------------------------------------------------------------------
 
 _PLAIN = {
-    "A_MPEG/L1": "mp1", "A_MPEG/L2": "mp2", "A_MPEG/L3": "mp3", "A_AC3": "ac3", "A_EAC3": "eac3", "A_DTS": "dts",
-    "A_TRUEHD": "truehd", "A_MLP": "mlp", "A_TTA1": "tta", "A_WAVPACK4": "wavpack", "A_ALAC": "alac",
-    "A_VORBIS": "vorbis", "A_OPUS": "opus", "A_FLAC": "flac", "A_AAC": "aac", "A_QUICKTIME/QDM2": "qdm2",
-    "A_REAL/COOK": "cook", "A_ATRAC/AT1": "atrac1",
+    "A_MPEG/L1": "mp1",
+    "A_MPEG/L2": "mp2",
+    "A_MPEG/L3": "mp3",
+    "A_AC3": "ac3",
+    "A_EAC3": "eac3",
+    "A_DTS": "dts",
+    "A_TRUEHD": "truehd",
+    "A_MLP": "mlp",
+    "A_TTA1": "tta",
+    "A_WAVPACK4": "wavpack",
+    "A_ALAC": "alac",
+    "A_VORBIS": "vorbis",
+    "A_OPUS": "opus",
+    "A_FLAC": "flac",
+    "A_AAC": "aac",
+    "A_QUICKTIME/QDM2": "qdm2",
+    "A_REAL/COOK": "cook",
+    "A_ATRAC/AT1": "atrac1",
 }
 
 
@@ -312,7 +356,9 @@ def _audio_track(source: Source, values: Dict[int, _Element], offset: int) -> _T
     presented = round(_float(source, values[0x78B5])) if 0x78B5 in values else 0
     track = _Track(
         number=unsigned(0xD7, 0),
-        codec=_PLAIN.get(name.split("/")[0] if name.startswith(("A_AAC", "A_AC3", "A_DTS")) else name, ""),
+        codec=_PLAIN.get(
+            name.split("/")[0] if name.startswith(("A_AAC", "A_AC3", "A_DTS")) else name, ""
+        ),
         sample_rate=presented or rate,
         channels=unsigned(0x9F, 1),
         word="",
@@ -323,30 +369,48 @@ def _audio_track(source: Source, values: Dict[int, _Element], offset: int) -> _T
     track = _with_codec(track, name, private, offset)
     if not 0 < track.sample_rate <= 16_000_000 or not 0 < track.channels <= 1024:
         raise NotAudio(f"Matroska with {track.channels} channels at {track.sample_rate} Hz", offset)
-    lossless = track.codec in ("flac", "alac", "tta", "wavpack", "truehd", "mlp") or track.sample_format
+    lossless = (
+        track.codec in ("flac", "alac", "tta", "wavpack", "truehd", "mlp") or track.sample_format
+    )
     return track._replace(word=track.word or track.codec, bits=track.bits if lossless else None)
 
 
 def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track:
     """The track with what its codec's own header says, and a way to measure its packets."""
     if name.startswith("A_PCM/"):
-        kind = {"A_PCM/INT/LIT": "s{}le", "A_PCM/INT/BIG": "s{}be", "A_PCM/FLOAT/IEEE": "f{}le"}.get(name)
+        kind = {
+            "A_PCM/INT/LIT": "s{}le",
+            "A_PCM/INT/BIG": "s{}be",
+            "A_PCM/FLOAT/IEEE": "f{}le",
+        }.get(name)
         if kind is None or track.bits not in (8, 16, 24, 32, 64):
             raise NotAudio(f"Matroska with {name} of {track.bits} bits", offset)
         codec = "pcm_u8" if track.bits == 8 else "pcm_" + kind.format(track.bits)
         style, unit = "float" if "FLOAT" in name else "int", track.bits // 8 * track.channels
-        return track._replace(codec=codec, sample_format=style, packet_samples=lambda head, size: size // max(unit, 1))
+        return track._replace(
+            codec=codec, sample_format=style, packet_samples=lambda head, size: size // max(unit, 1)
+        )
     if name == "A_MS/ACM":
         wave = parse_wave_format(private, offset)
-        return track._replace(codec=wave.codec, bits=wave.valid_bits, sample_format=wave.sample_format,
-                              byte_rate=wave.byte_rate)
+        return track._replace(
+            codec=wave.codec,
+            bits=wave.valid_bits,
+            sample_format=wave.sample_format,
+            byte_rate=wave.byte_rate,
+        )
     if not track.codec:
         raise NotAudio(f"Matroska with the unknown codec {name!r}", offset)
     if track.codec == "opus":
         head = xiph.parse_opus_head(private)
-        delay = head.pre_skip / 48000 if head else track.delay  # CodecDelay says the same, or is wrong
-        return track._replace(sample_rate=48000, channels=head.channels if head else track.channels, delay=delay,
-                              packet_samples=lambda packet, size: xiph.opus_packet_samples(packet))
+        delay = (
+            head.pre_skip / 48000 if head else track.delay
+        )  # CodecDelay says the same, or is wrong
+        return track._replace(
+            sample_rate=48000,
+            channels=head.channels if head else track.channels,
+            delay=delay,
+            packet_samples=lambda packet, size: xiph.opus_packet_samples(packet),
+        )
     if track.codec == "vorbis":
         return _with_vorbis(track, private)
     if track.codec == "flac" and len(private) >= 8 + STREAMINFO_BYTES:
@@ -356,16 +420,25 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
             frame = parse_frame(packet, 0, info)
             return frame.block_size if frame else 0
 
-        return track._replace(sample_rate=info.sample_rate, channels=info.channels, bits=info.bits,
-                              sample_format="int", packet_samples=flac_samples)
+        return track._replace(
+            sample_rate=info.sample_rate,
+            channels=info.channels,
+            bits=info.bits,
+            sample_format="int",
+            packet_samples=flac_samples,
+        )
     if track.codec == "aac":
         config = parse_aac_config(private)
         if config is None:
             return track._replace(word="mp4a.40.2", packet_samples=lambda packet, size: 1024)
         scale = config.sample_rate // config.core_rate  # 2 with SBR
-        return track._replace(profile=config.profile, word=f"mp4a.40.{config.object_type}",
-                              sample_rate=config.sample_rate, channels=config.channels or track.channels,
-                              packet_samples=lambda packet, size: 1024 * scale)
+        return track._replace(
+            profile=config.profile,
+            word=f"mp4a.40.{config.object_type}",
+            sample_rate=config.sample_rate,
+            channels=config.channels or track.channels,
+            packet_samples=lambda packet, size: 1024 * scale,
+        )
     if track.codec in ("mp1", "mp2", "mp3"):
 
         def mpeg_samples(packet: bytes, size: int) -> int:
@@ -375,8 +448,12 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
         return track._replace(packet_samples=mpeg_samples)
     if track.codec in ("ac3", "eac3"):
         return track._replace(packet_samples=lambda packet, size: _ac3_samples(packet))
-    if track.codec == "wavpack":  # a block's header without what Matroska tells: u32 samples, flags, checksum
-        return track._replace(packet_samples=lambda packet, size: int.from_bytes(packet[:4], "little") % (1 << 20))
+    if (
+        track.codec == "wavpack"
+    ):  # a block's header without what Matroska tells: u32 samples, flags, checksum
+        return track._replace(
+            packet_samples=lambda packet, size: int.from_bytes(packet[:4], "little") % (1 << 20)
+        )
     return track
 
 
@@ -404,8 +481,11 @@ def _with_vorbis(track: _Track, private: bytes) -> _Track:
         return track
     modes = xiph.parse_vorbis_modes(private[position + sum(sizes) :])
     clock = xiph.VorbisClock(head, modes)
-    return track._replace(sample_rate=head.sample_rate, channels=head.channels,
-                          packet_samples=(lambda packet, size: clock.samples(packet)) if modes else None)
+    return track._replace(
+        sample_rate=head.sample_rate,
+        channels=head.channels,
+        packet_samples=(lambda packet, size: clock.samples(packet)) if modes else None,
+    )
 
 
 # Clusters ------------------------------------------------------------------------------------------------------
@@ -439,7 +519,9 @@ class _Walker:
             data, at = self._window(self._position)
             element = _element(data, at, self._base, self._stop)
             if element is None:
-                self._is_cut = self._position < min(self._source.size, self._stop) and len(data) - at < 12
+                self._is_cut = (
+                    self._position < min(self._source.size, self._stop) and len(data) - at < 12
+                )
                 return
             if element.id in (_CLUSTER, _BLOCK_GROUP):
                 self._is_cut = not element.is_unknown and element.stop > self._source.size
@@ -491,8 +573,16 @@ class _Walker:
 
     def result(self) -> _Blocks:
         """What was found."""
-        return _Blocks(self._samples, self._first, self._end, self._padding, self._bytes, self._last_length,
-                       self._is_counted and self._samples > 0, self._is_cut)
+        return _Blocks(
+            self._samples,
+            self._first,
+            self._end,
+            self._padding,
+            self._bytes,
+            self._last_length,
+            self._is_counted and self._samples > 0,
+            self._is_cut,
+        )
 
 
 def _frames(source: Source, start: int, stop: int, lacing: int) -> List[Tuple[int, int]]:
@@ -557,7 +647,9 @@ def _describe(doc_type: str, movie: _Movie, track: _Track, blocks: _Blocks) -> A
         container=doc_type,
         codec=track.codec,
         codec_profile=track.profile,
-        mime=f'{kind}; codecs="{track.word}"' if "." in track.word else f"{kind}; codecs={track.word}",
+        mime=f'{kind}; codecs="{track.word}"'
+        if "." in track.word
+        else f"{kind}; codecs={track.word}",
         sample_rate=track.sample_rate,
         channels=track.channels,
         duration=seconds,

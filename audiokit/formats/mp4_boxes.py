@@ -1,6 +1,6 @@
 """Boxes of ISO base media files (ISO/IEC 14496-12 section 4.2) and QuickTime's atoms.
 
-    u32 size with this header, 4 characters; size 1: u64 size behind the name; size 0: to the end
+u32 size with this header, 4 characters; size 1: u64 size behind the name; size 0: to the end
 """
 
 from __future__ import annotations

@@ -34,20 +34,81 @@ class Codec(NamedTuple):
 
 # 4 characters -> codec; PCM has its own table
 _NAMES: Dict[bytes, str] = {
-    b"mp4a": "aac", b"alac": "alac", b"Opus": "opus", b"fLaC": "flac", b".mp3": "mp3", b"ms\0\x55": "mp3",
-    b"mp3 ": "mp3", b"ac-3": "ac3", b"sac3": "ac3", b"ec-3": "eac3", b"ac-4": "ac4", b"samr": "amr_nb",
-    b"sawb": "amr_wb", b"ulaw": "pcm_mulaw", b"alaw": "pcm_alaw", b"ima4": "adpcm_ima_qt", b"ms\0\x02": "adpcm_ms",
-    b"ms\0\x11": "adpcm_ima_wav", b"agsm": "gsm", b"MAC3": "mace3", b"MAC6": "mace6", b"QDM2": "qdm2",
-    b"QDMC": "qdmc", b"Qclp": "qcelp", b"sqcp": "qcelp", b"sevc": "evrc", b"dtsc": "dts", b"dtsh": "dts",
-    b"dtsl": "dts", b"dtse": "dts", b"mlpa": "truehd", b"spex": "speex", b"mha1": "mpegh_3d_audio",
+    b"mp4a": "aac",
+    b"alac": "alac",
+    b"Opus": "opus",
+    b"fLaC": "flac",
+    b".mp3": "mp3",
+    b"ms\0\x55": "mp3",
+    b"mp3 ": "mp3",
+    b"ac-3": "ac3",
+    b"sac3": "ac3",
+    b"ec-3": "eac3",
+    b"ac-4": "ac4",
+    b"samr": "amr_nb",
+    b"sawb": "amr_wb",
+    b"ulaw": "pcm_mulaw",
+    b"alaw": "pcm_alaw",
+    b"ima4": "adpcm_ima_qt",
+    b"ms\0\x02": "adpcm_ms",
+    b"ms\0\x11": "adpcm_ima_wav",
+    b"agsm": "gsm",
+    b"MAC3": "mace3",
+    b"MAC6": "mace6",
+    b"QDM2": "qdm2",
+    b"QDMC": "qdmc",
+    b"Qclp": "qcelp",
+    b"sqcp": "qcelp",
+    b"sevc": "evrc",
+    b"dtsc": "dts",
+    b"dtsh": "dts",
+    b"dtsl": "dts",
+    b"dtse": "dts",
+    b"mlpa": "truehd",
+    b"spex": "speex",
+    b"mha1": "mpegh_3d_audio",
     b"mhm1": "mpegh_3d_audio",
 }
-_PCM = {b"sowt": "s{}le", b"twos": "s{}be", b"raw ": "u8", b"NONE": "s{}be", b"in24": "s24be", b"in32": "s32be",
-        b"fl32": "f32be", b"fl64": "f64be", b"lpcm": "", b"ipcm": "", b"fpcm": ""}
-_OBJECT_TYPES = {0x40: "aac", 0x66: "aac", 0x67: "aac", 0x68: "aac", 0x69: "mp3", 0x6B: "mp3", 0xA5: "ac3",
-                 0xA6: "eac3", 0xA9: "dts", 0xAA: "dts", 0xAC: "dts", 0xAD: "opus", 0xDD: "vorbis", 0xE1: "qcelp"}
-_WORDS = {"opus": "opus", "flac": "flac", "alac": "alac", "mp3": "mp4a.6B", "ac3": "ac-3", "eac3": "ec-3",
-          "amr_nb": "samr", "amr_wb": "sawb", "vorbis": "vorbis"}
+_PCM = {
+    b"sowt": "s{}le",
+    b"twos": "s{}be",
+    b"raw ": "u8",
+    b"NONE": "s{}be",
+    b"in24": "s24be",
+    b"in32": "s32be",
+    b"fl32": "f32be",
+    b"fl64": "f64be",
+    b"lpcm": "",
+    b"ipcm": "",
+    b"fpcm": "",
+}
+_OBJECT_TYPES = {
+    0x40: "aac",
+    0x66: "aac",
+    0x67: "aac",
+    0x68: "aac",
+    0x69: "mp3",
+    0x6B: "mp3",
+    0xA5: "ac3",
+    0xA6: "eac3",
+    0xA9: "dts",
+    0xAA: "dts",
+    0xAC: "dts",
+    0xAD: "opus",
+    0xDD: "vorbis",
+    0xE1: "qcelp",
+}
+_WORDS = {
+    "opus": "opus",
+    "flac": "flac",
+    "alac": "alac",
+    "mp3": "mp4a.6B",
+    "ac3": "ac-3",
+    "eac3": "ec-3",
+    "amr_nb": "samr",
+    "amr_wb": "sawb",
+    "vorbis": "vorbis",
+}
 _AC3_CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)  # by acmod (TS 102 366 table 4.3)
 _LOSSLESS = ("alac", "flac", "truehd")
 
@@ -82,7 +143,9 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
     if is_encrypted and b"sinf" in children:
         for inner, start, stop in boxes(children[b"sinf"]):
             name = children[b"sinf"][start:stop][:4] if inner == b"frma" else name
-    found = _from_children(name, children, offset) or Codec(_codec_name(name, offset), rate, channels, "")
+    found = _from_children(name, children, offset) or Codec(
+        _codec_name(name, offset), rate, channels, ""
+    )
     if name in _PCM:
         found = _pcm(name, children, rate, channels, bits, flags)
     codec = found._replace(
@@ -95,15 +158,29 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
     if codec.codec in ("amr_nb", "amr_wb"):
         codec = codec._replace(sample_rate=8000 if codec.codec == "amr_nb" else 16000, channels=1)
     if codec.codec in ("pcm_mulaw", "pcm_alaw"):
-        codec = codec._replace(bits=8, sample_format=codec.codec[4:].replace("mulaw", "ulaw"), frame_bytes=channels)
+        codec = codec._replace(
+            bits=8, sample_format=codec.codec[4:].replace("mulaw", "ulaw"), frame_bytes=channels
+        )
     if not 0 < codec.channels <= _MAX_CHANNELS or not 0 < codec.sample_rate <= _MAX_RATE:
-        raise NotAudio(f"{codec.codec} with {codec.channels} channels at {codec.sample_rate} Hz", offset)
+        raise NotAudio(
+            f"{codec.codec} with {codec.channels} channels at {codec.sample_rate} Hz", offset
+        )
     return codec
 
 
 def _has_box_at(data: bytes, at: int) -> bool:
     """Some ISO files say version 1 but have no QuickTime fields: a known box stands there at once."""
-    return data[at + 4 : at + 8] in (b"esds", b"alac", b"dOps", b"dfLa", b"dac3", b"dec3", b"pcmC", b"srat", b"chnl")
+    return data[at + 4 : at + 8] in (
+        b"esds",
+        b"alac",
+        b"dOps",
+        b"dfLa",
+        b"dac3",
+        b"dec3",
+        b"pcmC",
+        b"srat",
+        b"chnl",
+    )
 
 
 def _children(data: bytes, start: int) -> Iterator[Tuple[bytes, bytes]]:
@@ -126,16 +203,22 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
     if b"esds" in children and name in (b"mp4a", b"mp4s", b"owma"):
         return _elementary_stream(children[b"esds"][4:])
     if name == b"alac" and len(children.get(b"alac", b"")) >= 28:
-        _, _, bits, _, _, _, channels, _, _, _, rate = struct.unpack_from(">IBBBBBBHIII", children[b"alac"], 4)
+        _, _, bits, _, _, _, channels, _, _, _, rate = struct.unpack_from(
+            ">IBBBBBBHIII", children[b"alac"], 4
+        )
         return Codec("alac", rate, channels, "", bits=bits, sample_format="int")
     if name == b"Opus" and len(children.get(b"dOps", b"")) >= 11:
         return Codec("opus", 48000, children[b"dOps"][1], "")
     if name == b"fLaC" and len(children.get(b"dfLa", b"")) >= 8 + STREAMINFO_BYTES:
         info = parse_stream_info(children[b"dfLa"][8:], offset)
-        return Codec("flac", info.sample_rate, info.channels, "", bits=info.bits, sample_format="int")
+        return Codec(
+            "flac", info.sample_rate, info.channels, "", bits=info.bits, sample_format="int"
+        )
     if len(children.get(b"dac3", b"")) >= 3:
         packed = int.from_bytes(children[b"dac3"][:3], "big")
-        return Codec("ac3", _ac3_rate(packed >> 22), _AC3_CHANNELS[packed >> 11 & 7] + (packed >> 10 & 1), "")
+        return Codec(
+            "ac3", _ac3_rate(packed >> 22), _AC3_CHANNELS[packed >> 11 & 7] + (packed >> 10 & 1), ""
+        )
     if len(children.get(b"dec3", b"")) >= 5:
         return _enhanced_ac3(children[b"dec3"])
     return None
@@ -181,11 +264,19 @@ def _elementary_stream(data: bytes) -> Optional[Codec]:
     aac = parse_aac_config(config)
     if object_type != 0x40:
         profile = ("Main", "LC", "SSR")[object_type - 0x66]
-        return Codec("aac", aac.sample_rate if aac else 0, aac.channels if aac else 0, f"mp4a.{object_type:02X}", profile)
+        return Codec(
+            "aac",
+            aac.sample_rate if aac else 0,
+            aac.channels if aac else 0,
+            f"mp4a.{object_type:02X}",
+            profile,
+        )
     if aac is None:
         return Codec("aac", 0, 0, "mp4a.40.2")
     if aac.object_type in (32, 33, 34):
-        return Codec(f"mp{aac.object_type - 31}", aac.sample_rate, aac.channels, f"mp4a.40.{aac.object_type}")
+        return Codec(
+            f"mp{aac.object_type - 31}", aac.sample_rate, aac.channels, f"mp4a.40.{aac.object_type}"
+        )
     if aac.object_type == 36:
         return Codec("als", aac.sample_rate, 0, "mp4a.40.36")
     return Codec("aac", aac.sample_rate, aac.channels, f"mp4a.40.{aac.object_type}", aac.profile)
@@ -203,7 +294,12 @@ def _descriptor_size(data: bytes, position: int) -> Tuple[int, int]:
 
 
 def _pcm(
-    name: bytes, children: Dict[bytes, bytes], rate: int, channels: int, bits: int, flags: Optional[int]
+    name: bytes,
+    children: Dict[bytes, bytes],
+    rate: int,
+    channels: int,
+    bits: int,
+    flags: Optional[int],
 ) -> Codec:
     """PCM by QuickTime's names, by version 2's flags, or by the box of ISO/IEC 23003-5."""
     kind = _PCM[name].format((bits + 7) // 8 * 8 or 16)
@@ -221,4 +317,12 @@ def _pcm(
         bits = int(kind[1:3].strip("b")) if kind[1:3].isdigit() else 8
     kind = kind[:2] if kind[1:] in ("8le", "8be") else kind
     style = "float" if kind[0] == "f" else "int"
-    return Codec(f"pcm_{kind}", rate, channels, "", bits=bits, sample_format=style, frame_bytes=(bits + 7) // 8 * channels)
+    return Codec(
+        f"pcm_{kind}",
+        rate,
+        channels,
+        "",
+        bits=bits,
+        sample_format=style,
+        frame_bytes=(bits + 7) // 8 * channels,
+    )

@@ -18,14 +18,27 @@ from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.mpeg_header import (
-    BITRATES, HEADER_BYTES, MAX_FREE_FORMAT_BYTES, FrameHeader, StreamNote, frame_sizes, free_format_bytes,
-    parse_header, parse_stream_note, same_stream,
+    BITRATES,
+    HEADER_BYTES,
+    MAX_FREE_FORMAT_BYTES,
+    FrameHeader,
+    StreamNote,
+    frame_sizes,
+    free_format_bytes,
+    parse_header,
+    parse_stream_note,
+    same_stream,
 )
 from audiokit.formats.source import MAX_READ, Source
 
-_WINDOW = 1 << 16  # bytes in which a first frame must begin; 2048 is the most that was seen in real files
+_WINDOW = (
+    1 << 16
+)  # bytes in which a first frame must begin; 2048 is the most that was seen in real files
 _WINDOW_BEHIND_ID3 = 12 << 16  # bytes, where an ID3 tag is in front, whose size may be too small
-_CONFIRMING, _CONFIRMING_FAR = 2, 5  # further frames that must follow; more where chance has more room
+_CONFIRMING, _CONFIRMING_FAR = (
+    2,
+    5,
+)  # further frames that must follow; more where chance has more room
 _RESYNC_WINDOW = 1 << 18  # bytes in which frames must go on after a gap
 _MAX_GAPS = 10_000
 _MAX_TRIES = 4096  # syncwords that are looked at while searching, in all: some 10 ms
@@ -37,9 +50,10 @@ _NOT_A_SIZE = 1 << 40  # stands for a third byte that no frame of the stream has
 
 # All that can begin a frame: the second byte without reserved version and layer, the third without
 # forbidden bit rate and reserved rate; a lookahead, since a false one may overlap a true one.
-_CANDIDATE = re.compile(rb"(?=\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][%s])" % b"".join(
-    b"\\x%02x" % byte for byte in range(0xF0) if byte >> 2 & 3 != 3
-))
+_CANDIDATE = re.compile(
+    rb"(?=\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][%s])"
+    % b"".join(b"\\x%02x" % byte for byte in range(0xF0) if byte >> 2 & 3 != 3)
+)
 
 
 class _Start(NamedTuple):
@@ -90,7 +104,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         raise NotAudio("an MPEG audio header without a whole frame", first.offset)
     if frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2:
         seconds = frames.count * first.header.samples_per_frame / first.header.sample_rate
-        raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
+        raise Damaged(
+            f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
+        )
     return _describe(source, start, first, note, frames, tail)
 
 
@@ -114,10 +130,14 @@ class _Search:
         if free is not None:
             return _Start(start, parse_header(data), free)
         for position, header, free in self._chains(data, window, _CONFIRMING):
-            if header.layer != 1 and (position < _WINDOW or _chained(data, position, _CONFIRMING_FAR) is not None):
+            if header.layer != 1 and (
+                position < _WINDOW or _chained(data, position, _CONFIRMING_FAR) is not None
+            ):
                 return _Start(start + position, header, free)
         shown = " ".join(f"{byte:02x}" for byte in data[:8])
-        raise NotAudio(f"not audio that is known: starts with {shown}, no MPEG audio frames follow", start)
+        raise NotAudio(
+            f"not audio that is known: starts with {shown}, no MPEG audio frames follow", start
+        )
 
     def next(self, offset: int, header: FrameHeader) -> Optional[int]:
         """Where frames of the stream of `header` go on at or behind `offset`, or None."""
@@ -129,7 +149,9 @@ class _Search:
                     return offset + position
         return None
 
-    def _chains(self, data: bytes, window: int, confirming: int) -> Iterator[Tuple[int, FrameHeader, int]]:
+    def _chains(
+        self, data: bytes, window: int, confirming: int
+    ) -> Iterator[Tuple[int, FrameHeader, int]]:
         for candidate in _CANDIDATE.finditer(data, 0, min(window, len(data))):
             position = candidate.start()
             header = parse_header(data[position : position + HEADER_BYTES])
@@ -152,8 +174,13 @@ def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
     free = _free_bytes(data, position, header)
     if header is None or free is None:
         return None
-    if data[position : position + HEADER_BYTES] == data[position + HEADER_BYTES : position + 2 * HEADER_BYTES]:
-        return None  # a pattern, not a stream: side information never looks like the header before it
+    if (
+        data[position : position + HEADER_BYTES]
+        == data[position + HEADER_BYTES : position + 2 * HEADER_BYTES]
+    ):
+        return (
+            None  # a pattern, not a stream: side information never looks like the header before it
+        )
     for _ in range(confirming):
         position += _frame_bytes(header, free)
         other = parse_header(data[position : position + HEADER_BYTES])
@@ -225,7 +252,12 @@ def _walk(source: Source, offset: int, first: _Start, search: _Search) -> _Frame
 
 
 def _run(
-    source: Source, offset: int, end: int, sizes: List[int], pair: Tuple[int, int], thirds: Dict[int, int]
+    source: Source,
+    offset: int,
+    end: int,
+    sizes: List[int],
+    pair: Tuple[int, int],
+    thirds: Dict[int, int],
 ) -> Tuple[int, bool]:
     """Count frames into `thirds` until one does not follow; where that is, and whether the end cuts it."""
     step = _FIRST_READ
@@ -267,7 +299,11 @@ def _equal_frames(data: bytes, sizes: List[int], pair: Tuple[int, int]) -> int:
         return 0
     size, third = sizes[data[2]], data[2:3]
     frames = len(data) // size
-    for column, good in ((data[0::size], b"\xff"), (data[1::size], bytes(pair)), (data[2::size], third)):
+    for column, good in (
+        (data[0::size], b"\xff"),
+        (data[1::size], bytes(pair)),
+        (data[2::size], third),
+    ):
         frames = min(frames, len(column) - len(column.lstrip(good)))
     return frames * size
 
@@ -287,7 +323,9 @@ def _describe(
     samples_per_frame, rate = header.samples_per_frame, header.sample_rate
     warnings: List[str] = []
     if first.offset > start:
-        warnings.append(f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio")
+        warnings.append(
+            f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio"
+        )
     samples = frames.count * samples_per_frame
     trimmed = note.encoder_delay + note.encoder_padding if note and note.has_gapless else 0
     if trimmed >= samples:
@@ -337,7 +375,9 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
     if len(frames.gaps) > 5:
         warnings.append(f"{len(frames.gaps)} places in all are not frames")
     if frames.is_cut:
-        warnings.append(f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable")
+        warnings.append(
+            f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
+        )
         return True
     if not frames.lost:
         return False
@@ -346,7 +386,9 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
         warnings.append(f"{frames.lost} bytes of zeros behind the last frame, at byte {frames.end}")
         return False
     if frames.lost < _WINDOW and len(frames.gaps) < _MAX_GAPS:
-        warnings.append(f"{frames.lost} bytes behind the last frame, at byte {frames.end}, are not audio")
+        warnings.append(
+            f"{frames.lost} bytes behind the last frame, at byte {frames.end}, are not audio"
+        )
         return False
     warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable")
     return True

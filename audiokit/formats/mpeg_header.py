@@ -13,8 +13,12 @@ from typing import Dict, NamedTuple, Optional, Tuple, Union
 
 HEADER_BYTES = 4
 CRC_BYTES = 2  # follow the header where protection_bit is 0 (2.4.3.1)
-MAX_FRAME_BYTES = 2881  # layer II, version 2, 160 kbit/s at 8 kHz with a padding byte; layer III: 1441
-MAX_FREE_FORMAT_BYTES = 8192  # layer III allows 640 kbit/s at 32 kHz (2880); more serves layer II masters
+MAX_FRAME_BYTES = (
+    2881  # layer II, version 2, 160 kbit/s at 8 kHz with a padding byte; layer III: 1441
+)
+MAX_FREE_FORMAT_BYTES = (
+    8192  # layer III allows 640 kbit/s at 32 kHz (2880); more serves layer II masters
+)
 
 # "mode" (2.4.2.3): the two bits above mode_extension
 STEREO, JOINT_STEREO, DUAL_CHANNEL, SINGLE_CHANNEL = range(4)
@@ -140,7 +144,13 @@ def parse_header(head: Union[int, bytes]) -> Optional[FrameHeader]:
     version = _VERSION.get(head >> 19 & 3)
     layer = _LAYER.get(head >> 17 & 3)
     bitrate_index, rate_index = head >> 12 & 15, head >> 10 & 3
-    if head >> 21 != 0x7FF or version is None or layer is None or bitrate_index == 15 or rate_index == 3:
+    if (
+        head >> 21 != 0x7FF
+        or version is None
+        or layer is None
+        or bitrate_index == 15
+        or rate_index == 3
+    ):
         return None
     return FrameHeader(
         version=version,
@@ -257,7 +267,10 @@ def parse_stream_note(frame: bytes, header: FrameHeader) -> Optional[StreamNote]
     for offset in (behind, behind + CRC_BYTES) if header.has_crc else (behind,):
         if frame[offset : offset + 4] in (b"Xing", b"Info"):
             return _parse_xing(frame, offset)
-    if frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI" and len(frame) >= _VBRI_OFFSET + _VBRI.size:
+    if (
+        frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI"
+        and len(frame) >= _VBRI_OFFSET + _VBRI.size
+    ):
         _, _, _, _, size, frames = _VBRI.unpack_from(frame, _VBRI_OFFSET)
         return StreamNote("VBRI", frames, size, None, "VBR", 0, 0, False)
     return None

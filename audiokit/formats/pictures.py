@@ -13,16 +13,37 @@ from audiokit.formats.info import Picture
 from audiokit.formats.source import Source
 
 TYPES = (
-    "other", "file icon", "other file icon", "front cover", "back cover", "leaflet page", "media",
-    "lead artist", "artist", "conductor", "band", "composer", "lyricist", "recording location",
-    "during recording", "during performance", "screen capture", "a bright coloured fish", "illustration",
-    "band logotype", "publisher logotype",
+    "other",
+    "file icon",
+    "other file icon",
+    "front cover",
+    "back cover",
+    "leaflet page",
+    "media",
+    "lead artist",
+    "artist",
+    "conductor",
+    "band",
+    "composer",
+    "lyricist",
+    "recording location",
+    "during recording",
+    "during performance",
+    "screen capture",
+    "a bright coloured fish",
+    "illustration",
+    "band logotype",
+    "publisher logotype",
 )
 MAX_PICTURES = 64  # of one file; a booklet scanned page by page
 
 _MAGIC = (
-    (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
-    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
 )
 _IMAGE_MIMES = ("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff", "image/webp")
 

@@ -23,12 +23,20 @@ from audiokit.formats.chunks import MAX_CHUNKS, NAME, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
 from audiokit.formats.wave_format import (
-    G726_TAGS, IMA_ADPCM, MPEG_LAYER_2, MPEG_LAYER_3, MS_ADPCM, WaveFormat, parse_wave_format,
+    G726_TAGS,
+    IMA_ADPCM,
+    MPEG_LAYER_2,
+    MPEG_LAYER_3,
+    MS_ADPCM,
+    WaveFormat,
+    parse_wave_format,
 )
 
 MAX_INFO_BYTES = 1 << 18  # of a LIST of tags that are looked at
 _UNKNOWN = 0xFFFFFFFF  # a size that the writer did not know, or that is in ds64
-_STREAMED = 0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
+_STREAMED = (
+    0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
+)
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 
@@ -60,7 +68,11 @@ class _Parts(NamedTuple):
 
 def matches(head: bytes) -> bool:
     """RIFF, RIFX, RF64 or BW64 of any form, or Wave64; other forms are refused by name in `read`."""
-    return head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and len(head) >= 8 or head[:16] == _W64_RIFF
+    return (
+        head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64")
+        and len(head) >= 8
+        or head[:16] == _W64_RIFF
+    )
 
 
 def read(source: Source, start: int = 0) -> AudioInfo:
@@ -96,15 +108,27 @@ def _layout(source: Source, start: int) -> _Layout:
         raise EOFError(start + len(head))
     form, magic = head[8:12], head[:4]
     if form != b"WAVE":
-        raise NotAudio(f"a RIFF file of {_FORMS.get(form, repr(form.decode('latin-1')))}, not WAVE", start + 8)
+        raise NotAudio(
+            f"a RIFF file of {_FORMS.get(form, repr(form.decode('latin-1')))}, not WAVE", start + 8
+        )
     byte_order = ">" if magic == b"RIFX" else "<"
     size = struct.unpack(byte_order + "I", head[4:8])[0]
     container = {b"RF64": "rf64", b"BW64": "bw64"}.get(magic, "wav")
-    return _Layout(container, byte_order, start + 12, start + 8 + size if size not in (0, _UNKNOWN) else 0)
+    return _Layout(
+        container, byte_order, start + 12, start + 8 + size if size not in (0, _UNKNOWN) else 0
+    )
 
 
-_FORMS = {b"AVI ": "AVI video", b"WEBP": "a WebP picture", b"RMID": "MIDI", b"ACON": "an animated cursor",
-          b"sfbk": "a SoundFont", b"DLS ": "downloadable sounds", b"CDDA": "a CD track's place", b"CDXA": "CD-XA"}
+_FORMS = {
+    b"AVI ": "AVI video",
+    b"WEBP": "a WebP picture",
+    b"RMID": "MIDI",
+    b"ACON": "an animated cursor",
+    b"sfbk": "a SoundFont",
+    b"DLS ": "downloadable sounds",
+    b"CDDA": "a CD track's place",
+    b"CDXA": "CD-XA",
+}
 
 
 def _parts(source: Source, layout: _Layout) -> _Parts:
@@ -205,7 +229,9 @@ def _fact_samples(source: Source, layout: _Layout, parts: _Parts) -> int:
     raw = source.read(parts.fact.offset, width)
     samples = int.from_bytes(raw, "little" if layout.byte_order == "<" else "big")
     if samples == _UNKNOWN:
-        samples = int.from_bytes(source.read(parts.ds64.offset + 16, 8), "little") if parts.ds64 else 0
+        samples = (
+            int.from_bytes(source.read(parts.ds64.offset + 16, 8), "little") if parts.ds64 else 0
+        )
     return samples
 
 
@@ -223,7 +249,9 @@ class _Length(NamedTuple):
     inner: Optional[AudioInfo] = None
 
 
-def _length(source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: List[str]) -> _Length:
+def _length(
+    source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: List[str]
+) -> _Length:
     if wave.is_linear:
         if data.size % wave.block_align:
             warnings.append(f"the data ends inside a sample of {wave.block_align} bytes")
@@ -231,7 +259,9 @@ def _length(source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: 
         return _of_samples(data.size // wave.block_align, wave, declared)
     inner = _count_frames(source, wave, data)
     if inner is not None:
-        return _Length(inner.samples, inner.duration, inner.duration_source, inner.duration_exact, None, inner)
+        return _Length(
+            inner.samples, inner.duration, inner.duration_source, inner.duration_exact, None, inner
+        )
     counted = _block_samples(wave, data.size)
     if counted:
         promised = _block_samples(wave, data.declared or data.size)
@@ -308,7 +338,9 @@ def _tags(source: Source, texts: Tuple[_Chunk, ...]) -> Tuple[Tags, Tuple[Pictur
             pictures += tag.pictures
     for chunk in texts:
         if chunk.name.upper() == b"LIST" and source.read(chunk.offset, 4) == b"INFO":
-            tagging.fill(tags, _info_tags(source.read(chunk.offset + 4, min(chunk.size - 4, MAX_INFO_BYTES))))
+            tagging.fill(
+                tags, _info_tags(source.read(chunk.offset + 4, min(chunk.size - 4, MAX_INFO_BYTES)))
+            )
     for chunk in texts:
         if chunk.name == b"bext":
             tagging.fill(tags, _bext_tags(source.read(chunk.offset, min(chunk.size, 602))))
@@ -327,7 +359,9 @@ def _info_tags(data: bytes) -> Tags:
         text = data[position + 8 : position + 8 + size]
         tagging.add(tags, tagging.canonical("riff", name), tagging.utf8_or_cp1252(text))
         position += 8 + size
-        if size % 2 and (data[position : position + 1] < b"A" or not data[position : position + 4].isalnum()):
+        if size % 2 and (
+            data[position : position + 1] < b"A" or not data[position : position + 4].isalnum()
+        ):
             position += 1
     return tags
 
@@ -366,7 +400,9 @@ def _describe(
                 f"the frames {inner.channels} at {inner.sample_rate} Hz"
             )
     is_lossless = wave.sample_format in ("int", "float") or wave.codec in ("flac", "wmalossless")
-    bits = wave.valid_bits if wave.sample_format in ("int", "float") else 8 if wave.is_linear else None
+    bits = (
+        wave.valid_bits if wave.sample_format in ("int", "float") else 8 if wave.is_linear else None
+    )
     if wave.is_linear:
         bitrate: Optional[int] = wave.sample_rate * wave.block_align * 8
     else:

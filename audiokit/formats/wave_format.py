@@ -17,7 +17,15 @@ from audiokit.formats.info import NotAudio
 
 PCM, MS_ADPCM, IEEE_FLOAT, ALAW, MULAW = 0x0001, 0x0002, 0x0003, 0x0006, 0x0007
 IMA_ADPCM, GSM610, MPEG_LAYER_2, MPEG_LAYER_3, EXTENSIBLE = 0x0011, 0x0031, 0x0050, 0x0055, 0xFFFE
-G726_TAGS = (0x0014, 0x0040, 0x0045, 0x0064, 0x0065, 0x0085, 0x00A4)  # G.721, G.723 and G.726 by several makers
+G726_TAGS = (
+    0x0014,
+    0x0040,
+    0x0045,
+    0x0064,
+    0x0065,
+    0x0085,
+    0x00A4,
+)  # G.721, G.723 and G.726 by several makers
 
 MAX_CHANNELS = 1024  # high-order ambisonics and sample libraries stay far below
 MAX_RATE = 16_000_000  # Hz; oscilloscopes and sonar write WAV too
@@ -30,15 +38,52 @@ _SUBFORMATS = (
 
 # Format tags of RFC 2361 and later registrations -> codec; PCM and floats are named by their width instead
 CODECS: Dict[int, str] = {
-    0x000A: "wmavoice", MS_ADPCM: "adpcm_ms", ALAW: "pcm_alaw", MULAW: "pcm_mulaw", 0x0010: "adpcm_oki", IMA_ADPCM: "adpcm_ima_wav",
-    0x0020: "adpcm_yamaha", 0x0022: "truespeech", GSM610: "gsm_ms", 0x0032: "msnaudio", 0x0042: "g723_1",
-    MPEG_LAYER_2: "mp2", MPEG_LAYER_3: "mp3", 0x0057: "amr_nb", 0x0058: "amr_wb", 0x0061: "adpcm_ima_dk4",
-    0x0062: "adpcm_ima_dk3", 0x0069: "adpcm_ima_wav", 0x0075: "voxware", 0x0083: "g729", 0x00FF: "aac",
-    0x0130: "sipro", 0x0160: "wmav1", 0x0161: "wmav2", 0x0162: "wmapro", 0x0163: "wmalossless",
-    0x0180: "aac", 0x0200: "adpcm_creative", 0x0270: "atrac3", 0x1600: "aac", 0x1602: "aac_latm", 0x1610: "aac",
-    0x2000: "ac3", 0x2001: "dts", 0x674F: "vorbis", 0x6750: "vorbis", 0x6751: "vorbis", 0x676F: "vorbis",
-    0x6770: "vorbis", 0x6771: "vorbis", 0x704F: "opus", 0x706D: "aac", 0x4143: "aac", 0xA106: "aac",
-    0xA109: "speex", 0xF1AC: "flac",
+    0x000A: "wmavoice",
+    MS_ADPCM: "adpcm_ms",
+    ALAW: "pcm_alaw",
+    MULAW: "pcm_mulaw",
+    0x0010: "adpcm_oki",
+    IMA_ADPCM: "adpcm_ima_wav",
+    0x0020: "adpcm_yamaha",
+    0x0022: "truespeech",
+    GSM610: "gsm_ms",
+    0x0032: "msnaudio",
+    0x0042: "g723_1",
+    MPEG_LAYER_2: "mp2",
+    MPEG_LAYER_3: "mp3",
+    0x0057: "amr_nb",
+    0x0058: "amr_wb",
+    0x0061: "adpcm_ima_dk4",
+    0x0062: "adpcm_ima_dk3",
+    0x0069: "adpcm_ima_wav",
+    0x0075: "voxware",
+    0x0083: "g729",
+    0x00FF: "aac",
+    0x0130: "sipro",
+    0x0160: "wmav1",
+    0x0161: "wmav2",
+    0x0162: "wmapro",
+    0x0163: "wmalossless",
+    0x0180: "aac",
+    0x0200: "adpcm_creative",
+    0x0270: "atrac3",
+    0x1600: "aac",
+    0x1602: "aac_latm",
+    0x1610: "aac",
+    0x2000: "ac3",
+    0x2001: "dts",
+    0x674F: "vorbis",
+    0x6750: "vorbis",
+    0x6751: "vorbis",
+    0x676F: "vorbis",
+    0x6770: "vorbis",
+    0x6771: "vorbis",
+    0x704F: "opus",
+    0x706D: "aac",
+    0x4143: "aac",
+    0xA106: "aac",
+    0xA109: "speex",
+    0xF1AC: "flac",
 }
 CODECS.update((tag, "adpcm_g726") for tag in G726_TAGS)
 

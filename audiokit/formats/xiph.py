@@ -122,6 +122,11 @@ def parse_speex_head(packet: bytes) -> Optional[SpeexHead]:
     if packet[:8] != b"Speex   " or len(packet) < 68:
         return None
     _, _, rate, _, _, channels, _, frame, _, frames = struct.unpack_from("<10i", packet, 28)
-    if not 0 < rate <= MAX_RATE or channels not in (1, 2) or not 0 < frame <= 1 << 16 or not 0 < frames <= 64:
+    if (
+        not 0 < rate <= MAX_RATE
+        or channels not in (1, 2)
+        or not 0 < frame <= 1 << 16
+        or not 0 < frames <= 64
+    ):
         return None
     return SpeexHead(channels, rate, frame * frames)
