@@ -192,7 +192,7 @@ class Encoder:
         for row in rows:
             granules = []
             for channel, spectrum in enumerate(row):
-                scalefactors, hidden = wanted_scalefactors(spectrum)
+                scalefactors, hidden = wanted_scalefactors(spectrum, self.parameters.shaping)
                 target = next(targets) + spare
                 if budget.to_threshold:
                     finest = round(hidden + self.parameters.margin)

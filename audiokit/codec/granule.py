@@ -29,9 +29,6 @@ _SIGN_SECOND = bytes(byte >> 7 for byte in range(256))
 _GLOBAL_GAIN = 210  # global_gain of gain 0 (2.4.3.4.7.1)
 _SQRT2 = 2  # in gains
 
-# How far the noise follows the thresholds, 0 being the same step in all bands.  Half way wins: the
-# model is coarser than the ear, and where nothing is heard the signal-to-noise ratio still counts.
-_SHAPING = 0.45
 # Short blocks stand where an attack makes a loud window: its noise reaches back over what was quiet
 # before, and so less of it is allowed.
 _ATTACK = 0.05
@@ -158,8 +155,10 @@ def mid_side(pair: Pair) -> Tuple[Spectrum, ...]:
     return tuple([one._replace(data=lines) for one, lines in zip(pair.mid_side, data)])
 
 
-def wanted_scalefactors(spectrum: Spectrum) -> Tuple[Scalefactors, float]:
+def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactors, float]:
     """Scalefactors that bend the noise towards the thresholds, and the gain that then hides it.
+
+    `shaping`: how far, from 0 (the same step in all bands) to 1 (as the thresholds are).
 
     That gain is the mean, over the lines that are heard, of what each band asks for.
     """
@@ -172,7 +171,7 @@ def wanted_scalefactors(spectrum: Spectrum) -> Tuple[Scalefactors, float]:
     top = max([gain for gain, is_heard in zip(gains, heard) if is_heard], default=0.0)
     # A gain has four steps an octave, a scalefactor two.
     wanted = [
-        (top - gain) * (_SHAPING / 2) if is_heard else 0.0 for gain, is_heard in zip(gains, heard)
+        (top - gain) * (shaping / 2) if is_heard else 0.0 for gain, is_heard in zip(gains, heard)
     ]
     is_short = spectrum.block_type == SHORT
     scalefactors = encode(wanted, spectrum.layout.is_lsf, is_short, subblock_gain)

@@ -26,6 +26,7 @@ class Parameters(NamedTuple):
     quality: Optional[int]  # 0 (best) to 9
     cutoff: int  # lines from here on are left out
     margin: float  # gains by which noise stays above (positive) or below the thresholds
+    shaping: float  # how far noise follows the thresholds, 0 to 1
 
     @property
     def lowpass_hertz(self) -> int:
@@ -41,6 +42,13 @@ _CUTOFF_BY_RATE = (
 )  # fmt: skip
 _CUTOFF_BY_QUALITY = (22000, 20500, 19500, 19000, 18500, 18000, 17000, 16000, 14500, 12000)
 _MARGIN_BY_QUALITY = (-0.5, 0.8, 2.0, 3.2, 4.5, 5.7, 6.9, 8.1, 9.3, 10.5)
+_MONO_MARGIN = -2.0  # one channel is heard alone
+
+# Half way to the thresholds wins, by noise-to-mask ratios of music: the model is coarser than the
+# ear.  Where bits are scarce nothing is hidden anyhow, and shaping only costs: from so many bits a
+# sample down it is lost by so much a bit.
+_SHAPING, _LEAST_SHAPING = 0.45, 0.1
+_PLENTY, _SHAPING_LOST = 1.45, 0.8
 
 
 def _cutoff_hertz(kbps_a_channel: float) -> float:
@@ -73,7 +81,12 @@ def parameters(
             raise BadParameters("a quality of %r: there are 0 (best) to 9" % (quality,))
         hertz: float = _CUTOFF_BY_QUALITY[quality]
         return Parameters(
-            layout, None, quality, _lines(hertz, sample_rate), _MARGIN_BY_QUALITY[quality]
+            layout,
+            None,
+            quality,
+            _lines(hertz, sample_rate),
+            _MARGIN_BY_QUALITY[quality] + (_MONO_MARGIN if channels == 1 else 0.0),
+            _SHAPING,
         )
     if bitrate_kbps is None:
         bitrate_kbps = DEFAULT_BITRATE * channels // (2 if layout.is_lsf else 1)
@@ -84,7 +97,9 @@ def parameters(
         )
     # One channel lacks what two have in common.
     hertz = _cutoff_hertz(bitrate_kbps / channels * (1.0 if channels == 2 else 0.8))
-    return Parameters(layout, bitrate_kbps, None, _lines(hertz, sample_rate), 0.0)
+    scarcity = _PLENTY - 1000 * bitrate_kbps / (sample_rate * channels)
+    shaping = min(max(_SHAPING - _SHAPING_LOST * scarcity, _LEAST_SHAPING), _SHAPING)
+    return Parameters(layout, bitrate_kbps, None, _lines(hertz, sample_rate), 0.0, shaping)
 
 
 def _lines(hertz: float, sample_rate: int) -> int:

@@ -19,7 +19,7 @@ LOOKAHEAD = 2  # granules: the next one's attack is wanted, and its last samples
 
 BLOCK = 48  # samples: twelve a granule, four a short window
 BLOCKS = GRANULE // BLOCK
-# A granule's lines answer for the PCM up to one BLOCK into the next granule: the window of granule g
+# A granule answers for the PCM up to one BLOCK into the next granule: the window of granule g
 # is centred on the end of granule g - 1, and the polyphase filters delay by 240 samples.
 BEHIND = 11  # blocks of the granule before that are this granule's own
 # A start block's window falls off through the first two of these blocks: an attack there would
