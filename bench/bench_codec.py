@@ -186,10 +186,12 @@ def peers(folder: Path, mp3: Path, node_modules: str) -> List[tuple]:
     if shutil.which("lame"):
         found.append(("encode 32 kHz", "lame", run("lame", "--quiet", "-b", "128", wav32, out)))
     if shutil.which("node") and node_modules:
-        for name, script, what in (("js-mp3", JS_MP3, "decode 128"), ("lamejs", LAMEJS, "encode 32 kHz")):
+        for what, name, script, source in (
+            ("decode 128", "js-mp3", JS_MP3, str(mp3)),
+            ("encode 32 kHz", "lamejs", LAMEJS, wav32),
+        ):
             path = Path(node_modules) / ("bench_%s.js" % name)  # beside what it requires
             path.write_text(script, "utf-8")
-            source = str(mp3) if name == "js-mp3" else wav32
             found.append((what, name, run("node", str(path), source, node_modules, "32000")))
     return found
 

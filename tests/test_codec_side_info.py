@@ -131,7 +131,7 @@ def test_words_are_the_bits_at_every_byte_and_zeros_behind():
 
 
 def test_crc16_by_long_division():
-    """2.4.3.1: generator x**16 + x**15 + x**2 + 1, all ones at first, most significant bit first."""
+    """2.4.3.1: generator x**16 + x**15 + x**2 + 1, all ones at first, highest bit first."""
     data = bytes(random.Random(1).randrange(256) for _ in range(34))
     crc = 0xFFFF
     for byte in data:

@@ -32,7 +32,9 @@ def by_definition(slots_of_32):
 def test_pcm_is_that_of_the_definition():
     rng = random.Random(4)
     lanes = 4
-    time = [[[rng.uniform(-2000, 2000) for _ in range(32)] for _ in range(18)] for _ in range(lanes)]
+    time = [
+        [[rng.uniform(-2000, 2000) for _ in range(32)] for _ in range(18)] for _ in range(lanes)
+    ]
     arithmetic = slots(lanes, hybrid.WIDTH)
     packed = [
         [

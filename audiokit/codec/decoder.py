@@ -19,10 +19,10 @@ from __future__ import annotations
 from array import array
 from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from audiokit.codec.sync import Frame, FrameReader, Undecodable
-from audiokit.codec.main_data import RESERVOIR_BYTES, Blocks, Report, Unpacker
 from audiokit.codec.hybrid import SILENCE, WIDTH, Block, hybrid
+from audiokit.codec.main_data import RESERVOIR_BYTES, Blocks, Report, Unpacker
 from audiokit.codec.packed import flip_signs, slots
+from audiokit.codec.sync import Frame, FrameReader, Undecodable
 from audiokit.codec.synthesis import synthesize
 from audiokit.formats.mpeg_header import (
     FrameHeader,

@@ -159,6 +159,10 @@ def decode_spectrum(
     return values
 
 
+# In the loops below 21 and 2047 are 32 - LOOKUP_BITS and its mask, 20 and 4095 those of COUNT1_BITS:
+# constants are faster than names, and this is a quarter of the decoder's time.
+
+
 def _decode_pairs(
     words: List[int], position: int, table_select: int, values: List[float], limit: int
 ) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import List, Sequence, Tuple
 
 from audiokit.codec import bits
-from audiokit.codec.sync import Frame
 from audiokit.codec.huffman import decode_spectrum
 from audiokit.codec.hybrid import SILENCE, Block
 from audiokit.codec.requantize import (
@@ -24,13 +23,13 @@ from audiokit.codec.requantize import (
 from audiokit.codec.side_info import (
     Damaged,
     Granule,
-    SideInfo,
     block_kind,
     parse_side_info,
     read_lsf_scalefactors,
     read_scalefactors,
 )
 from audiokit.codec.stereo import ILLEGAL_POSITION, band_factors, joint, middle_side
+from audiokit.codec.sync import Frame
 from audiokit.formats.mpeg_header import CRC_BYTES, HEADER_BYTES, FrameHeader
 
 RESERVOIR_BYTES = 511  # the most that main_data_begin reaches back (2.4.2.7: 9 bits)

@@ -1,7 +1,7 @@
 """Requantization and reordering (2.4.3.4.7, 2.4.3.4.8), and where a granule's bands lie.
 
     xr = sign(is) * |is|**(4/3) * 2**((global_gain - 210 - 8 * subblock_gain) / 4)
-         * 2**-(multiplier * (scalefac + preflag * pretab)),    multiplier 1/2 or 1 by scalefac_scale
+         * 2**-(multiplier * (scalefac + preflag * pretab)),  multiplier 1/2 or 1 by scalefac_scale
 
 The Huffman stage gave the first two factors; the rest is one factor a band.  Lines leave as the
 bytes of doubles to which `packed.MAGIC` was added: fixed point with FRACTION_BITS below the last
@@ -14,11 +14,11 @@ import struct
 from bisect import bisect_left
 from functools import lru_cache
 from operator import itemgetter
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from audiokit.codec.huffman import LINES
 from audiokit.codec.packed import MAGIC
-from audiokit.codec.side_info import SHORT, Granule, block_kind
+from audiokit.codec.side_info import SHORT, Granule
 from audiokit.codec.tables import PRETAB, SFB_LONG, SFB_SHORT
 
 FRACTION_BITS = 7  # 2**-7 of a last place: rounding here is 17 dB below that of the output
@@ -94,7 +94,7 @@ def region_bounds(granule: Granule, sample_rate: int) -> Tuple[int, int, int]:
 
 
 # Powers of 2 in quarter steps, from the least to the greatest exponent that side information can
-# say: 255 - 210 upwards; downwards 210 + 8 * 7 + 4 * (31 + 3) with 13818-3's scalefactors of 5 bits.
+# say: 255 - 210 upwards; downwards 210 + 8 * 7 + 4 * (31 + 3), 31 being a scalefactor of 5 bits.
 _LEAST = -(210 + 56 + 136)
 _POWERS = tuple([SCALE * 2.0 ** (exponent / 4) for exponent in range(_LEAST, 46)])
 _SQRT_HALF = 2  # quarter steps: the 1/sqrt(2) of M/S stereo (2.4.3.4.9.2)
@@ -131,12 +131,18 @@ def exponents(granule: Granule, factors: Sequence[int], places: Bands, is_ms: bo
 
 
 def scaled(values: Sequence[float], exponents: Sequence[int], places: Bands) -> List[float]:
-    """The values of the first lines, in coding order, times their band's power of 2, times SCALE."""
+    """The values of the first lines, in coding order, with their band's power of 2 and SCALE."""
+    factors = _factors(exponents, places, len(values))
+    return [value * factor for value, factor in zip(values, factors)]
+
+
+def _factors(exponents: Sequence[int], places: Bands, lines: int) -> List[float]:
+    """The factor of each line in coding order, of at least the first `lines`."""
     factors: List[float] = []
-    count = bisect_left(places.ends, len(values)) + 1
+    count = bisect_left(places.ends, lines) + 1
     for exponent, width in zip(exponents[:count], places.widths):
         factors += _repeated(exponent, width)
-    return [value * factor for value, factor in zip(values, factors)]
+    return factors
 
 
 def requantize(values: Sequence[float], exponents: Sequence[int], places: Bands) -> bytes:
@@ -146,10 +152,7 @@ def requantize(values: Sequence[float], exponents: Sequence[int], places: Bands)
     """
     if places.reorder is not None:
         return row(scaled(values, exponents, places), places)
-    factors: List[float] = []
-    count = bisect_left(places.ends, len(values)) + 1
-    for exponent, width in zip(exponents[:count], places.widths):
-        factors += _repeated(exponent, width)
+    factors = _factors(exponents, places, len(values))
     magic = MAGIC
     return _packer(len(values))(
         *[value * factor + magic for value, factor in zip(values, factors)]

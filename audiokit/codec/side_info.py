@@ -168,7 +168,7 @@ def read_scalefactors(
 def read_lsf_scalefactors(
     words: List[int], position: int, granule: Granule, is_intensity: bool
 ) -> Tuple[List[int], List[int], int]:
-    """(scalefactors, the largest value each band's bits can hold, position behind): versions 2, 2.5.
+    """(scalefactors, the largest value of each band's bits, position behind): versions 2, 2.5.
 
     `is_intensity`: this is the right channel of a frame with intensity stereo, whose
     scalefac_compress is split differently and whose scalefactors are intensity positions, of which

@@ -38,8 +38,8 @@ class Frame(NamedTuple):
     is_continuous: bool  # the frame before it ended right here: the bit reservoir holds
 
 
-# What `parse_header` takes, or the beginning of a tag: layer and version that exist, bitrate not 15,
-# sampling frequency not 3.
+# What `parse_header` takes, or the beginning of a tag: a layer and version that exist, a bitrate
+# that is not 15, a sampling frequency that is not 3.
 _THIRD = b"".join(
     [re.escape(bytes([b])) for b in range(256) if b >> 4 != 15 and b >> 2 & 3 != 3]
 )

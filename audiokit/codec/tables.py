@@ -107,7 +107,10 @@ HUFFMAN_LINBITS: Tuple[int, ...] = (0,) * 16 + (
 )  # fmt: skip
 
 # The quadruples of the count1 region; a leaf is one hexadecimal digit, 8v + 4w + 2x + y.
-COUNT1_TREES: Dict[str, str] = {"A": "......bf.de..759..63.ac..21.480", "B": "....fe.dc..ba.98...76.54..32.10"}
+COUNT1_TREES: Dict[str, str] = {
+    "A": "......bf.de..759..63.ac..21.480",
+    "B": "....fe.dc..ba.98...76.54..32.10",
+}
 
 
 def huffman_tree(table_select: int) -> str:
@@ -272,7 +275,7 @@ _D_HALF = (
     -70590, -71420, -72169, -72835, -73415, -73908, -74313, -74630, -74856, -74992, 75038,
 )
 
-# D[i] * 65536, i = 0..511: the second half mirrors the first, with the sign turned but at whole 64s.
+# D[i] * 65536, i = 0..511: the second half mirrors the first, its sign turned but at whole 64s.
 SYNTHESIS_WINDOW: Tuple[int, ...] = _D_HALF + tuple(
     _D_HALF[i] if i % 64 == 0 else -_D_HALF[i] for i in range(255, 0, -1)
 )
