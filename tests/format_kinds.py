@@ -1,6 +1,7 @@
 """What the tests of all readers share: small files made here, and the ways of breaking them.
 
-Every reader is tried with whole files, broken files, every truncation, seeded mutations, and a bound on what
+Every reader is tried with whole files, broken files, every truncation, seeded mutations, and a
+bound on what
 it reads.  Whatever the bytes, the answer is an `AudioInfo` that makes sense, or `NotAudio`.
 """
 
@@ -52,7 +53,8 @@ def check(data: bytes) -> Optional[AudioInfo]:
 
 
 def truncations(data: bytes, head: int = 600, every: int = 97) -> Iterator[bytes]:
-    """All beginnings of `data` up to `head` bytes and each `every`-th beyond, and those that lack a little."""
+    """All beginnings of `data` up to `head` bytes and each `every`-th beyond, and those that lack a
+    little."""
     lengths = set(range(min(head, len(data)))) | set(range(head, len(data), every))
     lengths |= set(range(max(len(data) - 40, 0), len(data)))
     for length in sorted(lengths):
@@ -60,7 +62,8 @@ def truncations(data: bytes, head: int = 600, every: int = 97) -> Iterator[bytes
 
 
 def mutations(data: bytes, count: int, seed: int, head: int = 400) -> Iterator[bytes]:
-    """`count` seeded ways of damaging `data`: bytes changed, mostly in the head, pieces cut out or doubled."""
+    """`count` seeded ways of damaging `data`: bytes changed, mostly in the head, pieces cut out or
+    doubled."""
     rng = random.Random(seed)
     telling = b"\x00\x01\x7f\x80\xfe\xff"
     for _ in range(count):
@@ -107,7 +110,8 @@ def id3_frame(name: str, content: bytes, version: int = 4) -> bytes:
 
 
 def mpeg_frame(word: int = 0xFFFB90C4, content: bytes = b"") -> bytes:
-    """A frame with that header word; its content is of no interest to readers, but never a syncword."""
+    """A frame with that header word; its content is of no interest to readers, but never a
+    syncword."""
     from audiokit.formats.mpeg_header import parse_header
 
     size = parse_header(word).frame_bytes
@@ -143,7 +147,8 @@ def flac(
     blocks: bytes = b"",
     bits: int = 16,
 ) -> bytes:
-    """A FLAC file of mono frames at 44.1 kHz; `last` samples in one more frame; `blocks` of more metadata."""
+    """A FLAC file of mono frames at 44.1 kHz; `last` samples in one more frame; `blocks` of more
+    metadata."""
     total = frames * block + last if samples is None else samples
     packed = 44100 << 44 | 0 << 41 | (bits - 1) << 36 | total
     info = struct.pack(">HH", block, block) + bytes(6) + packed.to_bytes(8, "big") + bytes(16)

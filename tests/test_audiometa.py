@@ -1,4 +1,5 @@
-"""What a file is: content alone decides, in words, whatever the bytes, and without reading what need not be read."""
+"""What a file is: content alone decides, in words, whatever the bytes, and without reading what
+need not be read."""
 
 from __future__ import annotations
 
@@ -193,7 +194,8 @@ def test_every_container_has_a_family_and_an_extension():
 
 def test_starting_reads_no_reader():
     code = (
-        "import sys, audiometa; print([name for name in sys.modules if name.startswith('audiokit.formats.')"
+        "import sys, audiometa; print([name for name in sys.modules"
+        " if name.startswith('audiokit.formats.')"
         " and name.rpartition('.')[2] not in ('info', 'source')])"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True)

@@ -34,7 +34,8 @@ def stream(tag=0x161, kind=asf._AUDIO, channels=2, rate=44100):
 
 
 def packet(send):
-    """A packet without error correction or length fields: flags, properties, u32 send time, u16 duration."""
+    """A packet without error correction or length fields: flags, properties, u32 send time, u16
+    duration."""
     return struct.pack("<BBIH", 0, 0x5D, send, 500).ljust(PACKET, b"\1")
 
 

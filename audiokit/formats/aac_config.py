@@ -1,6 +1,7 @@
 """AudioSpecificConfig: what an AAC stream is, as MP4 and Matroska carry it.
 
-ISO/IEC 14496-3 section 1.6.2.1 and 4.4.1; signalling of SBR and PS by section 1.6.5.  A pure function over bytes;
+ISO/IEC 14496-3 section 1.6.2.1 and 4.4.1; signalling of SBR and PS by section 1.6.5.  A pure
+function over bytes;
 what cannot be read is None.
 """
 

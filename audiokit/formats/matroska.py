@@ -1,11 +1,15 @@
 """Matroska and WebM: the codec by its track, the length by Duration and by the last blocks.
 
-RFC 9559 (Matroska), RFC 8794 (EBML), the Matroska codec mappings and WebM's guidelines.  Reads the headers before
-the clusters, what the seek head names, and the end; a live recording without Duration is walked cluster by
+RFC 9559 (Matroska), RFC 8794 (EBML), the Matroska codec mappings and WebM's guidelines.  Reads the
+headers before
+the clusters, what the seek head names, and the end; a live recording without Duration is walked
+cluster by
 cluster.  Raises NotAudio where no track is audio, Damaged where no block of it is there.
 
-    element  ID of 1 to 4 bytes, size of 1 to 8 bytes (leading zeros tell how many; all ones: unknown), content
-    Segment ( SeekHead  Info ( TimestampScale Duration )  Tracks  Tags  Attachments  Cluster ( Timestamp Block… ) )
+    element  ID of 1 to 4 bytes, size of 1 to 8 bytes (leading zeros tell how many; all ones:
+    unknown), content
+    Segment ( SeekHead  Info ( TimestampScale Duration )  Tracks  Tags  Attachments  Cluster (
+    Timestamp Block… ) )
     block    track as a number like a size, i16 timestamp, u8 flags (6: lacing), frames
 """
 
@@ -101,11 +105,12 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     return _describe(doc_type, movie, track, blocks)
 
 
-# Elements ------------------------------------------------------------------------------------------------------
+# Elements -----------------------------------------------------------------------------------------
 
 
 def _number(data: bytes, at: int, keep_marker: bool) -> Tuple[int, int, bool]:
-    """(value, bytes, all ones) of the variable-size integer at `at`; 0 bytes where there is none."""
+    """(value, bytes, all ones) of the variable-size integer at `at`; 0 bytes where there is
+    none."""
     first = data[at] if at < len(data) else 0
     length = 9 - first.bit_length()
     if not first or at + length > len(data) or keep_marker and length > 4:
@@ -178,7 +183,7 @@ def _segment(source: Source, start: int) -> Tuple[str, _Element]:
     raise NotAudio("a Matroska file without a segment", head.stop)
 
 
-# Headers -------------------------------------------------------------------------------------------------------
+# Headers ------------------------------------------------------------------------------------------
 
 
 class _Movie:
@@ -268,7 +273,8 @@ class _Movie:
             self.unknown = self.unknown or error
 
     def _take_tags(self, tags: _Element) -> None:
-        """Tag ( Targets ( TargetTypeValue TrackUID )  SimpleTag ( TagName TagString ) ): 50 is the album, 30 the song."""
+        """Tag ( Targets ( TargetTypeValue TrackUID )  SimpleTag ( TagName TagString ) ): 50 is the
+        album, 30 the song."""
         found: List[Tuple[int, str, str]] = []
         for tag in _children(self._source, tags):
             level = 50
@@ -322,7 +328,7 @@ class _Movie:
                     )
 
 
-# Codecs --------------------------------------------------------------------------------------------------------
+# Codecs -------------------------------------------------------------------------------------------
 
 _PLAIN = {
     "A_MPEG/L1": "mp1",
@@ -458,7 +464,8 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
 
 
 def _ac3_samples(packet: bytes) -> int:
-    """Samples of an AC-3 frame, or of an E-AC-3 frame by its number of blocks (TS 102 366 E.1.3.1)."""
+    """Samples of an AC-3 frame, or of an E-AC-3 frame by its number of blocks (TS 102 366
+    E.1.3.1)."""
     if len(packet) < 6 or packet[:2] != b"\x0b\x77":
         return 0
     if packet[5] >> 3 <= 10:
@@ -488,7 +495,7 @@ def _with_vorbis(track: _Track, private: bytes) -> _Track:
     )
 
 
-# Clusters ------------------------------------------------------------------------------------------------------
+# Clusters -----------------------------------------------------------------------------------------
 
 
 def _walk(source: Source, segment: _Element, movie: _Movie, track: _Track) -> _Blocks:
@@ -499,7 +506,8 @@ def _walk(source: Source, segment: _Element, movie: _Movie, track: _Track) -> _B
 
 
 class _Walker:
-    """Goes over the elements of clusters without regard to where a cluster ends, which some do not tell."""
+    """Goes over the elements of clusters without regard to where a cluster ends, which some do not
+    tell."""
 
     def __init__(self, source: Source, segment: _Element, movie: _Movie, track: _Track) -> None:
         self._source, self._track, self._scale = source, track, movie.scale

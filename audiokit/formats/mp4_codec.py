@@ -1,8 +1,12 @@
-"""Sample entries of MP4 and QuickTime: which codec a track has, at which rate, in how many channels.
+"""Sample entries of MP4 and QuickTime: which codec a track has, at which rate, in how many
+channels.
 
-ISO/IEC 14496-12 section 12.2.3 (audio), 14496-14 section 5.6 (esds), Apple's "QuickTime File Format" (sound sample
-descriptions version 0 to 2, wave), the Opus, FLAC and ALAC encapsulations, ETSI TS 102 366 annex F (dac3, dec3),
-ISO/IEC 23003-5 (PCM).  Pure functions over the bytes of an entry.  What is not known raises NotAudio.
+ISO/IEC 14496-12 section 12.2.3 (audio), 14496-14 section 5.6 (esds), Apple's "QuickTime File
+Format" (sound sample
+descriptions version 0 to 2, wave), the Opus, FLAC and ALAC encapsulations, ETSI TS 102 366 annex F
+(dac3, dec3),
+ISO/IEC 23003-5 (PCM).  Pure functions over the bytes of an entry.  What is not known raises
+NotAudio.
 """
 
 from __future__ import annotations
@@ -126,7 +130,8 @@ def boxes(data: bytes, start: int = 0) -> Iterator[Tuple[bytes, int, int]]:
 
 
 def parse_sample_entry(data: bytes, offset: int) -> Codec:
-    """The sample entry in `data`, size and name included; `offset`, where it lies, is for the error only."""
+    """The sample entry in `data`, size and name included; `offset`, where it lies, is for the error
+    only."""
     name = data[4:8]
     if len(data) < 36:
         raise NotAudio(f"a sound description of {len(data)} bytes", offset)
@@ -169,7 +174,8 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
 
 
 def _has_box_at(data: bytes, at: int) -> bool:
-    """Some ISO files say version 1 but have no QuickTime fields: a known box stands there at once."""
+    """Some ISO files say version 1 but have no QuickTime fields: a known box stands there at
+    once."""
     return data[at + 4 : at + 8] in (
         b"esds",
         b"alac",
@@ -229,7 +235,8 @@ def _ac3_rate(code: int) -> int:
 
 
 def _enhanced_ac3(data: bytes) -> Codec:
-    """13 bits data rate, 3 substreams - 1; each 2 rate, 5 bsid, 1, 1, 3 bsmod, 3 acmod, 1 lfe, 3, 4 dependent
+    """13 bits data rate, 3 substreams - 1; each 2 rate, 5 bsid, 1, 1, 3 bsmod, 3 acmod, 1 lfe, 3, 4
+    dependent
     substreams and, if any, 9 bits of where their channels are (annex F.6)."""
     packed = int.from_bytes(data[2:6].ljust(4, b"\0"), "big")
     channels = _AC3_CHANNELS[packed >> 17 & 7] + (packed >> 16 & 1)
@@ -240,7 +247,8 @@ def _enhanced_ac3(data: bytes) -> Codec:
 
 
 def _elementary_stream(data: bytes) -> Optional[Codec]:
-    """ES_Descriptor: tag 3, u16 id, flags; in it tag 4, u8 object type, 12 bytes; in it tag 5, the config."""
+    """ES_Descriptor: tag 3, u16 id, flags; in it tag 4, u8 object type, 12 bytes; in it tag 5, the
+    config."""
     object_type, config = 0, b""
     position = 0
     while position + 2 <= len(data):
@@ -310,7 +318,8 @@ def _pcm(
     elif name in (b"ipcm", b"fpcm"):
         box = children.get(b"pcmC", b"")
         bits = box[5] if len(box) >= 6 else bits
-        kind = f"{'s' if name == b'ipcm' else 'f'}{bits}{'le' if len(box) >= 6 and box[4] & 1 else 'be'}"
+        order = "le" if len(box) >= 6 and box[4] & 1 else "be"
+        kind = f"{'s' if name == b'ipcm' else 'f'}{bits}{order}"
     elif children.get(b"enda", b"\0\0")[:2] == b"\0\1":
         kind = kind[:-2] + "le"
     if name in (b"in24", b"in32", b"fl32", b"fl64", b"raw "):

@@ -1,6 +1,7 @@
 """Tags of MP4 and QuickTime: iTunes' list, QuickTime's keys and texts, 3GPP's boxes.
 
-Apple's "QuickTime File Format" (user data, metadata) and 3GPP TS 26.244 section 8.  Reads texts only; pictures
+Apple's "QuickTime File Format" (user data, metadata) and 3GPP TS 26.244 section 8.  Reads texts
+only; pictures
 stay where they are.  Raises nothing on any content.
 """
 
@@ -121,7 +122,8 @@ def _covers(source: Source, item: Box) -> List[Picture]:
 
 
 def _add_freeform(source: Source, item: Box, tags: Tags) -> Optional[str]:
-    """mean, name, data: a name of anybody's own.  Returns the value of iTunSMPB, which is not a tag."""
+    """mean, name, data: a name of anybody's own.  Returns the value of iTunSMPB, which is not a
+    tag."""
     name = ""
     for box in boxes(source, item.start, item.stop):
         if box.name == b"name":
@@ -145,7 +147,8 @@ def _add_quicktime_text(source: Source, box: Box, tags: Tags) -> None:
 
 
 def _add_3gpp_text(source: Source, box: Box, tags: Tags) -> None:
-    """Version and flags, u16 language, text in UTF-8 or, with a mark, in UTF-16; yrrc is u16 a year."""
+    """Version and flags, u16 language, text in UTF-8 or, with a mark, in UTF-16; yrrc is u16 a
+    year."""
     data = source.read(box.start + 4, min(box.stop - box.start - 4, _TEXT_BYTES))
     name = tagging.canonical("mp4", box.name.decode("latin-1"))
     if box.name == b"yrrc":

@@ -1,11 +1,16 @@
-"""MPEG audio, layers I to III: every frame is counted, so that the duration is exact and what is missing shows.
+"""MPEG audio, layers I to III: every frame is counted, so that the duration is exact and what is
+missing shows.
 
-ISO/IEC 11172-3 section 2.4 and 13818-3; the frame header is in mpeg_header.  Reads the tags behind the audio,
-then the frames from the first to the last in steps of 1 MiB; looks for a first frame within 64 KiB and gives
+ISO/IEC 11172-3 section 2.4 and 13818-3; the frame header is in mpeg_header.  Reads the tags behind
+the audio,
+then the frames from the first to the last in steps of 1 MiB; looks for a first frame within 64 KiB
+and gives
 up beyond.  Raises NotAudio where no frames are, Damaged where less than half of the bytes are.
 
-A syncword is eleven bits, which anything can contain, so what counts as frames is strict: layer I, whose
-headers resemble the tables of executables, only right at the start; layers II and III where two more frames
+A syncword is eleven bits, which anything can contain, so what counts as frames is strict: layer I,
+whose
+headers resemble the tables of executables, only right at the start; layers II and III where two
+more frames
 of the same version, layer and rate follow.
 """
 
@@ -110,7 +115,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     return _describe(source, start, first, note, frames, tail)
 
 
-# Finding frames ------------------------------------------------------------------------------------------------
+# Finding frames
 
 
 class _Search:
@@ -169,7 +174,8 @@ class _Search:
 
 
 def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
-    """The free-format frame size (0 in other formats) if `confirming` frames follow the one at `position`."""
+    """The free-format frame size (0 in other formats) if `confirming` frames follow the one at
+    `position`."""
     header = parse_header(data[position : position + HEADER_BYTES])
     free = _free_bytes(data, position, header)
     if header is None or free is None:
@@ -191,7 +197,8 @@ def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
 
 
 def _chained_at_start(data: bytes, length: int) -> Optional[int]:
-    """The same where the audio, of `length` bytes, begins: it may also be too short for three frames.
+    """The same where the audio, of `length` bytes, begins: it may also be too short for three
+    frames.
 
     Then the last one must end where the audio does, or two must begin.
     """
@@ -227,7 +234,7 @@ def _note(source: Source, first: _Start, end: int) -> Tuple[Optional[StreamNote]
     return note, first.offset + (size if note else 0)
 
 
-# Counting the frames -------------------------------------------------------------------------------------------
+# Counting the frames
 
 
 def _walk(source: Source, offset: int, first: _Start, search: _Search) -> _Frames:
@@ -259,7 +266,8 @@ def _run(
     pair: Tuple[int, int],
     thirds: Dict[int, int],
 ) -> Tuple[int, bool]:
-    """Count frames into `thirds` until one does not follow; where that is, and whether the end cuts it."""
+    """Count frames into `thirds` until one does not follow; where that is, and whether the end cuts
+    it."""
     step = _FIRST_READ
     while offset < end:
         data = source.read(offset, min(step, end - offset))
@@ -292,7 +300,8 @@ def _run(
 def _equal_frames(data: bytes, sizes: List[int], pair: Tuple[int, int]) -> int:
     """Bytes of the frames at the start of `data` that all have one third byte, so one length.
 
-    Constant bit rates without padding (rates that divide, speech above all) are counted by slices with
+    Constant bit rates without padding (rates that divide, speech above all) are counted by slices
+    with
     a stride, at the speed of C.
     """
     if len(data) < 3 or sizes[data[2]] >= len(data):
@@ -308,7 +317,7 @@ def _equal_frames(data: bytes, sizes: List[int], pair: Tuple[int, int]) -> int:
     return frames * size
 
 
-# Telling what was found ----------------------------------------------------------------------------------------
+# Telling what was found
 
 
 def _describe(
@@ -337,7 +346,8 @@ def _describe(
         warnings.append(f"the {note.kind} header says 0 frames, the file has {frames.count}")
     if declared is not None:
         warnings.append(
-            f"the {note.kind} header says {note.frames} frames ({declared:.3f} s), the file has {frames.count}"
+            f"the {note.kind} header says {note.frames} frames ({declared:.3f} s), "
+            f"the file has {frames.count}"
         )
         lacks_bytes = note.bytes is None or first.offset + note.bytes > tail.end
         truncated = truncated or (note.frames > frames.count and lacks_bytes)

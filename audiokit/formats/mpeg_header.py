@@ -1,7 +1,9 @@
 """The MPEG audio frame header, and the frames that only describe (Xing, Info, LAME, VBRI).
 
-ISO/IEC 11172-3 section 2.4.2.3 (version 1), ISO/IEC 13818-3 section 2.4.2.3 (version 2, lower sampling
-frequencies) and Fraunhofer's unofficial "2.5".  Pure functions over bytes, shared by the reader that counts
+ISO/IEC 11172-3 section 2.4.2.3 (version 1), ISO/IEC 13818-3 section 2.4.2.3 (version 2, lower
+sampling
+frequencies) and Fraunhofer's unofficial "2.5".  Pure functions over bytes, shared by the reader
+that counts
 frames and by the decoder.  Nothing here raises on what a file holds: what is not a header is None.
 """
 
@@ -43,7 +45,8 @@ SAMPLE_RATES: Dict[float, Tuple[int, int, int]] = {
     2.5: (11025, 12000, 8000),
 }
 
-# side information of layer III in bytes by (version is 1, single channel) (2.4.1.7; 13818-3 2.4.1.7)
+# side information of layer III in bytes by (version is 1, single channel) (2.4.1.7; 13818-3
+# 2.4.1.7)
 SIDE_INFO_BYTES: Dict[Tuple[bool, bool], int] = {
     (True, False): 32,
     (True, True): 17,
@@ -126,7 +129,8 @@ class FrameHeader(NamedTuple):
 
 
 def frame_bytes(header: FrameHeader, bitrate_kbps: int) -> int:
-    """Bytes of a frame like `header` at `bitrate_kbps` (2.4.3.1: whole slots, rounded down, plus padding)."""
+    """Bytes of a frame like `header` at `bitrate_kbps` (2.4.3.1: whole slots, rounded down, plus
+    padding)."""
     slots = header.samples_per_frame // 8 // header.slot_bytes * 1000 * bitrate_kbps
     return (slots // header.sample_rate + header.padding) * header.slot_bytes
 
@@ -169,7 +173,8 @@ def parse_header(head: Union[int, bytes]) -> Optional[FrameHeader]:
 
 
 def same_stream(a: FrameHeader, b: FrameHeader) -> bool:
-    """Whether two headers can belong to one stream: version, layer and rate never change (2.4.2.3)."""
+    """Whether two headers can belong to one stream: version, layer and rate never change
+    (2.4.2.3)."""
     return (a.version, a.layer, a.sample_rate) == (b.version, b.layer, b.sample_rate)
 
 
@@ -199,10 +204,12 @@ def _frame_sizes(version: float, layer: int, sample_rate: int, free_bytes: int) 
 
 
 def free_format_bytes(data: bytes, start: int = 0) -> int:
-    """Bytes of an unpadded frame of the free-format stream whose header is at `start`; 0 if none fits.
+    """Bytes of an unpadded frame of the free-format stream whose header is at `start`; 0 if none
+    fits.
 
     The bit rate is constant (2.4.2.3), so the distance to the next header of the same kind is the
-    length; a third header must stand where that length says, unless the data ends before it.  Such a
+    length; a third header must stand where that length says, unless the data ends before it.  Such
+    a
     header within the side information shows that this is no frame at all.
     """
     header = parse_header(data[start : start + HEADER_BYTES])
@@ -244,13 +251,16 @@ class StreamNote(NamedTuple):
     has_gapless: bool  # delay and padding are told
 
 
-# "Xing" or "Info", then u32 flags: 1 frames, 2 bytes, 4 a table of 100 bytes, 8 quality; those fields follow
-# in that order, then LAME's extension of 36 bytes: 9 encoder, 1 revision and method, 1 lowpass, 4 peak,
+# "Xing" or "Info", then u32 flags: 1 frames, 2 bytes, 4 a table of 100 bytes, 8 quality; those
+# fields follow
+# in that order, then LAME's extension of 36 bytes: 9 encoder, 1 revision and method, 1 lowpass, 4
+# peak,
 # 2 + 2 gains, 1 flags, 1 bitrate, 3 delay (12 bits) and padding (12 bits), …
 _XING_FRAMES, _XING_BYTES, _XING_TOC, _XING_QUALITY = 1, 2, 4, 8
 _LAME_METHODS = {1: "CBR", 2: "ABR", 3: "VBR", 4: "VBR", 5: "VBR", 6: "VBR", 8: "CBR", 9: "ABR"}
 _LAME_DELAY_OFFSET = 21
-# "VBRI", u16 version, u16 delay, u16 quality, u32 bytes, u32 frames; always 32 bytes behind the header
+# "VBRI", u16 version, u16 delay, u16 quality, u32 bytes, u32 frames; always 32 bytes behind the
+# header
 _VBRI_OFFSET = HEADER_BYTES + 32
 _VBRI = struct.Struct(">4sHHHII")
 

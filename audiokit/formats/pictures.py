@@ -1,6 +1,7 @@
 """Embedded pictures: what their type numbers mean, and what their first bytes say.
 
-The numbers are ID3v2.4's (section 4.14 of its frames), which FLAC and ASF share.  Bytes of pictures are never
+The numbers are ID3v2.4's (section 4.14 of its frames), which FLAC and ASF share.  Bytes of pictures
+are never
 read beyond their first few: a `Picture` is a place in the file.
 """
 
@@ -54,7 +55,8 @@ def type_name(number: int) -> str:
 
 
 def mime_of(head: bytes, declared: str = "") -> str:
-    """The media type that the first 16 bytes show, else a well-formed declared one, else octet-stream."""
+    """The media type that the first 16 bytes show, else a well-formed declared one, else
+    octet-stream."""
     for magic, mime in _MAGIC:
         if head.startswith(magic):
             return mime
@@ -68,7 +70,8 @@ _U32 = struct.Struct(">I")
 
 
 def flac_picture(source: Source, offset: int, length: int) -> Optional[Picture]:
-    """The picture in a METADATA_BLOCK_PICTURE body (RFC 9639 section 8.8), or None where it does not fit.
+    """The picture in a METADATA_BLOCK_PICTURE body (RFC 9639 section 8.8), or None where it does
+    not fit.
 
     u32 type, u32 + media type, u32 + description, u32 width, height, depth, colours, u32 + data.
     """

@@ -1,7 +1,9 @@
 """The WAV family: RIFF and RIFX, RF64 and BW64 beyond 4 GiB, Sony's Wave64.
 
-IBM's and Microsoft's "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, WAVE, INFO), EBU Tech
-3285 (bext) and 3306 (RF64), ITU-R BS.2088 (BW64), Sony Pictures' "Sony Wave64".  Reads chunk headers, the format,
+IBM's and Microsoft's "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, WAVE,
+INFO), EBU Tech
+3285 (bext) and 3306 (RF64), ITU-R BS.2088 (BW64), Sony Pictures' "Sony Wave64".  Reads chunk
+headers, the format,
 the tags; of the samples nothing, except where frames of MPEG audio, AAC or AC-3 are to be counted.
 Raises NotAudio for what is no WAVE, Damaged where a promised part is missing altogether.
 
@@ -67,7 +69,8 @@ class _Parts(NamedTuple):
 
 
 def matches(head: bytes) -> bool:
-    """RIFF, RIFX, RF64 or BW64 of any form, or Wave64; other forms are refused by name in `read`."""
+    """RIFF, RIFX, RF64 or BW64 of any form, or Wave64; other forms are refused by name in
+    `read`."""
     return (
         head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64")
         and len(head) >= 8
@@ -95,7 +98,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     return _describe(layout, wave, data, length, tags, pictures, warnings)
 
 
-# The chunks ----------------------------------------------------------------------------------------------------
+# The chunks
 
 
 def _layout(source: Source, start: int) -> _Layout:
@@ -147,7 +150,8 @@ def _parts(source: Source, layout: _Layout) -> _Parts:
 
 
 def _chunks(source: Source, layout: _Layout) -> Iterator[_Chunk]:
-    """The chunks in order; the size of a data chunk is as it must be to go on, others as declared."""
+    """The chunks in order; the size of a data chunk is as it must be to go on, others as
+    declared."""
     is_w64 = layout.container == "w64"
     head_bytes = 24 if is_w64 else 8
     position = layout.first
@@ -175,7 +179,8 @@ def _chunks(source: Source, layout: _Layout) -> Iterator[_Chunk]:
 
 
 def _data_size(source: Source, layout: _Layout, content: int, size: int, ds64_size: int) -> int:
-    """The bytes that the data chunk claims, where one can say; the rest of the file where it was never told.
+    """The bytes that the data chunk claims, where one can say; the rest of the file where it was
+    never told.
 
     Beyond 4 GiB plain RIFF wraps around; programs that cannot go back leave 0.
     """
@@ -235,7 +240,7 @@ def _fact_samples(source: Source, layout: _Layout, parts: _Parts) -> int:
     return samples
 
 
-# How long it is ------------------------------------------------------------------------------------------------
+# How long it is
 
 
 class _Length(NamedTuple):
@@ -279,7 +284,8 @@ def _of_samples(samples: int, wave: WaveFormat, declared: Optional[float]) -> _L
 
 
 def _block_samples(wave: WaveFormat, size: int) -> int:
-    """Samples a channel in `size` bytes of a block codec, a last short block included; 0 if unknown."""
+    """Samples a channel in `size` bytes of a block codec, a last short block included; 0 if
+    unknown."""
     if wave.tag in G726_TAGS and 2 <= wave.bits <= 5:
         return size * 8 // (wave.bits * wave.channels)
     if not wave.samples_per_block or not wave.block_align:
@@ -293,7 +299,8 @@ def _block_samples(wave: WaveFormat, size: int) -> int:
 
 
 def _count_frames(source: Source, wave: WaveFormat, data: _Data) -> Optional[AudioInfo]:
-    """What counting the frames says, for codecs that are streams of frames; None where there are none."""
+    """What counting the frames says, for codecs that are streams of frames; None where there are
+    none."""
     part = source.part(data.offset, data.offset + data.size)
     try:
         if wave.tag in (MPEG_LAYER_2, MPEG_LAYER_3):
@@ -324,7 +331,7 @@ def _by_rate(wave: WaveFormat, data: _Data, fact: int) -> _Length:
     return _Length(None, seconds, "estimate", False, declared)
 
 
-# Tags ----------------------------------------------------------------------------------------------------------
+# Tags ---------------------------------------------------------------------------------------------
 
 
 def _tags(source: Source, texts: Tuple[_Chunk, ...]) -> Tuple[Tags, Tuple[Picture, ...]]:
@@ -377,7 +384,7 @@ def _bext_tags(data: bytes) -> Tags:
     return tags
 
 
-# All together --------------------------------------------------------------------------------------------------
+# All together
 
 
 def _describe(

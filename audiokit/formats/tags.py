@@ -1,7 +1,10 @@
-"""Tags: one set of names for what every tagging scheme calls differently, and text from any encoding.
+"""Tags: one set of names for what every tagging scheme calls differently, and text from any
+encoding.
 
-The names are those of the record (title, artist, album, albumartist, date, track, …).  Schemes whose keys are
-free text (Vorbis comments, APEv2, ID3v2's TXXX, Matroska, iTunes' "----") keep a key that is not known here,
+The names are those of the record (title, artist, album, albumartist, date, track, …).  Schemes
+whose keys are
+free text (Vorbis comments, APEv2, ID3v2's TXXX, Matroska, iTunes' "----") keep a key that is not
+known here,
 in lower case.  What a file says is bounded in count and length; nothing here raises on any content.
 """
 
@@ -16,7 +19,8 @@ MAX_NAMES = 100  # different names of one file; a well-kept MusicBrainz file has
 MAX_VALUES = 64  # values of one name; performers of an opera
 MAX_CHARACTERS = 16384  # of one value: lyrics fit, a hidden file does not
 
-# What a free-text key (spaces, dashes and underscores left out, lower case) means, where not itself a name.
+# What a free-text key (spaces, dashes and underscores left out, lower case) means, where not itself
+# a name.
 _FREE = {
     "albumartist": "albumartist",
     "albumartists": "albumartist",
@@ -61,16 +65,18 @@ _FREE = {
     "catalognumber": "catalognumber",
 }
 _NAMES = (
-    "title subtitle artist album albumartist date originaldate releasedate track tracktotal disc disctotal genre "
-    "comment composer lyricist conductor remixer performer copyright license publisher isrc barcode "
-    "catalognumber encoder encodedby language lyrics bpm key mood grouping compilation description synopsis "
-    "media titlesort artistsort albumsort albumartistsort composersort"
+    "title subtitle artist album albumartist date originaldate releasedate track tracktotal "
+    "disc disctotal genre comment composer lyricist conductor remixer performer copyright "
+    "license publisher isrc barcode catalognumber encoder encodedby language lyrics bpm key "
+    "mood grouping compilation description synopsis media titlesort artistsort albumsort "
+    "albumartistsort composersort"
 ).split()
 _FREE.update((name, name) for name in _NAMES)
 
 # Keys that carry machinery or pictures, never words for people.
 _NEVER = re.compile(
-    r"metadata_block_picture|coverart.*|cover art.*|itunsmpb|itunnorm|itun.*|cuesheet|waveformatextensible.*"
+    r"metadata_block_picture|coverart.*|cover art.*|itunsmpb|itunnorm|itun.*|cuesheet"
+    r"|waveformatextensible.*"
     r"|mediaclass.*|picture|wmfsdk.*|deviceconformancetemplate|isvbr|asfleakybucketpairs|_statistics.*"
     r"|number_of_(?:bytes|frames)|major_brand|minor_version|compatible_brands|vendor",
 )
@@ -187,7 +193,8 @@ _CODED: Dict[str, Dict[str, str]] = {
         "dscp": "description",
         "yrrc": "date",
     },
-    # Multimedia Programming Interface and Data Specifications 1.0, "INFO list"; ISRC there is the source
+    # Multimedia Programming Interface and Data Specifications 1.0, "INFO list"; ISRC there is the
+    # source
     "riff": {
         "INAM": "title",
         "IART": "artist",
@@ -235,7 +242,8 @@ _FREE_TEXT_SCHEMES = ("vorbis", "ape", "mp4", "asf", "matroska", "caf", "id3")
 def canonical(scheme: str, key: str) -> Optional[str]:
     """The record's name of `key` in `scheme`, or None where it is nothing for the record.
 
-    Schemes: id3 (frames of all versions, and TXXX descriptions), mp4 (atoms, and names of "----"), riff,
+    Schemes: id3 (frames of all versions, and TXXX descriptions), mp4 (atoms, and names of "----"),
+    riff,
     aiff, asf, vorbis, ape, matroska, caf.
     """
     known = _CODED.get(scheme, {}).get(key)
@@ -312,7 +320,8 @@ def utf8_or_cp1252(data: bytes) -> str:
 
 
 def latin1(data: bytes) -> str:
-    """ISO 8859-1 as it is written: the codes 80 to 9F, controls there, are Windows-1252's letters."""
+    """ISO 8859-1 as it is written: the codes 80 to 9F, controls there, are Windows-1252's
+    letters."""
     return data.decode("cp1252", "replace").replace("\ufffd", "")
 
 
@@ -332,28 +341,33 @@ def utf16(data: bytes, default: str = "") -> str:
 
 
 def genre(number: int) -> Optional[str]:
-    """The genre with this number in ID3v1 (0 to 79) and its extension by Winamp (to 191), or None."""
+    """The genre with this number in ID3v1 (0 to 79) and its extension by Winamp (to 191), or
+    None."""
     return GENRES[number] if 0 <= number < len(GENRES) else None
 
 
-# ID3v1's list (ID3v2.3.0 appendix A.3), from 80 on Winamp's, which ends with the additions of its version 5.6
+# ID3v1's list (ID3v2.3.0 appendix A.3), from 80 on Winamp's, which ends with the additions of its
+# version 5.6
 GENRES = (
-    "Blues|Classic Rock|Country|Dance|Disco|Funk|Grunge|Hip-Hop|Jazz|Metal|New Age|Oldies|Other|Pop|R&B|Rap|"
-    "Reggae|Rock|Techno|Industrial|Alternative|Ska|Death Metal|Pranks|Soundtrack|Euro-Techno|Ambient|Trip-Hop|"
-    "Vocal|Jazz+Funk|Fusion|Trance|Classical|Instrumental|Acid|House|Game|Sound Clip|Gospel|Noise|AlternRock|"
-    "Bass|Soul|Punk|Space|Meditative|Instrumental Pop|Instrumental Rock|Ethnic|Gothic|Darkwave|"
-    "Techno-Industrial|Electronic|Pop-Folk|Eurodance|Dream|Southern Rock|Comedy|Cult|Gangsta|Top 40|"
-    "Christian Rap|Pop/Funk|Jungle|Native American|Cabaret|New Wave|Psychadelic|Rave|Showtunes|Trailer|Lo-Fi|"
-    "Tribal|Acid Punk|Acid Jazz|Polka|Retro|Musical|Rock & Roll|Hard Rock|"
-    "Folk|Folk-Rock|National Folk|Swing|Fast Fusion|Bebop|Latin|Revival|Celtic|Bluegrass|Avantgarde|"
-    "Gothic Rock|Progressive Rock|Psychedelic Rock|Symphonic Rock|Slow Rock|Big Band|Chorus|Easy Listening|"
-    "Acoustic|Humour|Speech|Chanson|Opera|Chamber Music|Sonata|Symphony|Booty Bass|Primus|Porn Groove|Satire|"
-    "Slow Jam|Club|Tango|Samba|Folklore|Ballad|Power Ballad|Rhythmic Soul|Freestyle|Duet|Punk Rock|Drum Solo|"
-    "A Cappella|Euro-House|Dance Hall|Goa|Drum & Bass|Club-House|Hardcore|Terror|Indie|BritPop|Afro-Punk|"
-    "Polsk Punk|Beat|Christian Gangsta Rap|Heavy Metal|Black Metal|Crossover|Contemporary Christian|"
-    "Christian Rock|Merengue|Salsa|Thrash Metal|Anime|JPop|Synthpop|Abstract|Art Rock|Baroque|Bhangra|"
-    "Big Beat|Breakbeat|Chillout|Downtempo|Dub|EBM|Eclectic|Electro|Electroclash|Emo|Experimental|Garage|"
-    "Global|IDM|Illbient|Industro-Goth|Jam Band|Krautrock|Leftfield|Lounge|Math Rock|New Romantic|Nu-Breakz|"
-    "Post-Punk|Post-Rock|Psytrance|Shoegaze|Space Rock|Trop Rock|World Music|Neoclassical|Audiobook|"
-    "Audio Theatre|Neue Deutsche Welle|Podcast|Indie Rock|G-Funk|Dubstep|Garage Rock|Psybient"
+    "Blues|Classic Rock|Country|Dance|Disco|Funk|Grunge|Hip-Hop|Jazz|Metal|New Age|Oldies|Other|"
+    "Pop|R&B|Rap|Reggae|Rock|Techno|Industrial|Alternative|Ska|Death Metal|Pranks|Soundtrack|"
+    "Euro-Techno|Ambient|Trip-Hop|Vocal|Jazz+Funk|Fusion|Trance|Classical|Instrumental|Acid|"
+    "House|Game|Sound Clip|Gospel|Noise|AlternRock|Bass|Soul|Punk|Space|Meditative|"
+    "Instrumental Pop|Instrumental Rock|Ethnic|Gothic|Darkwave|Techno-Industrial|Electronic|"
+    "Pop-Folk|Eurodance|Dream|Southern Rock|Comedy|Cult|Gangsta|Top 40|Christian Rap|Pop/Funk|"
+    "Jungle|Native American|Cabaret|New Wave|Psychadelic|Rave|Showtunes|Trailer|Lo-Fi|Tribal|"
+    "Acid Punk|Acid Jazz|Polka|Retro|Musical|Rock & Roll|Hard Rock|Folk|Folk-Rock|National Folk|"
+    "Swing|Fast Fusion|Bebop|Latin|Revival|Celtic|Bluegrass|Avantgarde|Gothic Rock|"
+    "Progressive Rock|Psychedelic Rock|Symphonic Rock|Slow Rock|Big Band|Chorus|Easy Listening|"
+    "Acoustic|Humour|Speech|Chanson|Opera|Chamber Music|Sonata|Symphony|Booty Bass|Primus|"
+    "Porn Groove|Satire|Slow Jam|Club|Tango|Samba|Folklore|Ballad|Power Ballad|Rhythmic Soul|"
+    "Freestyle|Duet|Punk Rock|Drum Solo|A Cappella|Euro-House|Dance Hall|Goa|Drum & Bass|"
+    "Club-House|Hardcore|Terror|Indie|BritPop|Afro-Punk|Polsk Punk|Beat|Christian Gangsta Rap|"
+    "Heavy Metal|Black Metal|Crossover|Contemporary Christian|Christian Rock|Merengue|Salsa|"
+    "Thrash Metal|Anime|JPop|Synthpop|Abstract|Art Rock|Baroque|Bhangra|Big Beat|Breakbeat|"
+    "Chillout|Downtempo|Dub|EBM|Eclectic|Electro|Electroclash|Emo|Experimental|Garage|Global|IDM|"
+    "Illbient|Industro-Goth|Jam Band|Krautrock|Leftfield|Lounge|Math Rock|New Romantic|Nu-Breakz|"
+    "Post-Punk|Post-Rock|Psytrance|Shoegaze|Space Rock|Trop Rock|World Music|Neoclassical|"
+    "Audiobook|Audio Theatre|Neue Deutsche Welle|Podcast|Indie Rock|G-Funk|Dubstep|Garage Rock|"
+    "Psybient"
 ).split("|")

@@ -1,6 +1,8 @@
-"""The tags behind the audio: ID3v1, APEv2, Lyrics3 and appended ID3v2.4, in any order, none of it audio.
+"""The tags behind the audio: ID3v1, APEv2, Lyrics3 and appended ID3v2.4, in any order, none of it
+audio.
 
-Lyrics3 v1 and v2 by id3.org's descriptions, the appended ID3v2 by "ID3 tag version 2.4.0" section 3.4.  Reads
+Lyrics3 v1 and v2 by id3.org's descriptions, the appended ID3v2 by "ID3 tag version 2.4.0" section
+3.4.  Reads
 only the last bytes and the tags themselves.  Raises nothing on any content.
 """
 

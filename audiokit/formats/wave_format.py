@@ -1,6 +1,7 @@
 """WAVEFORMATEX: the description of a codec that WAV, ASF and Matroska share.
 
-Microsoft's "Multiple Channel Audio Data and WAVE Files", mmreg.h and RFC 2361 for the format tags.  A pure
+Microsoft's "Multiple Channel Audio Data and WAVE Files", mmreg.h and RFC 2361 for the format tags.
+A pure
 function over bytes; raises NotAudio where the fields describe no audio.
 
     u16 wFormatTag, u16 nChannels, u32 nSamplesPerSec, u32 nAvgBytesPerSec, u16 nBlockAlign,
@@ -36,7 +37,8 @@ _SUBFORMATS = (
     bytes.fromhex("00002107d3118644c8c1ca000000"),
 )
 
-# Format tags of RFC 2361 and later registrations -> codec; PCM and floats are named by their width instead
+# Format tags of RFC 2361 and later registrations -> codec; PCM and floats are named by their width
+# instead
 CODECS: Dict[int, str] = {
     0x000A: "wmavoice",
     MS_ADPCM: "adpcm_ms",
@@ -116,7 +118,8 @@ class WaveFormat(NamedTuple):
 
 
 def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFormat:
-    """The WAVEFORMATEX in `data`, at least 14 bytes; `offset`, where it lies, is for the error only."""
+    """The WAVEFORMATEX in `data`, at least 14 bytes; `offset`, where it lies, is for the error
+    only."""
     if len(data) < 14:
         raise NotAudio(f"a format description of {len(data)} bytes; WAV needs 16", offset)
     fields = struct.unpack_from(byte_order + _BASE.format, data.ljust(16, b"\0"))
@@ -168,7 +171,8 @@ def _named(
 def _samples_per_block(tag: int, channels: int, block_align: int) -> int:
     """Samples a channel in a block, by its layout; 0 for codecs that have no such thing.
 
-    IMA: a header of 4 bytes a channel holds a first sample, then 4 bits a sample.  Microsoft: a header
+    IMA: a header of 4 bytes a channel holds a first sample, then 4 bits a sample.  Microsoft: a
+    header
     of 7 bytes a channel holds two.  GSM: two frames of 160 samples in 65 bytes.
     """
     if tag == GSM610:

@@ -1,7 +1,9 @@
 """The header packets of Vorbis, Opus and Speex, and how long a packet of theirs sounds.
 
-Xiph's "Vorbis I specification" sections 4.2 and 4.3, RFC 7845 section 5.1 and RFC 6716 section 3.1 for Opus, the
-Speex manual's "Ogg file format".  Pure functions over bytes, shared by Ogg and Matroska.  A header that describes
+Xiph's "Vorbis I specification" sections 4.2 and 4.3, RFC 7845 section 5.1 and RFC 6716 section 3.1
+for Opus, the
+Speex manual's "Ogg file format".  Pure functions over bytes, shared by Ogg and Matroska.  A header
+that describes
 no audio is None.
 """
 
@@ -15,7 +17,8 @@ MAX_RATE = 1_000_000
 
 
 class OpusHead(NamedTuple):
-    """OpusHead: u8 version, u8 channels, u16 pre-skip, u32 input rate, i16 gain, u8 mapping family."""
+    """OpusHead: u8 version, u8 channels, u16 pre-skip, u32 input rate, i16 gain, u8 mapping
+    family."""
 
     channels: int
     pre_skip: int  # samples at 48 kHz that the decoder makes and nobody hears
@@ -23,7 +26,8 @@ class OpusHead(NamedTuple):
 
 
 class VorbisHead(NamedTuple):
-    """The identification header: u32 version, u8 channels, u32 rate, 3 x i32 bit rates, 2 x 4 bits blocks."""
+    """The identification header: u32 version, u8 channels, u32 rate, 3 x i32 bit rates, 2 x 4 bits
+    blocks."""
 
     channels: int
     sample_rate: int  # Hz
@@ -47,7 +51,8 @@ def parse_opus_head(packet: bytes) -> Optional[OpusHead]:
 
 
 def opus_packet_samples(head: bytes) -> int:
-    """Samples at 48 kHz in the packet that begins with `head`, by its TOC byte (RFC 6716 section 3.1)."""
+    """Samples at 48 kHz in the packet that begins with `head`, by its TOC byte (RFC 6716 section
+    3.1)."""
     if not head:
         return 0
     configuration, code = head[0] >> 3, head[0] & 3
@@ -74,11 +79,15 @@ def parse_vorbis_head(packet: bytes) -> Optional[VorbisHead]:
 
 
 def parse_vorbis_modes(setup: bytes) -> Tuple[bool, ...]:
-    """Whether each mode uses long blocks, from the end of the setup header (4.2.4); empty if unclear.
+    """Whether each mode uses long blocks, from the end of the setup header (4.2.4); empty if
+    unclear.
 
-    The modes are its last field: for each a bit for the block, 16 zeros for the window, 16 zeros for the
-    transform, 8 bits of mapping; before them 6 bits with their number less one, behind them a framing
-    bit.  Bits fill bytes from the lowest.  They are read from the end, since what stands before them is
+    The modes are its last field: for each a bit for the block, 16 zeros for the window, 16 zeros
+    for the
+    transform, 8 bits of mapping; before them 6 bits with their number less one, behind them a
+    framing
+    bit.  Bits fill bytes from the lowest.  They are read from the end, since what stands before
+    them is
     long; the number shows where they begin.
     """
     bits = int.from_bytes(setup, "little")
@@ -97,7 +106,8 @@ def parse_vorbis_modes(setup: bytes) -> Tuple[bool, ...]:
 
 
 class VorbisClock:
-    """How long packets of a Vorbis stream sound: half of this block and half of the one before (4.3.8)."""
+    """How long packets of a Vorbis stream sound: half of this block and half of the one before
+    (4.3.8)."""
 
     def __init__(self, head: VorbisHead, modes: Tuple[bool, ...]) -> None:
         self._blocks = head.blocks
@@ -117,7 +127,8 @@ class VorbisClock:
 
 
 def parse_speex_head(packet: bytes) -> Optional[SpeexHead]:
-    """A Speex header, or None: 8 + 20 bytes of names, i32 version, size, rate, mode, bit stream version,
+    """A Speex header, or None: 8 + 20 bytes of names, i32 version, size, rate, mode, bit stream
+    version,
     channels, bit rate, frame size, VBR, frames a packet, …"""
     if packet[:8] != b"Speex   " or len(packet) < 68:
         return None
