@@ -218,9 +218,11 @@ class TestDamage:
 
     def test_tags_around_the_audio_are_not_audio(self):
         id3 = b"ID3\x04\0\0" + bytes((0, 0, 2, 0)) + b"\xff\xfb\x90\x00" * 64
-        pcm, decoder = decode(id3 + MONO + b"TAG".ljust(128, b"\xff"))
+        fields = struct.pack("<IIII", 2000, 72, 0, 0xA0000000)
+        ape = b"APETAGEX" + fields + bytes(8) + b"\xff\xfb" * 20 + b"APETAGEX".ljust(32, b"\0")
+        pcm, decoder = decode(id3 + MONO + ape + b"TAG".ljust(128, b"\xff"), 100)
         assert pcm == decode(MONO)[0]
-        assert decoder.report.frames_muted == 0
+        assert decoder.report.warnings == []
 
     def test_junk_between_frames_costs_no_more_than_the_reservoir(self):
         planner = Planner()
@@ -231,6 +233,9 @@ class TestDamage:
         assert len(pcm) == len(decode(MONO)[0])
         assert decoder.report.skipped_bytes == 240
         assert 0 < decoder.report.frames_muted <= 4
+        silent, junk = decoder.report.warnings
+        assert silent.endswith("of 14 frames could not be decoded and are silent")
+        assert junk == "240 bytes are no part of any frame"
 
     def test_a_wrong_crc_is_counted_and_the_frame_is_decoded(self):
         frame = bytearray(bytes((0xFF, 0xFA, 0x50, 0xC0)).ljust(208, b"\0"))

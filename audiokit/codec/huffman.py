@@ -159,8 +159,8 @@ def decode_spectrum(
     return values
 
 
-# In the loops below 21 and 2047 are 32 - LOOKUP_BITS and its mask, 20 and 4095 those of COUNT1_BITS:
-# constants are faster than names, and this is a quarter of the decoder's time.
+# In the loops below 21 and 2047 are 32 - LOOKUP_BITS and its mask, 20 and 4095 those of
+# COUNT1_BITS: constants are faster than names, and this is a quarter of the decoder's time.
 
 
 def _decode_pairs(

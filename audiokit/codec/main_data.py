@@ -46,7 +46,23 @@ class Report:
         self.crc_mismatches = 0  # frames whose CRC is wrong; decoded all the same
         self.skipped_bytes = 0  # that belong to no frame and no known tag
         self.is_cut = False  # the last frame is incomplete, and left out
-        self.warnings: List[str] = []  # sentences, each once
+
+    @property
+    def warnings(self) -> List[str]:
+        """What is not as it should be, a sentence each."""
+        found = []
+        if self.frames_muted:
+            found.append(
+                "%d of %d frames could not be decoded and are silent"
+                % (self.frames_muted, self.frames)
+            )
+        if self.crc_mismatches:
+            found.append("%d frames have a wrong CRC" % self.crc_mismatches)
+        if self.skipped_bytes:
+            found.append("%d bytes are no part of any frame" % self.skipped_bytes)
+        if self.is_cut:
+            found.append("the last frame is incomplete and was left out")
+        return found
 
 
 class Unpacker:

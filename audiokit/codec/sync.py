@@ -2,7 +2,7 @@
 
 Takes any chunking.  A frame counts only where the next header stands behind it, or the data ends
 there; so neither tags nor chance syncwords are taken for audio.  ID3v2 tags, in front or between,
-are skipped by their size without being kept; tags behind (ID3v1, APE, Lyrics3) are just not frames.
+and ID3v1 and APE tags behind a frame are skipped by their size without being kept.
 Memory: at most a few frames, whatever comes.  Raises Undecodable for Layer I and II.
 """
 
@@ -21,6 +21,8 @@ from audiokit.formats.mpeg_header import (
 )
 
 _ID3_BYTES = 10  # of an ID3v2 header
+_ID3V1_BYTES = 128
+_APE_BYTES = 32  # of an APE header or footer: the longest head that is looked at
 # Looking for a free-format frame's length costs a search of 8 KiB: so in garbage only one a KiB.
 _FREE_FORMAT_TRIES_BYTES = 1024
 
@@ -93,7 +95,7 @@ class FrameReader:
                 self._start += some
                 self._skip -= some
             left = len(self._buffer) - self._start
-            if self._skip or left < 4 or (left < _ID3_BYTES and not is_end):
+            if self._skip or left < 4 or (left < _APE_BYTES and not is_end):
                 return self._at_end(left) if is_end else None
             if self._start > 65536:
                 self._drop()
@@ -101,6 +103,10 @@ class FrameReader:
             head = bytes(self._buffer[at : at + 4])
             if head[:3] == b"ID3" and self._skip_id3(at):
                 continue
+            if self._is_continuous:
+                self._skip = self._tag_bytes(at)
+                if self._skip:
+                    continue
             header = _header_of(head)
             size = self._frame_bytes(header, at, is_end) if header else 0
             if size < 0 or size + 4 > left and not is_end:
@@ -114,6 +120,7 @@ class FrameReader:
     def _at_end(self, left: int) -> None:
         if self._is_continuous and left and self._buffer[self._start] == 0xFF:
             self.is_cut = True
+        self.skipped_bytes += left
         self._start += left
         return None
 
@@ -126,6 +133,17 @@ class FrameReader:
         footer = _ID3_BYTES if head[5] & 0x10 else 0
         self._skip = _ID3_BYTES + size + footer
         return True
+
+    def _tag_bytes(self, at: int) -> int:
+        """Bytes of the ID3v1 or APE tag behind a frame; 0 if there is none."""
+        head = bytes(self._buffer[at : at + _APE_BYTES])
+        if head[:3] == b"TAG":
+            return _ID3V1_BYTES
+        if head[:8] != b"APETAGEX" or len(head) < _APE_BYTES:
+            return 0
+        # bytes behind the header, u32 at 12; bit 29 of the flags at 20: this is a header
+        is_header = int.from_bytes(head[20:24], "little") >> 29 & 1
+        return _APE_BYTES + (int.from_bytes(head[12:16], "little") if is_header else 0)
 
     def _frame_bytes(self, header: FrameHeader, at: int, is_end: bool) -> int:
         """Bytes of the frame at `at`; 0 if it cannot be told, -1 if it can with more data."""
