@@ -80,7 +80,7 @@ class Encoder:
         self._sample_bytes = 2 * channels
         self._granule_bytes = GRANULE * self._sample_bytes
         history = self.lead_in_samples * self._sample_bytes
-        self._pcm = bytearray((bytes(history) + lead_in)[-history:])
+        self._pcm = bytearray(lead_in[-history:].rjust(history, b"\0"))
         self._placeholder = self.record.info_frame(0) if with_info else b""
         self._is_finished = False
         self._switch = WindowSwitch(channels)
