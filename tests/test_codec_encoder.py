@@ -255,6 +255,7 @@ KINDS = [
     (24000, 2, {"bitrate_kbps": 64}), (22050, 1, {"quality": 9}), (16000, 2, {"bitrate_kbps": 160}),
     (11025, 2, {"bitrate_kbps": 32}), (8000, 1, {"bitrate_kbps": 16}),
     (44100, 2, {"bitrate_kbps": 320}), (44100, 2, {"bitrate_kbps": 32}),
+    (24000, 2, {"bitrate_kbps": 8}),
 ]  # fmt: skip
 
 

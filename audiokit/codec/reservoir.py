@@ -17,6 +17,9 @@ _BUFFER_BYTES = 7680 // 8
 _SHARE = 0.9  # of the reservoir, what one frame may take: attacks come in twos
 _FULL = 0.9  # a reservoir so full is emptied into whatever frame comes
 _THRIFT = 0.3  # of the mean, what an easy frame leaves at most
+# Behind 17 bytes of side information, 8 kbit/s leave 3 to 6 bytes.  mpg123 looks further ahead than
+# that and refuses such a frame when its last byte is used.
+_TINY_AREA, _TINY_SPARE = 8, 1
 _MEMORY = 0.05  # weight of the newest frame in the mean demand
 
 
@@ -62,7 +65,8 @@ class ConstantRate:
 
         `demand` is about how many bits it needs, too many or too few by the same for all frames.
         """
-        mean, reservoir = 8 * self._area(), 8 * ahead
+        area = self._area()
+        mean, reservoir = 8 * (area if area > _TINY_AREA else area - _TINY_SPARE), 8 * ahead
         if self._mean_demand < 0:
             self._mean_demand = demand
         self._mean_demand += (demand - self._mean_demand) * _MEMORY
@@ -97,7 +101,8 @@ class VariableRate:
         """The next frame, now that its main data are known."""
         for bitrate in self._layout.bitrates[1:]:
             area = self._area(bitrate)
-            if area >= 0 and ahead + area >= main_bytes:
+            spare = _TINY_SPARE if area <= _TINY_AREA else 0
+            if ahead + area >= main_bytes + spare:
                 break
         stuffing = max(ahead + area - main_bytes - self._layout.largest_begin, 0)
         return Frame(bitrate, 0, area, stuffing)
