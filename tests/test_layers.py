@@ -29,6 +29,7 @@ MAY_IMPORT = {
                                  "audiokit.wire"},
     "audiokit.jobs": {"audiokit.wire"},
     "audiokit.conversions": {"audiokit.jobs", "audiokit.resampling", "audiokit.wire"},
+    "audiokit.conversion_worker": {"audiokit.codec", "audiokit.formats"},
     "audiokit.content": {"audiokit.wire"},
     "audiokit.uploads": {"audiokit.formats", "audiokit.wire"},
     "audiokit.commands": {"audiokit.settings", "audiokit.formats"},

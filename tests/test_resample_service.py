@@ -231,7 +231,7 @@ def test_parameters_are_refused_before_the_body_is_read(server):
     (b"just text, nothing more\n" * 10, 415, "not-audio"),
     (b"", 415, "not-audio"),
     (SOUND[:30], 415, "not-audio"),
-])
+], ids=["text", "nothing", "half a head"])
 def test_what_is_not_audio_is_refused(server, body, status, code):
     assert problem(resample(server, body=body)) == (status, code)
     eventually(lambda: not temporary_files(server))
