@@ -63,10 +63,10 @@ class Converter:
         """A conversion is about to come; quick."""
 
     def begin(
-        self, source: str, target: str, conversion: Conversion, on_progress: Callable[[float], None],
-        on_done: Callable[[Outcome], None],
+        self, source: str, target: str, conversion: Conversion, seconds: float,
+        on_progress: Callable[[float], None], on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
-        """Begin to convert the file `source` to the file `target`; returns how to cancel.  Quick.
+        """Begin to convert the file `source`, of about `seconds`, to the file `target`; returns how to cancel.  Quick.
 
         `on_progress(0..1)` and, exactly once and also after a cancel, `on_done(outcome)` are called from any
         thread; behind `on_done` nobody touches the files any more.
@@ -85,6 +85,7 @@ class Order(NamedTuple):
     mime: str
     done: str  # what will have been done, in the words of X-Resample
     warnings: Tuple[str, ...] = ()  # that a look at the input gave
+    seconds: float = 0.0  # of audio, as far as is known
     save_as: Optional[str] = None  # name of the catalogue's file that the result becomes
 
 
@@ -264,7 +265,8 @@ class Jobs:
             self._crew.submit(self._pass_through, job)
             return
         cancel = self._converter.begin(
-            job.input, job.output, job.order.conversion, lambda share: self._advanced(job, share),
+            job.input, job.output, job.order.conversion, job.order.seconds,
+            lambda share: self._advanced(job, share),
             lambda outcome: self._crew.submit(self._converted, job, outcome),
         )
         with self._changed:

@@ -163,7 +163,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     result = f"{os.path.splitext(name)[0]}.{wanted.format}" if name else f"resampled.{wanted.format}"
     mime = MIME[wanted.format]
     if _is_as_wanted(wanted, look):
-        return Order(None, result, mime, "passthrough", look.warnings, wanted.save_as)
+        return Order(None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as)
     if not _is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
@@ -175,7 +175,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     if wanted.format == "mp3" and bitrate is None and wanted.quality is None:
         bitrate = DEFAULT_BITRATE[channels]
     conversion = Conversion(wanted.format, wanted.rate, channels, bitrate, wanted.quality)
-    return Order(conversion, result, mime, _words(look, conversion), look.warnings, wanted.save_as)
+    return Order(conversion, result, mime, _words(look, conversion), look.warnings, look.duration, wanted.save_as)
 
 
 def _is_decoded(container: str, codec: str) -> bool:

@@ -30,7 +30,7 @@ class ByHand(Converter):
         self.news = threading.Condition()
         self.cancelled = []
 
-    def begin(self, source, target, conversion, on_progress, on_done):
+    def begin(self, source, target, conversion, seconds, on_progress, on_done):
         with self.news:
             self.begun.append((source, target, conversion, on_progress, on_done))
             self.news.notify_all()

@@ -22,8 +22,17 @@ from support import ROOT, request, wav
 from test_resample_service import begun, ended, eventually, form, problem, resample, temporary_files
 
 HERE = wav(0.3, 44100, 2)
-LONG = wav(1.0, 44100, 2)
-LONG = LONG[:4] + (36 + 176400 * 60).to_bytes(4, "little") + LONG[8:40] + (176400 * 60).to_bytes(4, "little") + LONG[44:] * 60
+
+
+def repeated(times):
+    """A second of stereo at 44.1 kHz, `times` over."""
+    second = wav(1.0, 44100, 2)
+    size = times * (len(second) - 44)
+    head = second[:4] + (36 + size).to_bytes(4, "little") + second[8:40] + size.to_bytes(4, "little")
+    return head + times * second[44:]
+
+
+LONG, MIDDLE = repeated(60), repeated(12)
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 
 
@@ -135,7 +144,7 @@ def test_nothing_but_damage_is_refused(server):
 
 
 def test_a_long_conversion_tells_how_far_it_is(server):
-    where = begun(server, "", LONG)
+    where = begun(server, "", MIDDLE)
     status, _, body = request(server.address, "GET", where + "/events")
     events = [json.loads(line[6:]) for line in body.decode().split("\n\n") if line]
     assert status == 200 and events[-1]["status"] == "done"
@@ -149,6 +158,16 @@ def test_a_result_that_is_not_ready_says_so(server):
     where = begun(server, "", LONG)
     assert problem(request(server.address, "GET", where + "/result")) == (409, "not-ready")
     assert request(server.address, "DELETE", where)[0] == 204
+    eventually(lambda: not temporary_files(server))
+
+
+def test_short_ones_do_not_wait_for_long_ones(server):
+    longs = [begun(server, "", LONG) for _ in range(3)]
+    assert resample(server, "", HERE)[0] == 200
+    states = [json.loads(request(server.address, "GET", where)[2])["status"] for where in longs]
+    assert "done" not in states
+    for where in longs:
+        request(server.address, "DELETE", where)
     eventually(lambda: not temporary_files(server))
 
 
@@ -177,14 +196,14 @@ def test_closing_the_server_ends_its_workers(running):
     before = set(children())
     server = running(jobs=2)
     resample(server, "", HERE)
-    where = begun(server, "", LONG)
+    where = begun(server, "", MIDDLE)
     eventually(lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running")
     workers = set(children()) - before
     server.__exit__()
     eventually(lambda: not any(is_alive(pid) for pid in workers))
     again = running(jobs=2)
     assert ended(again, where)["status"] == "done"
-    assert identified(request(again.address, "GET", where + "/result")[2]).duration == pytest.approx(60, abs=0.01)
+    assert identified(request(again.address, "GET", where + "/result")[2]).duration == pytest.approx(12, abs=0.01)
 
 
 # -- kills --------------------------------------------------------------------------------------------------
@@ -196,7 +215,7 @@ def test_a_worker_that_is_killed_has_its_work_done_again(running):
     server = running(jobs=1)
     resample(server, "", HERE)
     worker, = set(children()) - before
-    where = begun(server, "", LONG)
+    where = begun(server, "", MIDDLE)
     eventually(lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running")
     os.kill(worker, signal.SIGKILL)
     assert ended(server, where)["status"] == "done"
@@ -226,9 +245,9 @@ class Process:
 def test_a_killed_server_leaves_no_worker_and_goes_on_after_a_start(tmp_path):
     data = tmp_path / "var"
     with Process(data) as server:
-        where = begun(server, "", LONG)
+        where = begun(server, "", MIDDLE)
         waiting = http.client.HTTPConnection(*server.address)
-        waiting.request("POST", "/resample", LONG)
+        waiting.request("POST", "/resample", MIDDLE)
         eventually(lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running")
         eventually(lambda: len(list((data / "conversions").iterdir())) == 2)
         workers = children(server.process.pid)
@@ -240,7 +259,7 @@ def test_a_killed_server_leaves_no_worker_and_goes_on_after_a_start(tmp_path):
     with Process(data) as server:
         assert len(list((data / "conversions").iterdir())) == 1
         assert ended(server, where)["status"] == "done"
-        assert identified(request(server.address, "GET", where + "/result")[2]).duration == pytest.approx(60, abs=0.01)
+        assert identified(request(server.address, "GET", where + "/result")[2]).duration == pytest.approx(12, abs=0.01)
         eventually(lambda: not list((data / "conversions").iterdir()))
 
 

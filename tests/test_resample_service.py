@@ -53,8 +53,8 @@ def ended(server, where):
 
 def temporary_files(server):
     """What is in the folder of conversions."""
-    folder = server.server.storage.data / "conversions"
-    return [str(path) for path in folder.rglob("*")] if folder.is_dir() else []
+    folder = str(server.server.storage.data / "conversions")
+    return [os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files]
 
 
 def eventually(check, seconds=10.0):
