@@ -6,7 +6,7 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
               2 bytes, sha256, what it is      crash: the same
               3 the file synced                crash: the same
               4 renamed to files/ab/KEY        crash: bytes without a row: the next start finds and removes them
-              5 the directory synced           crash: the same
+              5 the directory synced           crash: the same.  One sync serves all who wait for it
               6 the row committed, synced      crash: the file is there, whole, though nobody was told
               7 the answer
     replace   as above; step 6 moves the row to the new key and notes the old one in `removals`, in one
@@ -39,7 +39,6 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 import audiometa
 from audiokit.blobs import DirectoryBlobs, FileOps
-from audiokit.blobs.directory import new_key
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
@@ -296,7 +295,7 @@ class Storage:
     def begin_upload(self, expected: Optional[int]) -> Upload:
         """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
         self.check_room(expected)
-        path = str(self._spool / (new_key() + ".part"))
+        path = str(self._spool / (os.urandom(16).hex() + ".part"))
         try:
             upload = Upload(self, path, expected)
         except OSError as error:
@@ -307,7 +306,7 @@ class Storage:
 
     def take_in(self, path: str) -> Upload:
         """A file made elsewhere in the data folder as if it had been received; it is moved."""
-        spooled = str(self._spool / (new_key() + ".part"))
+        spooled = str(self._spool / (os.urandom(16).hex() + ".part"))
         self.ops.rename(path, spooled)
         upload = Upload(self, spooled, None, is_there=True)
         upload.written = os.stat(spooled).st_size
@@ -375,7 +374,7 @@ class Storage:
             # Someone else came first: look again.
 
     def _put(self, upload: Upload, incoming: _Incoming) -> str:
-        key = new_key()
+        key = self._blobs.new_key()
         sha256, size = incoming.identity
         try:
             self._blobs.put(key, upload.file, size, sha256)

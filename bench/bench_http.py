@@ -404,20 +404,38 @@ def bench_mixed(given, folder):
         us.stop()
 
 
-_ONE_BY_ONE = (  # the same server, whose writer takes one upload a transaction
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); import audiokit.catalogue.sqlite as door; door.MOST_CALLS = 1; "
-    "import audioserver; sys.exit(audioserver.main())"
-)
+_ALONE = """
+import sys, threading
+sys.path.insert(0, sys.argv.pop(1))
+how, sync_ms = sys.argv.pop(1), float(sys.argv.pop(1))
+import audioserver, storage, audiokit.blobs.directory as blobs, audiokit.blobs.fileops as fileops
+import audiokit.catalogue.sqlite as door
+if how != "group":  # every upload syncs its directory and commits its row for itself
+    door.MOST_CALLS = 1
+    blobs.SyncedTogether = lambda sync, begun: type("Alone", (), {"sync": lambda self, path: (begun(), sync(path))})()
+if how == "serial":  # and from its first sync to its commit no other upload is under way
+    lock, keep = threading.Lock(), storage.Storage.keep
+    def alone(self, *given, **named):
+        with lock:
+            return keep(self, *given, **named)
+    storage.Storage.keep = alone
+if sync_ms:  # a disk whose syncs take longer than this machine's
+    import time
+    def slow(act):
+        return lambda *given: (time.sleep(sync_ms / 1000), act(*given))[1]
+    fileops.FileOps.sync, fileops.FileOps.commit = slow(fileops.FileOps.sync), slow(fileops.FileOps.commit)
+sys.exit(audioserver.main())
+"""
 
 
-def storm(us, clients, each):
+def storm(us, clients, each, mark="a"):
     """Small uploads from `clients` connections at once; acknowledgements a second."""
     body = wav()
 
     def client(number):
         connection = http.client.HTTPConnection(*us.address)
         for turn in range(each):
-            connection.request("POST", f"/post?name={number}-{turn}.wav", body)
+            connection.request("POST", f"/post?name={mark}{number}-{turn}.wav", body)
             answer = connection.getresponse()
             answer.read()
             assert answer.status == 201, answer.status
@@ -433,23 +451,26 @@ def storm(us, clients, each):
 
 
 def bench_small(given, folder):
-    rates = {"group commit": [], "one commit an upload": []}
+    ways = {"group": "grouped", "each": "one commit an upload", "serial": "and one upload at a time"}
+    rates = {how: [] for how in ways}
     for turn in range(given.rounds):
-        for name in rates:
-            data = folder / f"{name}-{turn}"
-            flags = ["serve", "--port", "0", "--data", data, "--log", "none"]
-            command = [sys.executable, ROOT / "audioserver.py", *flags]
-            if name != "group commit":
-                command = [sys.executable, "-c", _ONE_BY_ONE, ROOT, *flags]
-            server = Server(name, command, core=None)
+        for how, found in rates.items():
+            command = [sys.executable, "-c", _ALONE, ROOT, how, given.sync_ms,
+                       "serve", "--port", "0", "--data", folder / f"{how}-{turn}", "--log", "none"]
+            server = Server(how, command, core=None)
             try:
-                rates[name].append(storm(server, 16, 100))
+                storm(server, 16, 10)
+                before, each = server.cpu(), 100 if not given.sync_ms else 20
+                rate = storm(server, 16, each, "b")
+                found.append((rate, (server.cpu() - before) / 16 / each * 1e6))
             finally:
                 server.stop()
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    say("acknowledged durable small uploads a second, 16 clients")
-    for name, rate in medians.items():
-        say(f"  {name:22} {rate:6.0f}   group commit / this {medians['group commit'] / rate:.2f}")
+    syncs = f", {given.sync_ms:g} ms added to every sync and commit" if given.sync_ms else ""
+    say(f"acknowledged durable small uploads a second, 16 clients{syncs}")
+    medians = {how: statistics.median(rate for rate, _ in found) for how, found in rates.items()}
+    for how, words in ways.items():
+        cpu = statistics.median(cpu for _, cpu in rates[how])
+        say(f"  {words:24} {medians[how]:6.0f}   {cpu:5.0f} us of CPU each   grouped / this {medians['group'] / medians[how]:.2f}")
 
 
 def bench_memory(given, folder):
@@ -536,6 +557,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size-gib", type=float, default=4.0)
+    parser.add_argument("--sync-ms", type=float, default=0.0, help="of `small`: as if every sync took so much longer")
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     say(header())

@@ -1,6 +1,7 @@
 """A blob store in a directory: `ab/abcdef…` under a root, 256 folders, one file a key.
 
 A key's bytes are there whole or not at all: `put` syncs the file, renames it into place and syncs the folder.
+Keys that are drawn at the same moment share a folder, so that one sync of it serves all of them (together.py).
 Raises OSError; `open` of a key that is not there raises FileNotFoundError.
 """
 
@@ -12,13 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, Iterator, Optional, Set
 
 from .fileops import FileOps
+from .together import SyncedTogether
 
 _KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits; the same on file systems that ignore case
-
-
-def new_key() -> str:
-    """A fresh key; nobody can guess it and none comes twice."""
-    return os.urandom(16).hex()
 
 
 class DirectoryBlobs:
@@ -30,6 +27,15 @@ class DirectoryBlobs:
         ops.make_directory(str(root))
         ops.sync_directory(str(root))
         self._folders: Set[str] = set(_entries(root))  # those that surely are on the disk
+        self._together = SyncedTogether(ops.sync_directory, self._turn_over)
+        self._turn_over()
+
+    def new_key(self) -> str:
+        """A fresh key for `put`; nobody can guess it and none comes twice."""
+        return self._current + os.urandom(15).hex()
+
+    def _turn_over(self) -> None:
+        self._current = os.urandom(1).hex()  # the folder of the keys that are drawn until the next sync begins
 
     def path(self, key: str) -> Path:
         """Where the bytes of `key` are, or would be."""
@@ -48,7 +54,7 @@ class DirectoryBlobs:
         folder = self._folder(key)
         target = str(self.path(key))
         self._ops.rename(file.name, target)
-        self._ops.sync_directory(folder)
+        self._together.sync(folder)
 
     def open(self, key: str) -> int:
         """A descriptor for reading the bytes of `key`."""
