@@ -1,8 +1,9 @@
 """Conversions in worker processes: children that take one order after another over their pipes.
 
 The workers, and with them everything of the codec, are begun when the first conversion comes: a server that only
-stores pays nothing for them.  A worker that dies has its work done once more by a fresh one, then it has failed.
-While every worker is at a long conversion, one more takes the short ones, so that nobody waits minutes for seconds.
+stores pays nothing for them.  Long PCM is cut into segments, which all idle workers share; jobs take turns, a segment
+each.  While every worker is at a long conversion, one more takes the short ones, so that nobody waits minutes for
+seconds.  A worker that dies has its work done once more by a fresh one, then the job has failed.
 Raises OSError when no process can be begun.
 """
 
@@ -12,9 +13,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from .jobs import Conversion, Converter, Outcome
 from .wire.problems import Refusal
@@ -30,18 +30,36 @@ _SHORT = 30.0  # s of audio that are done in a second or two
 
 
 class _Task:
-    """One conversion on its way."""
+    """Something that a worker does at a time: a whole file, a segment, putting segments together."""
+
+    def __init__(self, job: _Job, length: float, **more: Any) -> None:
+        self.job = job
+        self.length = length  # in the unit of the job's other segments
+        self.order = json.dumps({**job.order, **more}).encode() + b"\n"
+        self.share = 0.0
+        self.tries = 0
+        self.worker: Optional[_Worker] = None
+
+
+class _Job:
+    """One conversion on its way; the lock of `Conversions` guards it."""
 
     def __init__(
         self, order: Dict[str, Any], seconds: float, on_progress: Callable[[float], None],
         on_done: Callable[[Outcome], None],
     ) -> None:
-        self.order = json.dumps(order).encode() + b"\n"
+        self.order, self.on_progress, self.on_done = order, on_progress, on_done
         self.is_short = seconds <= _SHORT
-        self.on_progress, self.on_done = on_progress, on_done
-        self.tries = 0
-        self.is_cancelled = False
-        self.worker: Optional[_Worker] = None
+        self.served = 0  # when a worker last took one of its tasks: the one who waited longest comes first
+        self.segments: List[_Task] = []
+        self.samples = 0  # of the result
+        self.open: Set[_Task] = set()  # tasks that wait or are under way
+        self.outcome: Optional[Outcome] = None  # when all that is open has ended
+
+    def progress(self) -> float:
+        """How much of it is done, by its segments' lengths."""
+        whole = sum(task.length for task in self.segments)
+        return sum(task.share * task.length for task in self.segments) / whole if whole else 0.0
 
 
 class Conversions(Converter):
@@ -49,8 +67,9 @@ class Conversions(Converter):
 
     def __init__(self, workers: int) -> None:
         self._count = workers
-        self._tasks: Deque[_Task] = deque()
-        self._long = 0  # long conversions under way
+        self._tasks: List[_Task] = []
+        self._long = 0  # tasks of long conversions under way
+        self._turn = 0
         self._changed = threading.Condition()
         self._workers: List[_Worker] = []
         self._threads: List[threading.Thread] = []
@@ -77,15 +96,15 @@ class Conversions(Converter):
         """See `Converter`."""
         self.warm_up()
         order = {"source": source, "target": target, "conversion": conversion._asdict()}
-        task = _Task(order, seconds, on_progress, on_done)
+        job = _Job(order, seconds, on_progress, on_done)
         with self._changed:
             is_late = self._is_closed
             if not is_late:
-                self._tasks.append(task)
-                self._changed.notify_all()
+                job.segments = [_Task(job, 1.0)]
+                self._add(job, job.segments)
         if is_late:
             on_done(_ENDED)
-        return lambda: self._cancel(task)
+        return lambda: self._cancel(job)
 
     def close(self) -> None:
         """See `Converter`."""
@@ -96,18 +115,32 @@ class Conversions(Converter):
                 worker.end()
         for thread in self._threads:
             thread.join()
-        while self._tasks:
-            self._tasks.popleft().on_done(_ENDED)
+        for job in {task.job for task in self._tasks}:
+            job.on_done(_ENDED)
 
-    def _cancel(self, task: _Task) -> None:
+    def _add(self, job: _Job, tasks: List[_Task]) -> None:
+        job.open.update(tasks)
+        self._tasks += tasks
+        self._changed.notify_all()
+
+    def _cancel(self, job: _Job) -> None:
         with self._changed:
-            task.is_cancelled = True
-            if task.worker is not None:
-                task.worker.kill()  # its thread says that the task is done
-            if task not in self._tasks:
+            if not job.open:
                 return
-            self._tasks.remove(task)
-        task.on_done(_ENDED)
+            is_over = self._give_up(job, _ENDED)
+        if is_over:
+            job.on_done(_ENDED)
+
+    def _give_up(self, job: _Job, outcome: Outcome) -> bool:
+        """Nothing more of a job is to be done; whether nobody is at it."""
+        job.outcome = job.outcome or outcome
+        for task in list(job.open):
+            if task.worker is not None:
+                task.worker.kill()  # its thread takes notice
+            else:
+                job.open.remove(task)
+                self._tasks.remove(task)
+        return not job.open
 
     def _run(self, worker: _Worker, only_short: bool) -> None:
         """A worker's thread: hands it tasks and hears what it says."""
@@ -117,17 +150,15 @@ class Conversions(Converter):
             task = self._next(worker, only_short)
             if task is None:
                 break
-            outcome = worker.carry_out(task)
+            said = worker.carry_out(task, lambda share: self._advanced(task, share))
             with self._changed:
                 task.worker = None
-                self._long -= not task.is_short
-                is_wanted = not task.is_cancelled and not self._is_closed
-                again = outcome is None and is_wanted and task.tries < _TRIES
-                if again:
-                    self._tasks.appendleft(task)
+                self._long -= not task.job.is_short
+                is_over = self._ended(task, said)
                 self._changed.notify_all()
-            if not again:
-                task.on_done(outcome or (_DIED if is_wanted else _ENDED))
+            if is_over:
+                task.job.on_done(task.job.outcome)
+            del task, said
         worker.bury()
 
     def _next(self, worker: _Worker, only_short: bool) -> Optional[_Task]:
@@ -137,7 +168,9 @@ class Conversions(Converter):
                 task = self._fitting(only_short)
                 if task is not None:
                     self._tasks.remove(task)
-                    self._long += not task.is_short
+                    self._long += not task.job.is_short
+                    self._turn += 1
+                    task.job.served = self._turn
                     task.worker = worker
                     task.tries += 1
                     return task
@@ -145,11 +178,52 @@ class Conversions(Converter):
         return None
 
     def _fitting(self, only_short: bool) -> Optional[_Task]:
-        if not only_short:
-            return self._tasks[0] if self._tasks else None
-        if self._long < self._count:
+        """Of all jobs in turn; of a job in order."""
+        if only_short and self._long < self._count:
             return None
-        return next((task for task in self._tasks if task.is_short), None)
+        fitting = [task for task in self._tasks if task.job.is_short or not only_short]
+        return min(fitting, key=lambda task: task.job.served, default=None)
+
+    def _advanced(self, task: _Task, share: float) -> None:
+        with self._changed:
+            task.share = share
+            progress = task.job.progress()
+        task.job.on_progress(progress)
+
+    def _ended(self, task: _Task, said: Optional[Dict[str, Any]]) -> bool:
+        """What a worker said at last, None where it died; whether the whole job is over."""
+        job = task.job
+        job.open.discard(task)
+        if job.outcome is not None or self._is_closed:
+            job.outcome = job.outcome or _ENDED
+            return not job.open
+        if said is None:
+            if task.tries < _TRIES:
+                self._add(job, [task])
+                return False
+            return self._give_up(job, _DIED)
+        if "failure" in said:
+            return self._give_up(job, Outcome(failure=Refusal(said["failure"], said["words"])))
+        task.share = 1.0
+        if "segments" in said:
+            self._split(job, said)
+            return False
+        if job.open:
+            return False
+        if len(job.segments) > 1:  # the last segment is done
+            count, job.segments = len(job.segments), []
+            self._add(job, [_Task(job, 0.0, join=count, samples=job.samples)])
+            return False
+        job.outcome = Outcome(tuple(said["warnings"]))
+        return True
+
+    def _split(self, job: _Job, said: Dict[str, Any]) -> None:
+        edges, job.samples = said["segments"], said["samples"]
+        job.segments = [
+            _Task(job, end - first, segment=(number, len(edges), first, end))
+            for number, (first, end) in enumerate(edges)
+        ]
+        self._add(job, list(job.segments))
 
 
 class _Worker:
@@ -185,28 +259,25 @@ class _Worker:
             if self._child is not None:
                 self._child.kill()
 
-    def carry_out(self, task: _Task) -> Optional[Outcome]:
-        """Have the child do it; None when it died over it."""
+    def carry_out(self, task: _Task, on_progress: Callable[[float], None]) -> Optional[Dict[str, Any]]:
+        """Have the child do it: what it says at last, None when it died over it."""
         child = self.begin()
-        if child is None:
+        if child is None or task.job.outcome is not None:
             return None
-        if task.is_cancelled:
-            return _ENDED
         try:
             child.stdin.write(task.order)
         except OSError:
-            return self.bury()
+            self.bury()
+            return None
         while True:
             line = self._line(child)
             if line is None:
-                return self.bury()
+                self.bury()
+                return None
             said = json.loads(line)
-            if "progress" in said:
-                task.on_progress(said["progress"])
-            elif "failure" in said:
-                return Outcome(failure=Refusal(said["failure"], said["words"]))
-            else:
-                return Outcome(tuple(said["warnings"]))
+            if "progress" not in said:
+                return said
+            on_progress(said["progress"])
 
     def _line(self, child: subprocess.Popen) -> Optional[bytes]:
         while b"\n" not in self._rest:
