@@ -26,6 +26,7 @@ _EPOCH = datetime(1970, 1, 1)
 _MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
 _NEAR_US = 0.25  # a look at a row beside the last one, or at an entry of an index
 _FAR_US = 2.0  # a look at a row anywhere; both measured at a million rows
+_TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
 _LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
 
 
@@ -88,6 +89,7 @@ class _Clause(NamedTuple):
     in_order: bool = False  # the source has its rows in the default order, by `newest`
     newest: str = "f.uploaded_ms"
     is_covering: bool = False  # its index has all that the default order compares
+    is_trait: bool = False  # the other indexes carry what it compares, and its own carries what they compare
     sort: Optional[str] = None  # the sort whose index is this filter's own
 
 
@@ -202,8 +204,12 @@ class Pages:
             return walk
         fewest = self._probed(start)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
-        gathering = fewest * (_NEAR_US if by_time and start.is_covering and len(clauses) == 1 else _FAR_US)
-        walking = listing.limit * self._files(owner) / max(fewest, 1) * (_NEAR_US if by_time else _FAR_US)
+        are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
+        gathers_near = are_traits and (by_time or listing.sort in _TRAITS)
+        gathers_near = gathers_near or (by_time and start.is_covering and len(clauses) == 1)
+        walks_near = by_time or (are_traits and listing.sort != "name")
+        gathering = fewest * (_NEAR_US if gathers_near else _FAR_US)
+        walking = listing.limit * self._files(owner) / max(fewest, 1) * (_NEAR_US if walks_near else _FAR_US)
         if fewest <= self._cap and gathering <= walking:
             return _Way(start, start.source or "", True)
         return _Way(start, start.source or "", False) if start.in_order and is_default else walk
@@ -228,7 +234,10 @@ class Pages:
         if filter.field == "format":
             values = tuple(sorted({self._families.get(value, value) for value in values}))
         in_order = equal_index is not None and len(values) == 1
-        return _by_index(equal_index or range_index, owner, _one_of(column, values), values, in_order=in_order)
+        return _by_index(
+            equal_index or range_index, owner, _one_of(column, values), values, in_order=in_order,
+            is_trait=filter.field in _TRAITS,
+        )
 
     def _named(self, filter: Any, owner: int) -> _Clause:
         if not filter.patterns:
@@ -283,7 +292,9 @@ def _between(filter: Any, owner: int) -> _Clause:
     if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
         parts.append(f"{column} <= ?")
         params.append(filter.high if filter.high is not None else _LAST - 1)
-    return _by_index(index, owner, " AND ".join(parts), tuple(params), sort=filter.field)
+    return _by_index(
+        index, owner, " AND ".join(parts), tuple(params), sort=filter.field, is_trait=filter.field in _TRAITS
+    )
 
 
 def _labelled(filter: Any, owner: int) -> _Clause:
