@@ -43,7 +43,7 @@ CREATE UNIQUE INDEX files_by_name ON files (owner, name);
 CREATE INDEX files_by_uploaded        ON files (owner, uploaded_ms, id,
     family, codec, sample_rate, channels, bits, duration, size);
 CREATE INDEX files_by_uploaded_down   ON files (owner, uploaded_ms DESC, id,
-    family, codec, sample_rate, channels, bits, duration, size);
+    family, codec, sample_rate, channels, bits, duration, size, name);
 CREATE INDEX files_by_duration        ON files (owner, duration, id, uploaded_ms,
     family, codec, sample_rate, channels, bits, size);
 CREATE INDEX files_by_duration_down   ON files (owner, duration DESC, id,

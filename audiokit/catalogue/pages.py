@@ -254,6 +254,8 @@ class Pages:
         end = _behind(runs[0])
         if end is None:
             return _by_index("files_by_name", owner, f"(f.name >= ? AND {sql})", (runs[0], *params))
+        if filter.patterns[0] == runs[0] + "*":  # then the range says all
+            return _by_index("files_by_name", owner, "(f.name >= ? AND f.name < ?)", (runs[0], end))
         return _by_index("files_by_name", owner, f"(f.name >= ? AND f.name < ? AND {sql})", (runs[0], end, *params))
 
     def _words(self, filter: Any) -> _Clause:
