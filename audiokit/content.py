@@ -27,7 +27,9 @@ class Kept(NamedTuple):
     name: str  # for whoever saves it
     since: int  # seconds since 1970: Last-Modified
     open: Callable[[], int]  # gives a descriptor, which the answer closes
-    on_end: Optional[Callable[[Spans, bool], None]] = None  # in the loop: whether these spans went out whole
+    on_end: Optional[Callable[[Spans, bool], None]] = (
+        None  # in the loop: whether these spans went out whole
+    )
     headers: Tuple[Tuple[str, str], ...] = ()
 
 
@@ -35,11 +37,17 @@ def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     """What a GET or HEAD of it gets; `kind` is for Content-Disposition."""
     etag = f'"{kept.sha256}"'
     verdict = evaluate(request.fields, request.head.method, etag, kept.since)
-    validators = (("ETag", etag), ("Last-Modified", http_date(kept.since)), ("Cache-Control", "no-cache"))
+    validators = (
+        ("ETag", etag),
+        ("Last-Modified", http_date(kept.since)),
+        ("Cache-Control", "no-cache"),
+    )
     if verdict == 304:
         return Response(304, validators)
     if verdict == 412:
-        raise Refusal("precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)])
+        raise Refusal(
+            "precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)]
+        )
     ranges = None
     # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
     if request.head.method == "GET" and "range" in request.fields:

@@ -19,6 +19,7 @@ import errno
 import json
 import math
 import os
+import signal
 import sys
 import threading
 from queue import SimpleQueue
@@ -34,7 +35,9 @@ from .formats.info import AudioInfo, NotAudio
 
 _PIECE = 1 << 16  # bytes of source taken at a time: some 2 s of MP3, 0.4 s of WAV
 _NICENESS = 10  # so that a server on the same cores answers first
-_SEGMENT = 20  # s of audio a segment has at least: about a second of work, of which the seams are a tenth
+_SEGMENT = (
+    20  # s of audio a segment has at least: about a second of work, of which the seams are a tenth
+)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -52,6 +55,7 @@ class Piece(NamedTuple):
 
 def work(identify: Callable[[BinaryIO], AudioInfo]) -> None:
     """Serve orders from standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the server, which then ends us
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     orders: SimpleQueue = SimpleQueue()
@@ -76,21 +80,33 @@ def _tell(share: float) -> None:
     _say({"progress": share})
 
 
-def _carried_out(order: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo]) -> Dict[str, Any]:
+def _carried_out(
+    order: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo]
+) -> Dict[str, Any]:
     try:
         target, wanted = order["target"], order["conversion"]
         if "join" in order:
-            join([f"{target}.{number}" for number in range(order["join"])], target, wanted, order["samples"])
+            join(
+                [f"{target}.{number}" for number in range(order["join"])],
+                target,
+                wanted,
+                order["samples"],
+            )
             return {"warnings": []}
         with open(order["source"], "rb") as source:
             if "segment" in order:
                 info, (number, of, first, end) = identify(source), order["segment"]
-                convert_segment(source, info, f"{target}.{number}", wanted, first, end, number + 1 == of, _tell)
+                convert_segment(
+                    source, info, f"{target}.{number}", wanted, first, end, number + 1 == of, _tell
+                )
                 return {"warnings": []}
             info = identify(source)
             segments = segments_of(info, wanted)
             if len(segments) > 1:
-                return {"segments": segments, "samples": _samples_out(segments[-1][1], info.sample_rate, wanted["rate"])}
+                return {
+                    "segments": segments,
+                    "samples": _samples_out(segments[-1][1], info.sample_rate, wanted["rate"]),
+                }
             return {"warnings": convert(source, target, wanted, identify, _tell)}
     except (Undecodable, NotAudio, Damage) as error:
         return {"failure": "damaged-audio", "words": str(error)}
@@ -101,7 +117,10 @@ def _carried_out(order: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo
 
 
 def convert(
-    source: BinaryIO, target: str, wanted: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo],
+    source: BinaryIO,
+    target: str,
+    wanted: Dict[str, Any],
+    identify: Callable[[BinaryIO], AudioInfo],
     on_progress: Callable[[float], None],
 ) -> List[str]:
     """Convert an open file to a new file; the warnings of what was damaged."""
@@ -111,11 +130,11 @@ def convert(
     if info.container == "mp3":
         pieces = _from_mp3(source, info, channels, warnings)
     else:
-        pieces = _from_pcm(source, info, channels)
+        pieces = _from_pcm(source, info, wanted)
     with _new(target) as out:
         writer = _Wav(out, wanted) if wanted["format"] == "wav" else _Mp3(out, wanted)
         frames = 0
-        for pcm, share in _at_rate(pieces, wanted["rate"], channels):
+        for pcm, share in _at_rate(pieces, wanted):
             frames += len(pcm)
             writer.add(pcm)
             on_progress(share)
@@ -137,13 +156,20 @@ def segments_of(info: AudioInfo, wanted: Dict[str, Any]) -> List[Tuple[int, int]
     if info.container == "mp3":
         return [(0, 0)]
     resampler = Resampler(info.sample_rate, wanted["rate"], wanted["channels"])
-    block = resampler.grain_out  # segments are whole blocks of the resampler, and whole frames of the encoder
+    block = (
+        resampler.grain_out
+    )  # segments are whole blocks of the resampler, and whole frames of the encoder
     if wanted["format"] == "mp3":
         frame = _frame_samples(wanted)
         block *= frame // math.gcd(block, frame)
-    step = -(-_SEGMENT * wanted["rate"] // block) * block // resampler.grain_out * resampler.grain_in
+    step = (
+        -(-_SEGMENT * wanted["rate"] // block) * block // resampler.grain_out * resampler.grain_in
+    )
     frames = _pcm_frames(info, PcmReader(info.codec, info.channels))
-    edges = [*range(0, max(frames - step // 2, 1), step), frames]  # the last one is at least half of one
+    edges = [
+        *range(0, max(frames - step // 2, 1), step),
+        frames,
+    ]  # the last one is at least half of one
     return list(zip(edges, edges[1:]))
 
 
@@ -153,7 +179,9 @@ def _samples_out(frames: int, rate_in: int, rate_out: int) -> int:
 
 
 def _frame_samples(wanted: Dict[str, Any]) -> int:
-    return segment_samples(parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"]))
+    return segment_samples(
+        parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"])
+    )
 
 
 def _pcm_frames(info: AudioInfo, reader: PcmReader) -> int:
@@ -161,12 +189,18 @@ def _pcm_frames(info: AudioInfo, reader: PcmReader) -> int:
 
 
 def convert_segment(
-    source: BinaryIO, info: AudioInfo, target: str, wanted: Dict[str, Any], first: int, end: int, is_last: bool,
+    source: BinaryIO,
+    info: AudioInfo,
+    target: str,
+    wanted: Dict[str, Any],
+    first: int,
+    end: int,
+    is_last: bool,
     on_progress: Callable[[float], None],
 ) -> None:
     """The frames `first` to `end` of PCM: those of MP3, or PCM, as a part of the result."""
     channels, width = wanted["channels"], 2 * wanted["channels"]
-    pcm = _Pcm(source, info, channels)
+    pcm = _Pcm(source, info, wanted)
     is_mp3 = wanted["format"] == "mp3"
     ahead = Encoder.lead_out_samples if is_mp3 and not is_last else 0
     before = Encoder.lead_in_samples if is_mp3 and first else 0
@@ -174,9 +208,16 @@ def convert_segment(
     begin = first - -(-before // grid.grain_out) * grid.grain_in
     stop = min(end + -(-ahead // grid.grain_out) * grid.grain_in, pcm.frames)
     resampler = Resampler(
-        info.sample_rate, wanted["rate"], channels, start=begin, lead_in=pcm.read(max(begin - grid.lead, 0), begin)
+        info.sample_rate,
+        wanted["rate"],
+        channels,
+        dither=wanted["dither"],
+        start=begin,
+        lead_in=pcm.read(max(begin - grid.lead, 0), begin),
     )
-    skip = (first - begin) // grid.grain_in * grid.grain_out * width  # bytes in front that are only looked at
+    skip = (
+        (first - begin) // grid.grain_in * grid.grain_out * width
+    )  # bytes in front that are only looked at
     size = None if is_last else (end - first) // grid.grain_in * grid.grain_out * width
     lead_in, lead_out, encoder = b"", b"", None
     with _new(target) as out:
@@ -200,12 +241,18 @@ def convert_segment(
 
 def _encoder(wanted: Dict[str, Any], lead_in: bytes) -> Encoder:
     return Encoder(
-        wanted["rate"], wanted["channels"], bitrate_kbps=wanted["bitrate"], quality=wanted["quality"], with_info=False,
+        wanted["rate"],
+        wanted["channels"],
+        bitrate_kbps=wanted["bitrate"],
+        quality=wanted["quality"],
+        with_info=False,
         lead_in=lead_in,
     )
 
 
-def _resampled(pcm: _Pcm, resampler: Resampler, begin: int, stop: int) -> Iterator[Tuple[float, bytes]]:
+def _resampled(
+    pcm: _Pcm, resampler: Resampler, begin: int, stop: int
+) -> Iterator[Tuple[float, bytes]]:
     at = begin
     while at < stop:
         upto = min(at + _PIECE // 4, stop)
@@ -217,9 +264,9 @@ def _resampled(pcm: _Pcm, resampler: Resampler, begin: int, stop: int) -> Iterat
 class _Pcm:
     """Frames of a PCM file by number, as 16 bits."""
 
-    def __init__(self, source: BinaryIO, info: AudioInfo, channels: int) -> None:
+    def __init__(self, source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> None:
         self._source, self._start = source, info.audio_offset or 0
-        self._reader = PcmReader(info.codec, info.channels, channels)
+        self._reader = _reader(info, wanted)
         self.frames = _pcm_frames(info, self._reader)
 
     def read(self, first: int, end: int) -> bytes:
@@ -234,12 +281,16 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
     record = None
     with _new(target) as out:
         if is_mp3:
-            asked = parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"])
+            asked = parameters(
+                wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"]
+            )
             record = StreamRecord(asked)
             out.write(record.info_frame(0))
         else:
             size = sum(os.path.getsize(part) for part in parts)
-            out.write(wav_header(wanted["rate"], wanted["channels"], size // (2 * wanted["channels"])))
+            out.write(
+                wav_header(wanted["rate"], wanted["channels"], size // (2 * wanted["channels"]))
+            )
         for part in parts:
             with open(part, "rb") as file:
                 while True:
@@ -258,8 +309,14 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
 # -- a whole file -------------------------------------------------------------------------------------------
 
 
-def _from_pcm(source: BinaryIO, info: AudioInfo, channels: int) -> Iterator[Piece]:
-    reader = PcmReader(info.codec, info.channels, channels)
+def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
+    """What reads the source; dither belongs here only where nothing is resampled behind it."""
+    dither = wanted["dither"] if info.sample_rate == wanted["rate"] else "none"
+    return PcmReader(info.codec, info.channels, wanted["channels"], dither=dither)
+
+
+def _from_pcm(source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> Iterator[Piece]:
+    reader = _reader(info, wanted)
     source.seek(info.audio_offset or 0)
     total = left = info.audio_bytes or 0
     size = max(_PIECE // reader.frame_bytes, 1) * reader.frame_bytes
@@ -271,7 +328,9 @@ def _from_pcm(source: BinaryIO, info: AudioInfo, channels: int) -> Iterator[Piec
         yield Piece(reader.convert(data), info.sample_rate, 1 - left / total)
 
 
-def _from_mp3(source: BinaryIO, info: AudioInfo, channels: int, warnings: List[str]) -> Iterator[Piece]:
+def _from_mp3(
+    source: BinaryIO, info: AudioInfo, channels: int, warnings: List[str]
+) -> Iterator[Piece]:
     decoder = Decoder(channels=channels)
     size = source.seek(0, os.SEEK_END) or 1
     source.seek(0)
@@ -293,7 +352,7 @@ def _from_mp3(source: BinaryIO, info: AudioInfo, channels: int, warnings: List[s
     yield Piece(pcm, decoder.sample_rate, 1.0)
 
 
-def _at_rate(pieces: Iterator[Piece], rate: int, channels: int) -> Iterator[Tuple[bytes, float]]:
+def _at_rate(pieces: Iterator[Piece], wanted: Dict[str, Any]) -> Iterator[Tuple[bytes, float]]:
     resampler: Optional[Resampler] = None
     rate_in = 0
     for piece in pieces:
@@ -301,7 +360,9 @@ def _at_rate(pieces: Iterator[Piece], rate: int, channels: int) -> Iterator[Tupl
             if resampler is not None:
                 yield resampler.finish(), piece.share
             rate_in = piece.rate
-            resampler = Resampler(rate_in, rate, channels)
+            resampler = Resampler(
+                rate_in, wanted["rate"], wanted["channels"], dither=wanted["dither"]
+            )
         yield resampler.process(piece.pcm), piece.share
     if resampler is not None:
         yield resampler.finish(), 1.0
@@ -311,7 +372,10 @@ class _Mp3:
     def __init__(self, out: BinaryIO, wanted: Dict[str, Any]) -> None:
         self._out = out
         self._encoder = Encoder(
-            wanted["rate"], wanted["channels"], bitrate_kbps=wanted["bitrate"], quality=wanted["quality"]
+            wanted["rate"],
+            wanted["channels"],
+            bitrate_kbps=wanted["bitrate"],
+            quality=wanted["quality"],
         )
 
     def add(self, pcm: bytes) -> None:
@@ -339,3 +403,30 @@ class _Wav:
         if len(header) == len(self._header):
             self._out.seek(0)
             self._out.write(header)
+
+
+def stream(path: str, out: BinaryIO, wanted: Dict[str, Any], info: AudioInfo) -> List[str]:
+    """Convert a file to `out` as it is made, here and now: an MP3 without Info header, a WAV of unknown length."""
+    warnings: List[str] = []
+    with open(path, "rb") as source:
+        if info.container == "mp3":
+            pieces = _from_mp3(source, info, wanted["channels"], warnings)
+        else:
+            pieces = _from_pcm(source, info, wanted)
+        encoder = None if wanted["format"] == "wav" else _encoder(wanted, b"")
+        if encoder is None:
+            # RIFF has no word for "unknown"; the largest length is what pipes use, and readers clamp it
+            out.write(
+                wav_header(
+                    wanted["rate"], wanted["channels"], 0xFFFFFFFF // (2 * wanted["channels"]) - 64
+                )
+            )
+        frames = 0
+        for pcm, _ in _at_rate(pieces, wanted):
+            frames += len(pcm)
+            out.write(pcm if encoder is None else encoder.encode(pcm))
+        if not frames:
+            raise Damage("there is no sound in it that can be decoded")
+        if encoder is not None:
+            out.write(encoder.finish())
+    return warnings

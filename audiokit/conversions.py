@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set
 
@@ -45,12 +46,17 @@ class _Job:
     """One conversion on its way; the lock of `Conversions` guards it."""
 
     def __init__(
-        self, order: Dict[str, Any], seconds: float, on_progress: Callable[[float], None],
+        self,
+        order: Dict[str, Any],
+        seconds: float,
+        on_progress: Callable[[float], None],
         on_done: Callable[[Outcome], None],
     ) -> None:
         self.order, self.on_progress, self.on_done = order, on_progress, on_done
         self.is_short = seconds <= _SHORT
-        self.served = 0  # when a worker last took one of its tasks: the one who waited longest comes first
+        self.served = (
+            0  # when a worker last took one of its tasks: the one who waited longest comes first
+        )
         self.segments: List[_Task] = []
         self.samples = 0  # of the result
         self.open: Set[_Task] = set()  # tasks that wait or are under way
@@ -82,16 +88,25 @@ class Conversions(Converter):
                 return
             self._workers = [_Worker() for _ in range(self._count + 1)]
             self._threads = [
-                threading.Thread(target=self._run, args=(worker, number == self._count), name=f"convert-{number}",
-                                 daemon=True)
+                threading.Thread(
+                    target=self._run,
+                    args=(worker, number == self._count),
+                    name=f"convert-{number}",
+                    daemon=True,
+                )
                 for number, worker in enumerate(self._workers)
             ]
         for thread in self._threads:
             thread.start()
 
     def begin(
-        self, source: str, target: str, conversion: Conversion, seconds: float,
-        on_progress: Callable[[float], None], on_done: Callable[[Outcome], None],
+        self,
+        source: str,
+        target: str,
+        conversion: Conversion,
+        seconds: float,
+        on_progress: Callable[[float], None],
+        on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
         """See `Converter`."""
         self.warm_up()
@@ -150,7 +165,7 @@ class Conversions(Converter):
             task = self._next(worker, only_short)
             if task is None:
                 break
-            said = worker.carry_out(task, lambda share: self._advanced(task, share))
+            said = worker.carry_out(task, partial(self._advanced, task))
             with self._changed:
                 task.worker = None
                 self._long -= not task.job.is_short
@@ -241,8 +256,10 @@ class _Worker:
             if self._child is None and not self._is_ended:
                 self._rest = b""
                 self._child = subprocess.Popen(
-                    [sys.executable, "-S", "-c", _PROGRAM.format(root=_ROOT)], stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE, bufsize=0,
+                    [sys.executable, "-I", "-S", "-c", _PROGRAM.format(root=_ROOT)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    bufsize=0,
                 )
             return self._child
 
@@ -259,7 +276,9 @@ class _Worker:
             if self._child is not None:
                 self._child.kill()
 
-    def carry_out(self, task: _Task, on_progress: Callable[[float], None]) -> Optional[Dict[str, Any]]:
+    def carry_out(
+        self, task: _Task, on_progress: Callable[[float], None]
+    ) -> Optional[Dict[str, Any]]:
         """Have the child do it: what it says at last, None when it died over it."""
         child = self.begin()
         if child is None or task.job.outcome is not None:
@@ -299,4 +318,6 @@ class _Worker:
 
 
 _ENDED = Outcome(failure=Refusal("gone", "the conversion was cancelled"))
-_DIED = Outcome(failure=Refusal("internal", "the process that converted it died, and so did the next one"))
+_DIED = Outcome(
+    failure=Refusal("internal", "the process that converted it died, and so did the next one")
+)

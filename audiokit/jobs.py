@@ -17,6 +17,7 @@ Raises `Refusal`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -36,6 +37,7 @@ _UNFINISHED = (QUEUED, RUNNING)
 _REMEMBERED = 10_000  # ids that are gone and still told from those that never were
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
 _CREW = 2  # threads that hash, store and remove: short work, but it waits on the disk
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _PIECE = 1 << 20  # bytes of a result hashed at a time
 
 
@@ -47,6 +49,7 @@ class Conversion(NamedTuple):
     channels: int
     bitrate: Optional[int] = None  # kbit/s; None for quality or WAV
     quality: Optional[int] = None  # 0 (best) to 9
+    dither: str = "none"  # or "tpdf": after resampling, or where more than 16 bits come in
 
 
 class Outcome(NamedTuple):
@@ -63,8 +66,13 @@ class Converter:
         """A conversion is about to come; quick."""
 
     def begin(
-        self, source: str, target: str, conversion: Conversion, seconds: float,
-        on_progress: Callable[[float], None], on_done: Callable[[Outcome], None],
+        self,
+        source: str,
+        target: str,
+        conversion: Conversion,
+        seconds: float,
+        on_progress: Callable[[float], None],
+        on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
         """Begin to convert the file `source`, of about `seconds`, to the file `target`; returns how to cancel.  Quick.
 
@@ -121,8 +129,15 @@ class Delivered:
 class Job:
     """One conversion; whoever changes it holds the lock of `Jobs`."""
 
-    def __init__(self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float) -> None:
-        self.id, self.order, self.is_wanted_later, self.created = id, order, is_wanted_later, created
+    def __init__(
+        self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float
+    ) -> None:
+        self.id, self.order, self.is_wanted_later, self.created = (
+            id,
+            order,
+            is_wanted_later,
+            created,
+        )
         self.folder = folder
         self.state = QUEUED
         self.progress = 0.0
@@ -158,11 +173,24 @@ class Jobs:
     """All jobs of a server.  Thread-safe."""
 
     def __init__(
-        self, folder: Path, converter: Converter, storage: Any, identify: Callable[[Any], Any], *, most: int,
-        result_ttl: float, on_bug: Callable[[BaseException], None], clock: Callable[[], float] = time.time,
+        self,
+        folder: Path,
+        converter: Converter,
+        storage: Any,
+        identify: Callable[[Any], Any],
+        *,
+        most: int,
+        result_ttl: float,
+        on_bug: Callable[[BaseException], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`most`: unfinished jobs at once; `result_ttl`: seconds that a result waits.  Sweeps the folder."""
-        self._folder, self._converter, self._storage, self._identify = Path(folder), converter, storage, identify
+        self._folder, self._converter, self._storage, self._identify = (
+            Path(folder),
+            converter,
+            storage,
+            identify,
+        )
         self.warm_up = converter.warm_up
         self._most, self._ttl, self._clock = most, result_ttl, clock
         self._jobs: Dict[str, Job] = {}
@@ -184,7 +212,9 @@ class Jobs:
         with self._changed:
             unfinished = sum(not job.is_over for job in self._jobs.values())
         if unfinished >= self._most:
-            raise Refusal("busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")])
+            raise Refusal(
+                "busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")]
+            )
 
     def find(self, id: str) -> Job:
         """The job; Refusal `gone` or `not-found`."""
@@ -201,12 +231,17 @@ class Jobs:
         with self._changed:
             where = f"/resample/{job.id}/result" if job.result else None
             return {
-                "id": job.id, "status": job.state, "progress": round(job.progress, 4),
-                "seconds_left": _seconds_left(job), "position": self._position(job),
+                "id": job.id,
+                "status": job.state,
+                "progress": round(job.progress, 4),
+                "seconds_left": _seconds_left(job),
+                "position": self._position(job),
                 "result": f"/files/{job.file_id}/content" if job.file_id else where,
                 "file": f"/files/{job.file_id}" if job.file_id else None,
-                "name": job.order.name, "done": job.order.done if job.state == DONE else None,
-                "size": job.result.size if job.result else None, "warnings": list(job.warnings),
+                "name": job.order.name,
+                "done": job.order.done if job.state == DONE else None,
+                "size": job.result.size if job.result else None,
+                "warnings": list(job.warnings),
                 "expires": _rfc3339(job.expires) if job.expires else None,
                 "problem": json.loads(job.failure.body()) if job.failure else None,
             }
@@ -214,7 +249,9 @@ class Jobs:
     def _position(self, job: Job) -> Optional[int]:
         if job.state != QUEUED:
             return None
-        ahead = [one.id for one in self._jobs.values() if one.state == QUEUED]  # in the order they came
+        ahead = [
+            one.id for one in self._jobs.values() if one.state == QUEUED
+        ]  # in the order they came
         return ahead.index(job.id) + 1 if job.id in ahead else None
 
     def follow(self, job: Job, watcher: Callable[[Job], None]) -> Callable[[], None]:
@@ -243,15 +280,15 @@ class Jobs:
         self.check_room()
         id = secrets.token_urlsafe(18)
         job = Job(id, self._folder / id, order, is_wanted_later, self._clock())
-        os.makedirs(str(self._folder), 0o700, exist_ok=True)
-        os.mkdir(str(job.folder), 0o700)
         try:
+            os.makedirs(str(self._folder), 0o700, exist_ok=True)
+            os.mkdir(str(job.folder), 0o700)
             put(job.input)
             if is_wanted_later:
                 self._note(job)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(str(job.folder), ignore_errors=True)
-            raise
+            raise _in_words(error)
         with self._changed:
             self._jobs[id] = job
         return job
@@ -262,10 +299,13 @@ class Jobs:
             if self._is_closed or job.is_over or job.id not in self._jobs:
                 return
         if job.order.conversion is None:
-            self._crew.submit(self._pass_through, job)
+            self._crew.submit(self._converted, job, Outcome())
             return
         cancel = self._converter.begin(
-            job.input, job.output, job.order.conversion, job.order.seconds,
+            job.input,
+            job.output,
+            job.order.conversion,
+            job.order.seconds,
             lambda share: self._advanced(job, share),
             lambda outcome: self._crew.submit(self._converted, job, outcome),
         )
@@ -274,10 +314,6 @@ class Jobs:
             is_gone = job.id not in self._jobs
         if is_gone:
             cancel()
-
-    def _pass_through(self, job: Job) -> None:
-        os.replace(job.input, job.output)
-        self._converted(job, Outcome())
 
     def _advanced(self, job: Job, share: float) -> None:
         with self._changed:
@@ -300,22 +336,24 @@ class Jobs:
             if is_gone or not job.is_wanted_later:
                 self._remove_folder(job.folder)
             return
-        failure = outcome.failure
-        if failure is None:
+        error: Optional[BaseException] = outcome.failure
+        if error is None:
             try:
                 self._finish(job)
-            except Refusal as refusal:
-                failure = refusal
-            except BaseException:
-                self._over(job, FAILED, Refusal("internal", "the result could not be kept"))
-                raise
-        if failure is None:
+            except Exception as fault:  # whatever it is, whoever waits must be told
+                error = _in_words(fault)
+        if error is None:
             self._over(job, DONE, None)
+        elif isinstance(error, Refusal):
+            self._over(job, FAILED, error)
         else:
-            self._over(job, FAILED, failure)
+            self._over(job, FAILED, Refusal("internal", "the result could not be kept"))
+            raise error
 
     def _finish(self, job: Job) -> None:
         """Measure the result, or make it a file of the catalogue."""
+        if job.order.conversion is None:
+            os.replace(job.input, job.output)
         sha256, size = _digest_of(job.output)
         if job.order.save_as is not None:
             self._save(job, sha256, size)
@@ -333,7 +371,12 @@ class Jobs:
     def _save(self, job: Job, sha256: str, size: int) -> None:
         with self._storage.take_in(job.output) as upload:
             kept = self._storage.keep(
-                upload, name=job.order.save_as, info=self._identify(upload.file), sha256=sha256, size=size, metadata={},
+                upload,
+                name=job.order.save_as,
+                info=self._identify(upload.file),
+                sha256=sha256,
+                size=size,
+                metadata={},
             )
         job.record, job.file_id, job.is_new_file = kept.record, kept.id, kept.outcome == "created"
 
@@ -421,7 +464,11 @@ class Jobs:
                 if self._is_closed:
                     return
                 now = self._clock()
-                due = [job for job in self._jobs.values() if job.expires is not None and job.expires <= now]
+                due = [
+                    job
+                    for job in self._jobs.values()
+                    if job.expires is not None and job.expires <= now
+                ]
                 stubborn, self._stubborn = self._stubborn, []
             for job in due:
                 self.remove(job)
@@ -459,13 +506,23 @@ class Jobs:
         """Write down what a restart needs to know."""
         order = job.order._asdict()
         order["conversion"] = job.order.conversion and job.order.conversion._asdict()
-        text = json.dumps({
-            "created": job.created, "order": order, "expires": job.expires, "warnings": job.warnings,
-            "result": job.result and job.result._asdict(),
-        })
+        text = json.dumps(
+            {
+                "created": job.created,
+                "order": order,
+                "expires": job.expires,
+                "warnings": job.warnings,
+                "result": job.result and job.result._asdict(),
+            }
+        )
         path = job.folder / "job.json"
         fresh = path.with_suffix(".new")
-        with open(str(fresh), "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(
+            str(fresh),
+            "w",
+            encoding="utf-8",
+            opener=lambda name, flags: os.open(name, flags, 0o600),
+        ) as file:
             file.write(text)
         os.replace(str(fresh), str(path))
 
@@ -497,7 +554,11 @@ def _noted(folder: Path) -> Optional[Job]:
         if note["result"] is not None:
             job.result = Result(**note["result"])
             job.state, job.progress = DONE, 1.0
-        is_whole = os.stat(job.output).st_size == job.result.size if job.result else os.path.exists(job.input)
+        is_whole = (
+            os.stat(job.output).st_size == job.result.size
+            if job.result
+            else os.path.exists(job.input)
+        )
     except (OSError, ValueError, KeyError, TypeError):  # not ours, or cut short by the crash
         return None
     if job.result is None:
@@ -513,6 +574,13 @@ def _remove_anything(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _in_words(error: BaseException) -> BaseException:
+    """The refusal that a full disk means; any other error as it is."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return Refusal("no-space", "the disk is full")
+    return error
 
 
 def _digest_of(path: str) -> Tuple[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Tuple, Union
 
 from . import content
 from .formats.info import AudioInfo
@@ -18,13 +18,24 @@ from .formats.mpeg_header import BITRATES, SAMPLE_RATES
 from .jobs import FAILED, Conversion, Job, Order
 from .uploads import ReceivingSink, Wishes
 from .wire.answers import Answer, Later, Pending, Receive, Stream
-from .wire.fields import format_digest, parse_content_disposition, parse_digest_field, parse_prefer
+from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
 from .wire.multipart import boundary_of
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
-PARAMETERS = ("id", "source", "name", "rate", "bitrate", "quality", "channels", "format", "async", "save_as")
+PARAMETERS = (
+    "id",
+    "source",
+    "name",
+    "rate",
+    "bitrate",
+    "quality",
+    "channels",
+    "format",
+    "async",
+    "save_as",
+)
 MP3_RATES = sorted(rate for rates in SAMPLE_RATES.values() for rate in rates)
 WAV_RATES = (8_000, 192_000)  # Hz, the resampler's range
 DEFAULT_RATE = 32_000  # Hz
@@ -34,7 +45,11 @@ MIME = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _PCM_CONTAINERS = ("wav", "rf64", "bw64", "w64", "aiff", "aifc")
 _HIGHEST_BITRATE = 320  # kbit/s: what a result of constant quality is taken to need on the disk
 _WARNINGS_MAX = 1000  # characters of X-Resample-Warnings: all of them are in the status
-_EVENTS = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+_EVENTS = (
+    ("Content-Type", "text/event-stream"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 
 class Wanted(NamedTuple):
@@ -77,9 +92,16 @@ def wanted_of(pairs: Iterable[Tuple[str, str]], form: Iterable[Tuple[str, str]] 
     rate = _rate(given, kind)
     channels = _number(given, "channels", (1, 2))
     return Wanted(
-        given.get("id"), given.get("source"), given.get("name"), rate,
-        _number(given, "bitrate", BITRATES[rate >= 32_000, 3][1:]), _number(given, "quality", QUALITIES), channels, kind,
-        _one_of(given, "async", ("true", "false")) == "true", given.get("save_as"),
+        given.get("id"),
+        given.get("source"),
+        given.get("name"),
+        rate,
+        _number(given, "bitrate", BITRATES[rate >= 32_000, 3][1:]),
+        _number(given, "quality", QUALITIES),
+        channels,
+        kind,
+        _one_of(given, "async", ("true", "false")) == "true",
+        given.get("save_as"),
     )
 
 
@@ -87,7 +109,9 @@ def _once(pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for key, value in pairs:
         if key not in PARAMETERS:
-            raise _bad(key, f"there is no parameter {key[:40]!r} here; there are {', '.join(PARAMETERS)}")
+            raise _bad(
+                key, f"there is no parameter {key[:40]!r} here; there are {', '.join(PARAMETERS)}"
+            )
         if key in found:
             raise _bad(key, f"{key} is given twice")
         if not value:
@@ -158,12 +182,18 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     """What is to be made of such a source; Refusal for what cannot be."""
     if look.duration > longest:
         raise Refusal(
-            "too-large", f"{look.duration:.0f} s of audio; {longest:.0f} s are converted", limit=longest
+            "too-large",
+            f"{look.duration:.0f} s of audio; {longest:.0f} s are converted",
+            limit=longest,
         )
-    result = f"{os.path.splitext(name)[0]}.{wanted.format}" if name else f"resampled.{wanted.format}"
+    result = (
+        f"{os.path.splitext(name)[0]}.{wanted.format}" if name else f"resampled.{wanted.format}"
+    )
     mime = MIME[wanted.format]
     if _is_as_wanted(wanted, look):
-        return Order(None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as)
+        return Order(
+            None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as
+        )
     if not _is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
@@ -175,7 +205,15 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     if wanted.format == "mp3" and bitrate is None and wanted.quality is None:
         bitrate = DEFAULT_BITRATE[channels]
     conversion = Conversion(wanted.format, wanted.rate, channels, bitrate, wanted.quality)
-    return Order(conversion, result, mime, _words(look, conversion), look.warnings, look.duration, wanted.save_as)
+    return Order(
+        conversion,
+        result,
+        mime,
+        _words(look, conversion),
+        look.warnings,
+        look.duration,
+        wanted.save_as,
+    )
 
 
 def _is_decoded(container: str, codec: str) -> bool:
@@ -192,7 +230,12 @@ def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
     )
     if not _is_decoded(container, codec):
         return ()
-    return (("Link", f'</resample?id={id}>; rel="related"; type="audio/mpeg"; title="POST converts it"'),)
+    return (
+        (
+            "Link",
+            f'</resample?id={id}>; rel="related"; type="audio/mpeg"; title="POST converts it"',
+        ),
+    )
 
 
 def _is_as_wanted(wanted: Wanted, look: Look) -> bool:
@@ -200,10 +243,17 @@ def _is_as_wanted(wanted: Wanted, look: Look) -> bool:
     if look.sample_rate != wanted.rate or wanted.channels not in (None, look.channels):
         return False
     if wanted.format == "wav":
-        return look.container == "wav" and look.codec == "pcm_s16le" and look.channels <= 2 and not look.truncated
+        return (
+            look.container == "wav"
+            and look.codec == "pcm_s16le"
+            and look.channels <= 2
+            and not look.truncated
+        )
     if look.container != "mp3" or look.codec != "mp3" or wanted.quality is not None:
         return False
-    return wanted.bitrate is None or (look.bitrate_mode == "CBR" and look.bitrate == 1000 * wanted.bitrate)
+    return wanted.bitrate is None or (
+        look.bitrate_mode == "CBR" and look.bitrate == 1000 * wanted.bitrate
+    )
 
 
 def _words(look: Look, conversion: Conversion) -> str:
@@ -236,22 +286,29 @@ def resample(request: Any) -> Answer:
     services.jobs.check_room()
     if wanted.stored:
         if framing.is_given and framing.has_body:
-            raise Refusal("bad-request", "a stored file is to be converted, and a body is given too")
+            raise Refusal(
+                "bad-request", "a stored file is to be converted, and a body is given too"
+            )
         return Later(lambda: _begin_stored(services, wanted))
     if not framing.is_given:
         raise Refusal(
-            "length-required", "audio to convert needs Content-Length or Transfer-Encoding: chunked; "
+            "length-required",
+            "audio to convert needs Content-Length or Transfer-Encoding: chunked; "
             "a stored file is named by id= or source=",
         )
     limit = services.settings.max_upload
     if (framing.length or 0) > limit:
-        raise Refusal("too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit)
+        raise Refusal(
+            "too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit
+        )
     services.storage.check_room(framing.length)
     services.jobs.warm_up()
     return Receive(_ResampleSink(request, wanted), limit)
 
 
-def _wanted(request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None) -> Wanted:
+def _wanted(
+    request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None
+) -> Wanted:
     """All that query, form and header fields ask for; the more general ones come behind."""
     fields, valid_name = request.fields, request.services.valid_name
     wanted = wanted_of(split_query(request.head.query), form)
@@ -272,7 +329,9 @@ def _wishes(request: Any) -> Wishes:
     fields = request.fields
     kind = fields.get("content-type", "").split(";")[0].strip().lower()
     return Wishes(
-        None, False, {},
+        None,
+        False,
+        {},
         parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
         parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
         boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
@@ -286,7 +345,11 @@ class _ResampleSink(ReceivingSink):
     def __init__(self, request: Any, wanted: Wanted) -> None:
         services = request.services
         super().__init__(
-            _wishes(request), services.storage, services.identify, services.hashing, services.settings.portable
+            _wishes(request),
+            services.storage,
+            services.identify,
+            services.hashing,
+            services.settings.portable,
         )
         self._request, self._services, self._wanted = request, services, wanted
 
@@ -296,7 +359,9 @@ class _ResampleSink(ReceivingSink):
         if self._form is not None:
             wanted = _wanted(self._request, self._form.close(), self._form.filename)
             if bool(wanted.stored) == self._form.has_file:
-                raise Refusal("bad-request", "the form needs either a part with a file name, or id or source")
+                raise Refusal(
+                    "bad-request", "the form needs either a part with a file name, or id or source"
+                )
             if wanted.stored:
                 return _begin_stored(services, wanted)
         self._checked_digest()
@@ -313,7 +378,7 @@ def _begin_stored(services: Any, wanted: Wanted) -> Union[Response, Pending]:
     file = services.storage.content(**meant)
     record = services.storage.record(id=file.id) if file is not None else None
     if record is None:
-        (key, value), = meant.items()
+        ((key, value),) = meant.items()
         raise Refusal("not-found", f"no file has the {key.replace('source', 'name')} {value!r}")
     look = Look.of(json.loads(record))
     order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
@@ -325,10 +390,14 @@ def _lend(storage: Any, file: Any, path: str) -> None:
     try:
         storage.lend(file, path)
     except FileNotFoundError:
-        raise Refusal("not-found", f"the file {file.name!r} has just been removed or replaced") from None
+        raise Refusal(
+            "not-found", f"the file {file.name!r} has just been removed or replaced"
+        ) from None
 
 
-def _begin(services: Any, order: Order, put: Callable[[str], None], is_async: bool) -> Union[Response, Pending]:
+def _begin(
+    services: Any, order: Order, put: Callable[[str], None], is_async: bool
+) -> Union[Response, Pending]:
     jobs = services.jobs
     job = jobs.add(order, put, is_async)
     if not is_async:
@@ -367,8 +436,14 @@ def _outcome(jobs: Any, job: Job) -> Union[Response, Refusal]:
 def _kept(jobs: Any, job: Job) -> content.Kept:
     order, result = job.order, job.result
     return content.Kept(
-        result.size, result.sha256, order.mime, order.name, int(result.since), partial(jobs.open_result, job),
-        partial(jobs.answered, job), _said(job),
+        result.size,
+        result.sha256,
+        order.mime,
+        order.name,
+        int(result.since),
+        partial(jobs.open_result, job),
+        partial(jobs.answered, job),
+        _said(job),
     )
 
 

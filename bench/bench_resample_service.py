@@ -47,9 +47,19 @@ def wav(seconds, rate=44100, channels=2, seed=1):
         ) * (0.4 + 0.3 * math.sin(2 * math.pi * 3 * n / rate))
         for channel in range(channels):
             block.append(int(6000 * tone * (1 - 0.3 * channel)) + chance.randrange(-300, 300))
-    data = (struct.pack("<%dh" % len(block), *block) * math.ceil(seconds))[: int(seconds * rate) * 2 * channels]
+    data = (struct.pack("<%dh" % len(block), *block) * math.ceil(seconds))[
+        : int(seconds * rate) * 2 * channels
+    ]
     fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * 2 * channels, 2 * channels, 16)
-    return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", len(data)) + data
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + len(data))
+        + b"WAVEfmt "
+        + fmt
+        + b"data"
+        + struct.pack("<I", len(data))
+        + data
+    )
 
 
 class Server:
@@ -59,8 +69,13 @@ class Server:
         self.name, self.folder = name, folder
         out = subprocess.PIPE if port is None else subprocess.DEVNULL
         self.process = subprocess.Popen(
-            [str(word) for word in command], stdout=out, stderr=subprocess.DEVNULL, text=True, cwd=cwd,
-            start_new_session=True, env={**os.environ, "TMPDIR": str(folder)},
+            [str(word) for word in command],
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=cwd,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(folder)},
         )
         if port is None:
             port = int(self.process.stdout.readline().rsplit(":", 1)[1])
@@ -113,7 +128,16 @@ class Ours(Server):
     """audioserver."""
 
     def __init__(self, folder):
-        command = [sys.executable, ROOT / "audioserver.py", "--port", "0", "--data", folder / "var", "--log", "none"]
+        command = [
+            sys.executable,
+            ROOT / "audioserver.py",
+            "--port",
+            "0",
+            "--data",
+            folder / "var",
+            "--log",
+            "none",
+        ]
         super().__init__("audioserver", command, None, folder / "var" / "conversions")
 
     def convert(self, data):
@@ -134,15 +158,31 @@ class Peer(Server):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [VENV / "bin/python", "-m", "uvicorn", "--app-dir", ROOT / "bench/peers", "--port", port,
-                   "--log-level", "error", "resample_with_fastapi:app"]
+        command = [
+            VENV / "bin/python",
+            "-m",
+            "uvicorn",
+            "--app-dir",
+            ROOT / "bench/peers",
+            "--port",
+            port,
+            "--log-level",
+            "error",
+            "resample_with_fastapi:app",
+        ]
         super().__init__("fastapi + ffmpeg", command, port, folder, cwd=folder)
 
     def convert(self, data):
-        body = b'--xyz\r\nContent-Disposition: form-data; name="inFile"; filename="in.wav"\r\n\r\n' + data + b"\r\n--xyz--\r\n"
+        body = (
+            b'--xyz\r\nContent-Disposition: form-data; name="inFile"; filename="in.wav"\r\n\r\n'
+            + data
+            + b"\r\n--xyz--\r\n"
+        )
         connection = http.client.HTTPConnection(*self.address, timeout=600)
         with contextlib.closing(connection):
-            connection.request("POST", "/resample/", body, {"Content-Type": "multipart/form-data; boundary=xyz"})
+            connection.request(
+                "POST", "/resample/", body, {"Content-Type": "multipart/form-data; boundary=xyz"}
+            )
             answer = connection.getresponse()
             text = answer.read()
             if answer.status != 200:
@@ -157,7 +197,10 @@ def make_venv():
         if not shutil.which(tool):
             return f"{tool} is not here"
     if not (VENV / "bin/uvicorn").exists():
-        made = subprocess.run(f"{sys.executable} -m venv {VENV} && {VENV}/bin/pip -q install {' '.join(PACKAGES)}", shell=True)
+        made = subprocess.run(
+            f"{sys.executable} -m venv {VENV} && {VENV}/bin/pip -q install {' '.join(PACKAGES)}",
+            shell=True,
+        )
         if made.returncode:
             shutil.rmtree(VENV, ignore_errors=True)
             return "its packages cannot be installed"
@@ -192,7 +235,9 @@ def at_once(server, bodies, clients):
 
 
 def say(server, what):
-    print(f"  {server.name:18} {what}; {server.peak:.0f} MB in all, {server.peak_one:.0f} MB the largest process beside it")
+    print(
+        f"  {server.name:18} {what}; {server.peak:.0f} MB in all, {server.peak_one:.0f} MB the largest process beside it"
+    )
 
 
 def clients(server):
@@ -201,8 +246,11 @@ def clients(server):
     server.convert(clip)
     alone = min(at_once(server, [clip], 1)[0] for _ in range(3))
     wall, failures, waits, _ = at_once(server, [clip] * 64, 16)
-    say(server, f"2 s clip alone {alone:.2f} s; 64 by 16 clients {wall:.1f} s ({128 / wall:.0f} x realtime), "
-        f"longest wait {waits[-1]:.1f} s, {failures} failed, {server.left()} files left")
+    say(
+        server,
+        f"2 s clip alone {alone:.2f} s; 64 by 16 clients {wall:.1f} s ({128 / wall:.0f} x realtime), "
+        f"longest wait {waits[-1]:.1f} s, {failures} failed, {server.left()} files left",
+    )
 
 
 def song(server):
@@ -217,7 +265,10 @@ def batch(server):
     """8 files of 30 s at once."""
     server.convert(wav(2))
     wall, failures, waits, _ = at_once(server, [wav(30, seed=n) for n in range(8)], 8)
-    say(server, f"8 x 30 s {wall:.1f} s ({240 / wall:.0f} x realtime), first after {waits[0]:.1f} s, {failures} failed")
+    say(
+        server,
+        f"8 x 30 s {wall:.1f} s ({240 / wall:.0f} x realtime), first after {waits[0]:.1f} s, {failures} failed",
+    )
 
 
 def aborts(server):
@@ -239,8 +290,11 @@ def aborts(server):
     until = time.monotonic() + 20
     while server.left() and time.monotonic() < until:
         time.sleep(0.05)
-    say(server, f"after 32 aborts a 2 s clip takes {free:.1f} s; {server.left()} files left, "
-        f"{len(server.pids()) - 1} processes beside the server")
+    say(
+        server,
+        f"after 32 aborts a 2 s clip takes {free:.1f} s; {server.left()} files left, "
+        f"{len(server.pids()) - 1} processes beside the server",
+    )
 
 
 def polite(server):
@@ -251,7 +305,13 @@ def polite(server):
     connection.request("POST", "/post?name=a.wav", wav(1))
     connection.getresponse().read()
     connection.close()
-    ask = [sys.executable, ROOT / "bench/polite.py", str(server.address[1]), "/info?name=a.wav", "8"]
+    ask = [
+        sys.executable,
+        ROOT / "bench/polite.py",
+        str(server.address[1]),
+        "/info?name=a.wav",
+        "8",
+    ]
     still = subprocess.run(ask, capture_output=True, text=True).stdout.strip()
     jobs = [threading.Thread(target=lambda: server.convert(wav(60))) for _ in range(4)]
     for job in jobs:
@@ -264,7 +324,9 @@ def polite(server):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="which rows; all by default")
     parser.add_argument("--ours-only", action="store_true", help="leave the peer out")
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -9,12 +10,23 @@ import stat
 import threading
 
 import pytest
+from support import wav
 
 import audiometa
-from audiokit.jobs import DONE, FAILED, QUEUED, RUNNING, Conversion, Converter, Delivered, Jobs, Order, Outcome
+from audiokit.jobs import (
+    DONE,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    Conversion,
+    Converter,
+    Delivered,
+    Jobs,
+    Order,
+    Outcome,
+)
 from audiokit.wire.problems import Refusal
 from storage import Storage
-from support import wav
 
 SOUND = wav()
 TO_MP3 = Conversion("mp3", 32000, 1, 64)
@@ -64,7 +76,12 @@ class Room:
         self.folder = self.storage.data / "conversions"
         wanted = {"most": 10, "result_ttl": 3600.0, **settings}
         self.jobs = Jobs(
-            self.folder, self.converter, self.storage, audiometa.identify, on_bug=self.bugs.append, clock=self.clock,
+            self.folder,
+            self.converter,
+            self.storage,
+            audiometa.identify,
+            on_bug=self.bugs.append,
+            clock=self.clock,
             **wanted,
         )
 
@@ -149,7 +166,11 @@ def test_a_job_goes_from_queued_to_done(room):
     room.converter.finish(warnings=("2 frames are silent",))
     assert job.ended.wait(10)
     status = room.jobs.status(job)
-    assert status["status"] == DONE and status["progress"] == 1 and status["result"] == f"/resample/{job.id}/result"
+    assert (
+        status["status"] == DONE
+        and status["progress"] == 1
+        and status["result"] == f"/resample/{job.id}/result"
+    )
     assert status["warnings"] == ["2 frames are silent"] and status["size"] == len(SOUND)
     with os.fdopen(room.jobs.open_result(job), "rb") as file:
         assert file.read() == SOUND[::-1]
@@ -177,6 +198,23 @@ def test_a_conversion_that_fails_says_why_and_leaves_no_file(room):
     status = room.jobs.status(job)
     assert status["status"] == FAILED and status["problem"]["code"] == "damaged-audio"
     assert room.files() == []
+
+
+def test_a_result_that_cannot_be_kept_fails_with_words(room):
+    job = room.start()
+    room.converter.begun[0][4](Outcome())  # without having written anything
+    assert job.ended.wait(10)
+    assert job.failure.code == "internal" and room.files() == []
+    bug = room.bugs.pop()
+    assert isinstance(bug, FileNotFoundError)
+
+
+def test_a_full_disk_is_told_as_such(room):
+    def put(path):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    assert refused(room.jobs.add, ORDER, put, True) == "no-space"
+    assert os.listdir(str(room.folder)) == []
 
 
 def test_positions_are_in_the_order_the_jobs_came(room):
@@ -260,8 +298,12 @@ def test_what_is_lent_stays_when_the_file_goes(room):
     with storage.begin_upload(len(SOUND)) as upload:
         upload.write(SOUND)
         kept = storage.keep(
-            upload, name="a.wav", info=audiometa.identify(upload.file), sha256=hashlib.sha256(SOUND).hexdigest(),
-            size=len(SOUND), metadata={},
+            upload,
+            name="a.wav",
+            info=audiometa.identify(upload.file),
+            sha256=hashlib.sha256(SOUND).hexdigest(),
+            size=len(SOUND),
+            metadata={},
         )
     content = storage.content(id=kept.id)
     job = room.jobs.add(AS_IT_IS, lambda path: storage.lend(content, path), True)
@@ -311,7 +353,9 @@ def test_a_waiting_client_that_goes_takes_its_job_along(room):
     job = room.start(later=False)
     room.jobs.cancel(job)
     assert room.files() == [] and room.converter.cancelled == [job.input]
-    room.converter.begun[0][4](Outcome(failure=Refusal("gone", "cancelled")))  # as converters do after a cancel
+    room.converter.begun[0][4](
+        Outcome(failure=Refusal("gone", "cancelled"))
+    )  # as converters do after a cancel
     assert room.files() == [] and refused(room.jobs.find, job.id) == "gone"
 
 
@@ -380,15 +424,21 @@ def test_an_unfinished_job_begins_again_after_a_restart(rooms):
     assert done.wait(10) and again.state == DONE and again.order == ORDER
 
 
-@pytest.mark.parametrize("kind, spoil", [
-    ("waited for", None),
-    ("expired", lambda job: None),
-    ("without a note", lambda job: os.remove(str(job.folder / "job.json"))),
-    ("with half a note", lambda job: (job.folder / "job.json").write_text('{"created": 1', "utf-8")),
-    ("with another note", lambda job: (job.folder / "job.json").write_text("[]", "utf-8")),
-    ("with half a result", lambda job: os.truncate(job.output, 10)),
-    ("without a result", lambda job: os.remove(job.output)),
-])
+@pytest.mark.parametrize(
+    "kind, spoil",
+    [
+        ("waited for", None),
+        ("expired", lambda job: None),
+        ("without a note", lambda job: os.remove(str(job.folder / "job.json"))),
+        (
+            "with half a note",
+            lambda job: (job.folder / "job.json").write_text('{"created": 1', "utf-8"),
+        ),
+        ("with another note", lambda job: (job.folder / "job.json").write_text("[]", "utf-8")),
+        ("with half a result", lambda job: os.truncate(job.output, 10)),
+        ("without a result", lambda job: os.remove(job.output)),
+    ],
+)
 def test_a_start_sweeps_what_nobody_can_come_back_for(rooms, kind, spoil):
     job = rooms().done(later=spoil is not None)
     folder = job.folder.parent

@@ -14,12 +14,12 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 import audio_files
-import audiometa
+import pytest
 from support import ROOT, request, wav
-from test_resample_service import begun, ended, eventually, form, problem, resample, temporary_files
+from test_resample_service import begun, ended, eventually, problem, resample, temporary_files
+
+import audiometa
 
 HERE = wav(0.3, 44100, 2)
 
@@ -28,7 +28,9 @@ def repeated(times):
     """A second of stereo at 44.1 kHz, `times` over."""
     second = wav(1.0, 44100, 2)
     size = times * (len(second) - 44)
-    head = second[:4] + (36 + size).to_bytes(4, "little") + second[8:40] + size.to_bytes(4, "little")
+    head = (
+        second[:4] + (36 + size).to_bytes(4, "little") + second[8:40] + size.to_bytes(4, "little")
+    )
     return head + times * second[44:]
 
 
@@ -70,18 +72,32 @@ def is_alive(pid):
 # -- what comes out -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("parameters, source, done, seconds", [
-    ("", HERE, "converted 44100->32000 mp3 128k stereo", 0.3),
-    ("", wav(0.3, 8000, 1), "converted 8000->32000 mp3 64k mono", 0.3),
-    ("rate=16000&bitrate=32&channels=1", HERE, "converted 44100->16000 mp3 32k mono", 0.3),
-    ("rate=48000&quality=4", HERE, "converted 44100->48000 mp3 q4 stereo", 0.3),
-    ("rate=44100", HERE, "converted 44100->44100 mp3 128k stereo", 0.3),
-    ("channels=2", wav(0.3, 32000, 1), "converted 32000->32000 mp3 128k stereo", 0.3),
-    ("format=wav", HERE, "converted 44100->32000 wav stereo", 0.3),
-    ("format=wav&rate=11000&channels=1", HERE, "converted 44100->11000 wav mono", 0.3),
-    ("", audio_files.aiff(rate=22050, channels=2, frames=6615), "converted 22050->32000 mp3 128k stereo", 0.3),
-    ("", audio_files.mp3(frames=20), "converted 44100->32000 mp3 128k stereo", 20 * 1152 / 44100),
-], ids=lambda value: "" if isinstance(value, bytes) else None)
+@pytest.mark.parametrize(
+    "parameters, source, done, seconds",
+    [
+        ("", HERE, "converted 44100->32000 mp3 128k stereo", 0.3),
+        ("", wav(0.3, 8000, 1), "converted 8000->32000 mp3 64k mono", 0.3),
+        ("rate=16000&bitrate=32&channels=1", HERE, "converted 44100->16000 mp3 32k mono", 0.3),
+        ("rate=48000&quality=4", HERE, "converted 44100->48000 mp3 q4 stereo", 0.3),
+        ("rate=44100", HERE, "converted 44100->44100 mp3 128k stereo", 0.3),
+        ("channels=2", wav(0.3, 32000, 1), "converted 32000->32000 mp3 128k stereo", 0.3),
+        ("format=wav", HERE, "converted 44100->32000 wav stereo", 0.3),
+        ("format=wav&rate=11000&channels=1", HERE, "converted 44100->11000 wav mono", 0.3),
+        (
+            "",
+            audio_files.aiff(rate=22050, channels=2, frames=6615),
+            "converted 22050->32000 mp3 128k stereo",
+            0.3,
+        ),
+        (
+            "",
+            audio_files.mp3(frames=20),
+            "converted 44100->32000 mp3 128k stereo",
+            20 * 1152 / 44100,
+        ),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
+)
 def test_a_conversion_is_what_was_asked_for(server, parameters, source, done, seconds):
     status, fields, body = resample(server, parameters, source)
     assert status == 200, body
@@ -100,8 +116,13 @@ def test_a_result_is_passed_through_when_it_comes_again(server):
     status, fields, again = resample(server, "", once)
     assert (status, fields["x-resample"], again) == (200, "passthrough", once)
     for parameters, is_as_it_is in (
-        ("channels=2", True), ("bitrate=128", True), ("bitrate=64", False), ("channels=1", False), ("quality=3", False),
-        ("rate=44100", False), ("format=wav", False),
+        ("channels=2", True),
+        ("bitrate=128", True),
+        ("bitrate=64", False),
+        ("channels=1", False),
+        ("quality=3", False),
+        ("rate=44100", False),
+        ("format=wav", False),
     ):
         fields = resample(server, parameters, once)[1]
         assert (fields["x-resample"] == "passthrough") == is_as_it_is, parameters
@@ -177,7 +198,10 @@ def test_short_ones_do_not_wait_for_long_ones(server):
 def test_a_client_that_leaves_ends_its_conversion(server):
     began = time.monotonic()  # only that it need not be waited for: all of it takes longer
     with socket.create_connection(server.address) as sock:
-        sock.sendall(f"POST /resample HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(LONG)}\r\n\r\n".encode() + LONG)
+        sock.sendall(
+            f"POST /resample HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(LONG)}\r\n\r\n".encode()
+            + LONG
+        )
         eventually(lambda: temporary_files(server))
     eventually(lambda: not temporary_files(server))
     assert time.monotonic() - began < 10
@@ -203,7 +227,9 @@ def test_closing_the_server_ends_its_workers(running):
     eventually(lambda: not any(is_alive(pid) for pid in workers))
     again = running(jobs=2)
     assert ended(again, where)["status"] == "done"
-    assert identified(request(again.address, "GET", where + "/result")[2]).duration == pytest.approx(12, abs=0.01)
+    assert identified(
+        request(again.address, "GET", where + "/result")[2]
+    ).duration == pytest.approx(12, abs=0.01)
 
 
 # -- kills --------------------------------------------------------------------------------------------------
@@ -214,7 +240,7 @@ def test_a_worker_that_is_killed_has_its_work_done_again(running):
     before = set(children())
     server = running(jobs=1)
     resample(server, "", HERE)
-    worker, = set(children()) - before
+    (worker,) = set(children()) - before
     where = begun(server, "", MIDDLE)
     eventually(lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running")
     os.kill(worker, signal.SIGKILL)
@@ -227,8 +253,20 @@ class Process:
 
     def __init__(self, data):
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(data), "--jobs", "2", "--log", "none"],
-            stdout=subprocess.PIPE, text=True,
+            [
+                sys.executable,
+                str(ROOT / "audioserver.py"),
+                "--port",
+                "0",
+                "--data",
+                str(data),
+                "--jobs",
+                "2",
+                "--log",
+                "none",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.address = ("127.0.0.1", int(self.process.stdout.readline().rsplit(":", 1)[1]))
 
@@ -248,7 +286,9 @@ def test_a_killed_server_leaves_no_worker_and_goes_on_after_a_start(tmp_path):
         where = begun(server, "", MIDDLE)
         waiting = http.client.HTTPConnection(*server.address)
         waiting.request("POST", "/resample", MIDDLE)
-        eventually(lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running")
+        eventually(
+            lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running"
+        )
         eventually(lambda: len(list((data / "conversions").iterdir())) == 2)
         workers = children(server.process.pid)
         assert workers
@@ -259,7 +299,9 @@ def test_a_killed_server_leaves_no_worker_and_goes_on_after_a_start(tmp_path):
     with Process(data) as server:
         assert len(list((data / "conversions").iterdir())) == 1
         assert ended(server, where)["status"] == "done"
-        assert identified(request(server.address, "GET", where + "/result")[2]).duration == pytest.approx(12, abs=0.01)
+        assert identified(
+            request(server.address, "GET", where + "/result")[2]
+        ).duration == pytest.approx(12, abs=0.01)
         eventually(lambda: not list((data / "conversions").iterdir()))
 
 
@@ -274,7 +316,9 @@ def test_a_thousand_mixed_conversions_leave_nothing(running):
         source = sources[n % len(sources)]
         if n % 5 == 0:
             with socket.create_connection(server.address) as sock:
-                sock.sendall(f"POST /resample HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(source)}\r\n\r\n".encode())
+                sock.sendall(
+                    f"POST /resample HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(source)}\r\n\r\n".encode()
+                )
                 sock.sendall(source[: -1 if n % 10 else None])
         elif n % 5 == 1:
             where = begun(server, "", source)

@@ -12,7 +12,6 @@ import threading
 import time
 
 import pytest
-
 from support import raw, request, wav
 
 SOUND = wav()  # 0.1 s, 8 kHz, mono
@@ -54,7 +53,9 @@ def ended(server, where):
 def temporary_files(server):
     """What is in the folder of conversions."""
     folder = str(server.server.storage.data / "conversions")
-    return [os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files]
+    return [
+        os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files
+    ]
 
 
 def eventually(check, seconds=10.0):
@@ -70,7 +71,11 @@ def form(*parts):
     lines = b""
     for field, filename, content in parts:
         file = f'; filename="{filename}"' if filename else ""
-        lines += f'--xyz\r\nContent-Disposition: form-data; name="{field}"{file}\r\n\r\n'.encode() + content + b"\r\n"
+        lines += (
+            f'--xyz\r\nContent-Disposition: form-data; name="{field}"{file}\r\n\r\n'.encode()
+            + content
+            + b"\r\n"
+        )
     return lines + b"--xyz--\r\n"
 
 
@@ -88,15 +93,18 @@ def test_what_is_as_wanted_comes_back_byte_for_byte(server):
     eventually(lambda: not temporary_files(server))
 
 
-@pytest.mark.parametrize("parameters, headers, name", [
-    ("", {}, "resampled.wav"),
-    ("&name=in.aiff", {}, "in.wav"),
-    ("&name=a.b.mp3", {}, "a.b.wav"),
-    ("&name=in", {}, "in.wav"),
-    ("", {"Content_Disposition": 'attachment; filename="c.wav"'}, "c.wav"),
-    ("&name=d.wav", {"Content_Disposition": 'attachment; filename="c.wav"'}, "d.wav"),
-    ("&name=.hidden", {}, ".hidden.wav"),
-])
+@pytest.mark.parametrize(
+    "parameters, headers, name",
+    [
+        ("", {}, "resampled.wav"),
+        ("&name=in.aiff", {}, "in.wav"),
+        ("&name=a.b.mp3", {}, "a.b.wav"),
+        ("&name=in", {}, "in.wav"),
+        ("", {"Content_Disposition": 'attachment; filename="c.wav"'}, "c.wav"),
+        ("&name=d.wav", {"Content_Disposition": 'attachment; filename="c.wav"'}, "d.wav"),
+        ("&name=.hidden", {}, ".hidden.wav"),
+    ],
+)
 def test_the_result_is_named_after_what_came(server, parameters, headers, name):
     fields = resample(server, AS_IT_IS + parameters, **headers)[1]
     assert f'filename="{name}"' in fields["content-disposition"]
@@ -104,8 +112,12 @@ def test_the_result_is_named_after_what_came(server, parameters, headers, name):
 
 def test_a_form_is_taken_whatever_its_field_is_called_and_carries_parameters(server):
     for field in ("inFile", "file"):
-        body = form((field, "C:\\music\\e.wav", SOUND), ("rate", None, b"8000"), ("format", None, b"wav"))
-        status, fields, body = resample(server, body=body, Content_Type="multipart/form-data; boundary=xyz")
+        body = form(
+            (field, "C:\\music\\e.wav", SOUND), ("rate", None, b"8000"), ("format", None, b"wav")
+        )
+        status, fields, body = resample(
+            server, body=body, Content_Type="multipart/form-data; boundary=xyz"
+        )
         assert (status, body) == (200, SOUND)
         assert 'filename="e.wav"' in fields["content-disposition"]
 
@@ -122,10 +134,13 @@ def test_a_form_can_name_a_stored_file(server):
     assert resample(server, body=body, Content_Type="multipart/form-data; boundary=xyz")[2] == SOUND
 
 
-@pytest.mark.parametrize("parts, why", [
-    ([("rate", None, b"8000")], "neither a file nor a stored one"),
-    ([("inFile", "e.wav", SOUND), ("source", None, b"a.wav")], "both"),
-])
+@pytest.mark.parametrize(
+    "parts, why",
+    [
+        ([("rate", None, b"8000")], "neither a file nor a stored one"),
+        ([("inFile", "e.wav", SOUND), ("source", None, b"a.wav")], "both"),
+    ],
+)
 def test_a_form_needs_one_source(server, parts, why):
     answer = resample(server, body=form(*parts), Content_Type="multipart/form-data; boundary=xyz")
     assert problem(answer) == (400, "bad-request"), why
@@ -157,7 +172,9 @@ def test_a_stored_file_is_converted_by_id_and_by_name_and_never_touched(server):
     before = request(server.address, "GET", "/list")[2]
     for which in ("id=" + record["id"], "source=a.wav"):
         status, fields, body = resample(server, f"{AS_IT_IS}&{which}", None)
-        assert (status, body) == (200, SOUND) and 'filename="a.wav"' in fields["content-disposition"]
+        assert (status, body) == (200, SOUND) and 'filename="a.wav"' in fields[
+            "content-disposition"
+        ]
     eventually(lambda: not temporary_files(server))
     assert request(server.address, "GET", "/list")[2] == before
     assert request(server.address, "GET", "/download?name=a.wav")[2] == SOUND
@@ -181,7 +198,11 @@ def test_a_result_can_become_a_file_of_the_catalogue(server):
     post(server, "a.wav")
     status, fields, body = resample(server, AS_IT_IS + "&source=a.wav&save_as=b.wav", None)
     record = json.loads(body)
-    assert status == 201 and fields["location"] == "/files/" + record["id"] and record["name"] == "b.wav"
+    assert (
+        status == 201
+        and fields["location"] == "/files/" + record["id"]
+        and record["name"] == "b.wav"
+    )
     assert request(server.address, "GET", "/download?name=b.wav")[2] == SOUND
     again = resample(server, AS_IT_IS + "&source=a.wav&save_as=b.wav", None)
     assert again[0] == 200 and json.loads(again[2]) == record
@@ -201,22 +222,44 @@ def test_a_result_that_became_a_file_says_where(server):
 # -- refusals -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("parameters, parameter, allowed", [
-    ("rate=32001", "rate", "32000"), ("rate=0", "rate", "8000"), ("rate=fast", "rate", "8000"),
-    ("rate=96000", "rate", "48000"), ("rate=-8000", "rate", "8000"), ("rate=%EF%BC%98000", "rate", "8000"),
-    ("rate=7999&format=wav", "rate", "8000"), ("rate=192001&format=wav", "rate", "192000"),
-    ("rate=" + "9" * 5000, "rate", "8000"),
-    ("bitrate=129", "bitrate", "128"), ("bitrate=0", "bitrate", "128"), ("bitrate=320&rate=22050", "bitrate", "160"),
-    ("bitrate=144", "bitrate", "160"), ("bitrate=128&format=wav", "bitrate", "WAV"),
-    ("quality=10", "quality", "9"), ("quality=-1", "quality", "0"), ("quality=2&format=wav", "quality", "WAV"),
-    ("quality=2&bitrate=128", "quality", "bitrate"),
-    ("channels=3", "channels", "1, 2"), ("channels=0", "channels", "1, 2"),
-    ("format=ogg", "format", "mp3, wav"), ("format=MP3", "format", "mp3, wav"),
-    ("async=1", "async", "true, false"), ("speed=2", "speed", "rate"), ("rate=", "rate", "empty"),
-    ("rate=8000&rate=8000", "rate", "twice"), ("id=a&source=b", "source", "id"), ("file_path=/etc/passwd", "file_path", "rate"),
-    ("name=a/b.wav", "name", "U+002F"), ("save_as=../b.wav", "name", "U+002F"),
-])
-def test_a_parameter_that_cannot_be_is_refused_with_what_can(server, parameters, parameter, allowed):
+@pytest.mark.parametrize(
+    "parameters, parameter, allowed",
+    [
+        ("rate=32001", "rate", "32000"),
+        ("rate=0", "rate", "8000"),
+        ("rate=fast", "rate", "8000"),
+        ("rate=96000", "rate", "48000"),
+        ("rate=-8000", "rate", "8000"),
+        ("rate=%EF%BC%98000", "rate", "8000"),
+        ("rate=7999&format=wav", "rate", "8000"),
+        ("rate=192001&format=wav", "rate", "192000"),
+        ("rate=" + "9" * 5000, "rate", "8000"),
+        ("bitrate=129", "bitrate", "128"),
+        ("bitrate=0", "bitrate", "128"),
+        ("bitrate=320&rate=22050", "bitrate", "160"),
+        ("bitrate=144", "bitrate", "160"),
+        ("bitrate=128&format=wav", "bitrate", "WAV"),
+        ("quality=10", "quality", "9"),
+        ("quality=-1", "quality", "0"),
+        ("quality=2&format=wav", "quality", "WAV"),
+        ("quality=2&bitrate=128", "quality", "bitrate"),
+        ("channels=3", "channels", "1, 2"),
+        ("channels=0", "channels", "1, 2"),
+        ("format=ogg", "format", "mp3, wav"),
+        ("format=MP3", "format", "mp3, wav"),
+        ("async=1", "async", "true, false"),
+        ("speed=2", "speed", "rate"),
+        ("rate=", "rate", "empty"),
+        ("rate=8000&rate=8000", "rate", "twice"),
+        ("id=a&source=b", "source", "id"),
+        ("file_path=/etc/passwd", "file_path", "rate"),
+        ("name=a/b.wav", "name", "U+002F"),
+        ("save_as=../b.wav", "name", "U+002F"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_with_what_can(
+    server, parameters, parameter, allowed
+):
     status, _, body = resample(server, parameters)
     refusal = json.loads(body)
     assert status == 400 and refusal["parameter"] == parameter and allowed in refusal["detail"]
@@ -227,11 +270,15 @@ def test_parameters_are_refused_before_the_body_is_read(server):
     assert raw(server.address, head.encode()).startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize("body, status, code", [
-    (b"just text, nothing more\n" * 10, 415, "not-audio"),
-    (b"", 415, "not-audio"),
-    (SOUND[:30], 415, "not-audio"),
-], ids=["text", "nothing", "half a head"])
+@pytest.mark.parametrize(
+    "body, status, code",
+    [
+        (b"just text, nothing more\n" * 10, 415, "not-audio"),
+        (b"", 415, "not-audio"),
+        (SOUND[:30], 415, "not-audio"),
+    ],
+    ids=["text", "nothing", "half a head"],
+)
 def test_what_is_not_audio_is_refused(server, body, status, code):
     assert problem(resample(server, body=body)) == (status, code)
     eventually(lambda: not temporary_files(server))
@@ -242,7 +289,9 @@ def test_audio_that_is_not_decoded_is_refused_by_its_name(server):
 
     status, _, body = resample(server, body=audio_files.au())
     refusal = json.loads(body)
-    assert (status, refusal["code"]) == (415, "unsupported-conversion") and "au" in refusal["detail"]
+    assert (status, refusal["code"]) == (415, "unsupported-conversion") and "au" in refusal[
+        "detail"
+    ]
 
 
 def test_a_body_or_a_stored_file_is_needed_and_not_both(server):
@@ -271,7 +320,9 @@ def test_a_result_that_the_disk_has_no_room_for_is_refused(running):
 def test_a_conversion_can_be_left_alone_and_fetched(server):
     where = begun(server, AS_IT_IS + "&name=in.wav")
     status = ended(server, where)
-    assert status["status"] == "done" and status["progress"] == 1 and status["done"] == "passthrough"
+    assert (
+        status["status"] == "done" and status["progress"] == 1 and status["done"] == "passthrough"
+    )
     assert status["result"] == where + "/result" and status["size"] == len(SOUND)
     assert json.loads(request(server.address, "GET", where)[2]) == status
     code, fields, body = request(server.address, "GET", where + "/result")
@@ -301,7 +352,9 @@ def test_ranges_that_cover_it_together_deliver_it(server):
     ended(server, where)
     pieces = b""
     for span in ("0-99", "100-199", "200-"):
-        status, fields, body = request(server.address, "GET", where + "/result", headers={"Range": "bytes=" + span})
+        status, fields, body = request(
+            server.address, "GET", where + "/result", headers={"Range": "bytes=" + span}
+        )
         assert status == 206 and fields["content-range"].endswith(f"/{len(SOUND)}")
         pieces += body
     assert pieces == SOUND
@@ -329,14 +382,24 @@ def test_an_interrupted_download_can_be_resumed(server):
 def big_wav(count):
     """`count` bytes of silence as 8 kHz mono WAV."""
     fmt = struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
-    return b"RIFF" + struct.pack("<I", 36 + count) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", count) + bytes(count)
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + count)
+        + b"WAVEfmt "
+        + fmt
+        + b"data"
+        + struct.pack("<I", count)
+        + bytes(count)
+    )
 
 
 def test_a_waiting_client_that_leaves_during_its_answer_leaves_nothing(server):
     long = big_wav(24_000_000)
     with socket.create_connection(server.address, timeout=10) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        sock.sendall(f"POST /resample?{AS_IT_IS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n\r\n".encode())
+        sock.sendall(
+            f"POST /resample?{AS_IT_IS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n\r\n".encode()
+        )
         sock.sendall(long)
         assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
     eventually(lambda: not temporary_files(server))
@@ -352,7 +415,10 @@ def test_a_removed_conversion_is_gone(server):
 
 @pytest.mark.parametrize("path", ["", "/events", "/result"])
 def test_what_never_was_is_not_found(server, path):
-    assert problem(request(server.address, "GET", "/resample/" + "x" * 24 + path)) == (404, "not-found")
+    assert problem(request(server.address, "GET", "/resample/" + "x" * 24 + path)) == (
+        404,
+        "not-found",
+    )
 
 
 def test_a_waiting_clients_job_has_no_address(server):
@@ -371,8 +437,16 @@ def test_a_result_waits_for_a_restart(running, tmp_path):
 
 def test_a_path_of_the_server_is_never_in_an_answer(server):
     where = begun(server)
-    answers = [resample(server, AS_IT_IS), resample(server), resample(server, "rate=1"), resample(server, body=b"text")]
-    answers += [request(server.address, "GET", where + path) for path in ("", "/events", "/result", "/nothing")]
+    answers = [
+        resample(server, AS_IT_IS),
+        resample(server),
+        resample(server, "rate=1"),
+        resample(server, body=b"text"),
+    ]
+    answers += [
+        request(server.address, "GET", where + path)
+        for path in ("", "/events", "/result", "/nothing")
+    ]
     folder = str(server.server.storage.data)
     for status, fields, body in answers:
         assert folder not in json.dumps(fields) and folder.encode() not in body

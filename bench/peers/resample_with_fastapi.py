@@ -23,14 +23,32 @@ def resample(inFile: UploadFile = File(...)):
     try:
         probe = subprocess.run(
             ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format", copy.name],
-            capture_output=True, check=True,
+            capture_output=True,
+            check=True,
         )
         found = json.loads(probe.stdout)
-        if found["streams"][0]["sample_rate"] == "32000" and found["format"]["format_name"] == "mp3":
+        if (
+            found["streams"][0]["sample_rate"] == "32000"
+            and found["format"]["format_name"] == "mp3"
+        ):
             return {"path": "N/A"}
         target = os.path.basename(copy.name) + ".mp3"
         subprocess.run(
-            ["ffmpeg", "-nostdin", "-v", "error", "-i", copy.name, "-ar", "32000", "-acodec", "mp3", "-b:a", "128k", target],
+            [
+                "ffmpeg",
+                "-nostdin",
+                "-v",
+                "error",
+                "-i",
+                copy.name,
+                "-ar",
+                "32000",
+                "-acodec",
+                "mp3",
+                "-b:a",
+                "128k",
+                target,
+            ],
             check=True,
         )
         return {"path": target}
