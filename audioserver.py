@@ -40,7 +40,7 @@ from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers
-from storage import DataFolderBusy, Storage, valid_name
+from storage import DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -352,7 +352,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (BadSetting, DataFolderBusy, OSError, Refusal) as error:
+    except (BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
         return 1
 

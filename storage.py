@@ -18,8 +18,8 @@ A commit that fails is in doubt: SQLite might find it whole after a crash.  Its 
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
 A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/` and `lock`.  Whoever writes files
-holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`, and
-OSError for a disk that fails.
+holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`,
+`MigrationError` for a catalogue of another version, and OSError for a disk that fails.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ from audiokit.catalogue.checks import Check, Report, strays
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.formats.info import AudioInfo
+from audiokit.migrations import MigrationError
 from audiokit.wire.problems import Refusal
 
-__all__ = ["Content", "DataFolderBusy", "Kept", "Page", "Report", "Storage", "Upload", "valid_name"]
+__all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 NAME_BYTES = 255  # what file systems allow for a name

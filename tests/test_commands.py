@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -230,3 +231,15 @@ def test_sigterm_under_load_breaks_no_answer(tmp_path):
     with Serving(tmp_path / "var") as server:
         for name in kept:
             assert request(server.address, "GET", "/info?name=" + name)[0] == 200
+
+
+@pytest.mark.parametrize("command", [("check",), ("dump",), ("backup", "copy")])
+def test_a_catalogue_of_another_version_is_refused_in_one_line_that_names_both(tmp_path, command):
+    data = tmp_path / "var"
+    assert run("db", "create", "--data", data).returncode == 0
+    with contextlib.closing(sqlite3.connect(str(data / "catalogue.db"), isolation_level=None)) as catalogue:
+        catalogue.execute("PRAGMA user_version = 99")
+    action, *more = command
+    done = run("db", action, *(tmp_path / name for name in more), "--data", data)
+    assert done.returncode == 1
+    assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 1: use a newer program\n"

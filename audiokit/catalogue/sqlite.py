@@ -27,7 +27,8 @@ Statement = Tuple[str, Sequence[Any]]
 
 MOST_CALLS = 256  # in one transaction: beyond that the first waits for the last without gaining a sync
 _BUSY_S = 60.0  # another process's transaction is milliseconds; a minute means that it hangs
-_CACHE_KIB = 4096  # pages that each connection keeps
+_CACHE_KIB = 4096  # pages that the writer keeps: an upload touches some 25, all over the indexes
+_READER_CACHE_KIB = 1024  # each thread has a reader; the system's own cache is behind it, and shared
 _WAL_PAGES = 4000  # of 4 KiB before the log is carried over; an upload writes some 25 pages, so SQLite's 1000 are few
 _STEP = 1000  # SQLite instructions between two looks at a deadline: some 10 us
 _SEARCH_SQL = Path(__file__).with_name("search.sql")
@@ -182,11 +183,8 @@ class Catalogue:
         connection.execute("PRAGMA checkpoint_fullfsync=ON")
         if migrate:
             migrations.bring_up(connection, schema)
-        elif migrations.version_of(connection) != migrations.version_in(schema):
-            raise migrations.MigrationError(
-                f"the catalogue has version {migrations.version_of(connection)}, this program speaks "
-                f"{migrations.version_in(schema)}: start the server once"
-            )
+        else:
+            _same_version(migrations.version_of(connection), migrations.version_in(schema))
         self.has_trigrams = trigrams and _can_trigrams()
         if migrate:
             _fit_search(connection, self.has_trigrams)
@@ -195,6 +193,7 @@ class Catalogue:
     def _reader(self) -> sqlite3.Connection:
         connection = self._connect()
         connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA cache_size = -%d" % _READER_CACHE_KIB)
         with self._lock:
             if self._closed:
                 connection.close()
@@ -256,6 +255,13 @@ class Catalogue:
             known = _as_os_error(error)
             number = known.errno if isinstance(known, OSError) else errno.EIO
             raise InDoubt(number, f"the catalogue could not commit: {error}") from error
+
+
+def _same_version(found: int, spoken: int) -> None:
+    """MigrationError says both and what helps."""
+    if found != spoken:
+        advice = "start the server once" if found < spoken else "use a newer program"
+        raise migrations.MigrationError(f"the catalogue has version {found}, this program speaks {spoken}: {advice}")
 
 
 def _within_savepoint(connection: sqlite3.Connection, call: _Call) -> None:

@@ -57,7 +57,7 @@ def bring_up(connection: sqlite3.Connection, schema: str, folder: Path = FOLDER)
     wanted = version_in(schema)
     before = version_of(connection)
     if before > wanted:
-        raise MigrationError(f"the catalogue has version {before}, this program speaks {wanted}: use a newer one")
+        raise MigrationError(f"the catalogue has version {before}, this program speaks {wanted}: use a newer program")
     if before == wanted:
         return None
     if before == 0:
