@@ -47,8 +47,11 @@ bench-catalogue:  ## Every filter of /list at any number of rows
 bench-audiometa:  ## The readers against tinytag and mutagen
 	$(PYTHON) bench/bench_audiometa.py
 
+bench-resample:  ## The resampling service against FastAPI with ffmpeg
+	$(PYTHON) bench/bench_resample_service.py
+
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa clean
+.PHONY: help run test test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean
