@@ -27,7 +27,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
 import audiometa
-from audiokit import commands, routes
+from audiokit import commands, resample_command, routes
 from audiokit.accesslog import AccessLog
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
@@ -343,6 +343,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
     commands.add_db(actions.add_parser("db", help="administer the catalogue and its bytes"))
     commands.add_info(actions.add_parser("info", help="say what local files are"))
+    resample_command.add_arguments(actions.add_parser("resample", help="convert a file to MP3 or WAV, any rate"))
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         words.insert(0, "serve")
@@ -360,6 +361,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     if given.command == "info":
         return commands.run_info(given, audiometa.identify_path, audiometa.record_fields, sys.stdout)
+    if given.command == "resample":
+        return resample_command.run(given, audiometa.identify_path)
     settings = Settings.of(vars(given), os.environ)
     if given.command == "db":
         return commands.run_db(given, settings.data, Storage)

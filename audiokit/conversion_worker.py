@@ -56,6 +56,7 @@ class Piece(NamedTuple):
 def work(identify: Callable[[BinaryIO], AudioInfo]) -> None:
     """Serve orders from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the server, which then ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     orders: SimpleQueue = SimpleQueue()

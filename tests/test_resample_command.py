@@ -1,0 +1,137 @@
+"""The command `resample`, as its users run it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import struct
+import subprocess
+import sys
+import wave
+
+import pytest
+
+import audiometa
+from audiokit.resample_command import Progress
+from support import ROOT, wav
+
+PROGRAM = [sys.executable, str(ROOT / "audioserver.py"), "resample"]
+SOUND = wav(1.0, rate=44100, channels=2)
+
+
+def run(*arguments, data=b""):
+    return subprocess.run([*PROGRAM, *map(str, arguments)], input=data, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def sound(tmp_path):
+    path = tmp_path / "in.wav"
+    path.write_bytes(SOUND)
+    return path
+
+
+def test_a_wav_becomes_a_32_khz_mp3_of_the_same_length(sound, tmp_path):
+    found = run(sound, tmp_path / "out.mp3")
+    assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")
+    info = audiometa.identify_path(str(tmp_path / "out.mp3"))
+    assert (info.codec, info.sample_rate, info.channels, info.bitrate_mode) == ("mp3", 32000, 2, "CBR")
+    assert info.samples == 32000 and info.duration_exact
+
+
+def test_mp3_at_its_own_rate_to_wav_is_a_plain_decode(sound, tmp_path):
+    assert run(sound, tmp_path / "a.mp3", "--rate", "source", "--bitrate", "192").returncode == 0
+    assert run(tmp_path / "a.mp3", tmp_path / "b.wav", "--rate", "source").returncode == 0
+    with wave.open(str(tmp_path / "b.wav")) as back, wave.open(io.BytesIO(SOUND)) as true:
+        assert back.getparams()[:4] == true.getparams()[:4]
+        now = struct.unpack("<88200h", back.readframes(44100))
+        then = struct.unpack("<88200h", true.readframes(44100))
+    error = sum((a - b) ** 2 for a, b in zip(now, then)) / len(now)
+    assert error < 16000**2 / 2 / 10**4, "40 dB below the tone"
+
+
+def test_a_wav_at_its_own_rate_is_the_very_samples(sound, tmp_path):
+    assert run(sound, tmp_path / "b.wav", "--rate", "source").returncode == 0
+    assert (tmp_path / "b.wav").read_bytes() == SOUND
+
+
+@pytest.mark.parametrize("options, wanted", [
+    (["--channels", "1"], (32000, 1, "CBR")),
+    (["--rate", "16000", "--quality", "4"], (16000, 2, "VBR")),
+    (["--rate", "48000", "--bitrate", "320"], (48000, 2, "CBR")),
+])
+def test_options_say_what_comes_out(sound, tmp_path, options, wanted):
+    assert run(sound, tmp_path / "out.mp3", *options).returncode == 0
+    info = audiometa.identify_path(str(tmp_path / "out.mp3"))
+    assert (info.sample_rate, info.channels, info.bitrate_mode) == wanted
+
+
+def test_standard_input_and_output(sound, tmp_path):
+    found = run("-", "-", data=SOUND)
+    assert found.returncode == 0
+    assert run(sound, tmp_path / "out.mp3").returncode == 0
+    assert found.stdout == (tmp_path / "out.mp3").read_bytes(), "the pipe has the Info header too"
+    streamed = run("-", "-", "--stream", data=SOUND)
+    assert streamed.returncode == 0 and b"Info" not in streamed.stdout[:300]
+    as_wav = run("-", "-", "--stream", "--format", "wav", "--rate", "source", data=SOUND)
+    assert as_wav.stdout[44:] == SOUND[44:]
+
+
+REFUSED = [
+    (["{in}", "{dir}/out.ogg"], 2, b".mp3 or .wav says", "an extension that says nothing"),
+    (["{in}", "{dir}/out.mp3", "--bitrate", "1"], 2, b"1 kbit/s", "a bitrate that Layer III lacks"),
+    (["{in}", "{dir}/out.mp3", "--rate", "12345"], 2, b"12345", "a rate that Layer III lacks"),
+    (["{in}", "{dir}/out.wav", "--rate", "7999"], 2, b"7999", "a rate out of range"),
+    (["{in}", "{dir}/out.wav", "--bitrate", "128"], 2, b"of MP3", "WAV has no bitrate to choose"),
+    (["{in}", "{in}"], 2, b"the input itself", "the input is never overwritten"),
+    (["{text}", "{dir}/out.mp3"], 1, b"text", "no audio"),
+    (["{dir}/none.wav", "{dir}/out.mp3"], 1, b"none.wav", "no file"),
+    (["{in}", "{dir}/none/out.mp3"], 1, b"", "no folder"),
+]
+
+
+@pytest.mark.parametrize("words, status, said, why", REFUSED, ids=[why for *_, why in REFUSED])
+def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, words, status, said, why):
+    (tmp_path / "notes.txt").write_text("some words that nobody can hear\n" * 9)
+    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt"}
+    found = run(*[word.format(**names) for word in words])
+    assert found.returncode == status, found.stderr
+    assert said in found.stderr and found.stderr.count(b"\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav", "notes.txt"] and sound.read_bytes() == SOUND
+
+
+@pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no SIGINT for other processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number):
+    long = tmp_path / "long.wav"
+    tone = SOUND[44:]
+    long.write_bytes(SOUND[:4] + struct.pack("<I", 36 + 600 * len(tone)) + SOUND[8:40]
+                     + struct.pack("<I", 600 * len(tone)) + tone * 600)
+    before = (tmp_path / "out.mp3")
+    before.write_bytes(b"what was there")
+    process = subprocess.Popen([*PROGRAM, str(long), str(before)], stderr=subprocess.PIPE)
+    while not any(".part" in name for name in os.listdir(tmp_path)):
+        assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, b"audioserver: interrupted, nothing was written\n")
+    assert before.read_bytes() == b"what was there"
+    assert sorted(os.listdir(tmp_path)) == ["long.wav", "out.mp3"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_bar_with_the_time_left_is_for_terminals_alone():
+    times = iter([0.0, 10.0, 20.0])
+    terminal = Terminal()
+    bar = Progress(terminal, lambda: next(times))
+    bar.show(0.25)
+    assert "25 %" in terminal.getvalue() and "30 s left" in terminal.getvalue()
+    bar.clear()
+    assert terminal.getvalue().endswith("\r")
+    pipe = io.StringIO()
+    Progress(pipe).show(0.5)
+    assert pipe.getvalue() == ""
