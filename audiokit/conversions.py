@@ -3,12 +3,13 @@
 The workers, and with them everything of the codec, are begun when the first conversion comes: a server that only
 stores pays nothing for them.  Long PCM is cut into segments, which all idle workers share; jobs take turns, a segment
 each.  While every worker is at a long conversion, one more takes the short ones, so that nobody waits minutes for
-seconds.  A worker that dies has its work done once more by a fresh one, then the job has failed.
-Raises OSError when no process can be begun.
+seconds.  A worker that dies, or cannot be begun, has its work done once more by a fresh one, then the job has
+failed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -159,9 +160,9 @@ class Conversions(Converter):
 
     def _run(self, worker: _Worker, only_short: bool) -> None:
         """A worker's thread: hands it tasks and hears what it says."""
-        if not only_short:
-            worker.begin()  # so that it is ready when the first body is
         while True:
+            if not only_short:
+                worker.begin()  # so that it is ready when a task comes
             task = self._next(worker, only_short)
             if task is None:
                 break
@@ -251,16 +252,15 @@ class _Worker:
         self._is_ended = False
 
     def begin(self) -> Optional[subprocess.Popen]:
-        """The child, begun if there is none; None when there shall be none."""
+        """The child, begun if there is none; None when there shall be none, or can be none."""
         with self._lock:
             if self._child is None and not self._is_ended:
                 self._rest = b""
-                self._child = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", _PROGRAM.format(root=_ROOT)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    bufsize=0,
-                )
+                command = [sys.executable, "-I", "-S", "-c", _PROGRAM.format(root=_ROOT)]
+                with contextlib.suppress(OSError):  # no more processes, or descriptors, just now
+                    self._child = subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+                    )
             return self._child
 
     def kill(self) -> None:

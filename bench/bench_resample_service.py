@@ -114,7 +114,13 @@ class Server:
             time.sleep(0.05)
 
     def left(self):
-        """Temporary files and folders that are there."""
+        """Temporary files that are still there a while after the last answer."""
+        until = time.monotonic() + 2
+        while self._files() and time.monotonic() < until:
+            time.sleep(0.02)
+        return self._files()
+
+    def _files(self):
         return sum(len(files) for _, _, files in os.walk(self.folder))
 
     def close(self):
@@ -287,9 +293,6 @@ def aborts(server):
     began = time.perf_counter()
     server.convert(wav(2))
     free = time.perf_counter() - began
-    until = time.monotonic() + 20
-    while server.left() and time.monotonic() < until:
-        time.sleep(0.05)
     say(
         server,
         f"after 32 aborts a 2 s clip takes {free:.1f} s; {server.left()} files left, "

@@ -352,3 +352,13 @@ def test_a_thousand_mixed_conversions_leave_nothing(running):
     assert len(set(children()) - before) == 2
     server.__exit__()
     assert set(children()) <= before
+
+
+def test_a_worker_that_cannot_be_begun_is_told_in_words(running, monkeypatch):
+    server = running(jobs=1)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    status, _, body = resample(server, "", HERE)
+    assert (status, json.loads(body)["code"]) == (500, "internal")
+    monkeypatch.undo()
+    assert resample(server, "", HERE)[0] == 200
+    eventually(lambda: not temporary_files(server))
