@@ -1,7 +1,9 @@
-"""Kept bytes as an answer: whole, in ranges, or only that they have not changed (RFC 9110 sections 13, 14).
+"""Kept bytes as an answer: whole, in ranges, or only that they have not changed.
 
-Both stored files and results of conversions go out through here, so that ETag, Range and HEAD mean the same
-everywhere.  Never opens what will not be sent.  Raises `Refusal`.
+Conditions are those of RFC 9110 section 13, ranges of section 14.
+
+Both stored files and results of conversions go out through here, so that ETag, Range and HEAD mean
+the same everywhere.  Never opens what will not be sent.  Raises `Refusal`.
 """
 
 from __future__ import annotations

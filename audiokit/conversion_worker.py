@@ -6,11 +6,13 @@
     the same with "segment": [number, of, first, end]     ->   target.0, target.1, …
     the same with "join": count                           ->   the target, made of those
 
-Long PCM is answered with the segments that it falls into, at places where resampler and encoder can be begun anew
-without a trace.  They do not depend on how many workers there are, so neither do the bytes of the result.
+Long PCM is answered with the segments that it falls into: whole blocks of the resampler, whole
+frames of the encoder, which begins each with an empty bit reservoir.  They do not depend on how
+many workers there are, so neither do the bytes of the result.
 
-It ends when its standard input does, whatever it is doing then: a server that is killed leaves nobody behind.
-Memory does not grow with the input.  Started by `conversions`, which tells it how to identify audio.
+It ends when its standard input does, whatever it is doing then: a server that is killed leaves
+nobody behind. Memory does not grow with the input.  Started by `conversions`, which tells it how to
+identify audio.
 """
 
 from __future__ import annotations
@@ -149,7 +151,7 @@ def _new(path: str) -> BinaryIO:
     return open(path, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
-# -- segments -----------------------------------------------------------------------------------------------
+# -- segments --------------------------------------------------------------------------------------
 
 
 def segments_of(info: AudioInfo, wanted: Dict[str, Any]) -> List[Tuple[int, int]]:
@@ -307,7 +309,7 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
             out.write(record.info_frame(samples))
 
 
-# -- a whole file -------------------------------------------------------------------------------------------
+# -- a whole file ----------------------------------------------------------------------------------
 
 
 def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:

@@ -1,10 +1,10 @@
 """Conversions in worker processes: children that take one order after another over their pipes.
 
-The workers, and with them everything of the codec, are begun when the first conversion comes: a server that only
-stores pays nothing for them.  Long PCM is cut into segments, which all idle workers share; jobs take turns, a segment
-each.  While every worker is at a long conversion, one more takes the short ones, so that nobody waits minutes for
-seconds.  A worker that dies, or cannot be begun, has its work done once more by a fresh one, then the job has
-failed.
+The workers, and with them everything of the codec, are begun when the first conversion comes: a
+server that only stores pays nothing for them.  Long PCM is cut into segments, which all idle
+workers share; jobs take turns, a segment each.  While every worker is at a long conversion, one
+more takes the short ones, so that nobody waits minutes for seconds.  A worker that dies, or cannot
+be begun, has its work done once more by a fresh one, then the job has failed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from .jobs import Conversion, Converter, Outcome
 from .wire.problems import Refusal
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
-# Children are begun by subprocess: multiprocessing would import an embedder's program again, or fork its threads.
+# Children are begun by subprocess: multiprocessing would import an embedder's program again, or
+# fork its threads.
 _PROGRAM = (
-    "import sys; sys.path.insert(0, {root!r}); import audiometa; from audiokit.conversion_worker import work; "
+    "import sys; sys.path.insert(0, {root!r}); import audiometa; "
+    "from audiokit.conversion_worker import work; "
     "work(audiometa.identify)"
 )
 _TRIES = 2
@@ -32,7 +34,7 @@ _SHORT = 30.0  # s of audio that are done in a second or two
 
 
 class _Task:
-    """Something that a worker does at a time: a whole file, a segment, putting segments together."""
+    """What a worker does at a time: a whole file, a segment, putting segments together."""
 
     def __init__(self, job: _Job, length: float, **more: Any) -> None:
         self.job = job

@@ -8,10 +8,10 @@ A job has a folder of its own, that only we may enter, below one folder of the d
 
     QUEUED -> RUNNING -> DONE | FAILED -> gone: delivered whole, removed, cancelled or expired
 
-Who converts is handed in (see `Converter`); nothing here knows sockets or codecs.  A job that nobody
-can come back for (the client waits on its connection) has no job.json and goes with the connection.  A job that is
-wanted later survives a restart: unfinished it is begun again, finished it waits until it expires.
-Raises `Refusal`.
+Who converts is handed in (see `Converter`); nothing here knows sockets or codecs.  A job that
+nobody can come back for (the client waits on its connection) has no job.json and goes with the
+connection.  A job that is wanted later survives a restart: unfinished it is begun again, finished
+it waits until it expires. Raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -74,10 +74,12 @@ class Converter:
         on_progress: Callable[[float], None],
         on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
-        """Begin to convert the file `source`, of about `seconds`, to the file `target`; returns how to cancel.  Quick.
+        """Begin to convert the file `source`, of about `seconds`, to the file `target`.
 
-        `on_progress(0..1)` and, exactly once and also after a cancel, `on_done(outcome)` are called from any
-        thread; behind `on_done` nobody touches the files any more.
+        Quick; returns how to cancel.
+
+        `on_progress(0..1)` and, exactly once and also after a cancel, `on_done(outcome)` are
+        called from any thread; behind `on_done` nobody touches the files any more.
         """
         raise NotImplementedError
 
@@ -184,7 +186,7 @@ class Jobs:
         on_bug: Callable[[BaseException], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`most`: unfinished jobs at once; `result_ttl`: seconds that a result waits.  Sweeps the folder."""
+        """`most`: unfinished jobs at once; `result_ttl`: seconds that a result waits.  Sweeps."""
         self._folder, self._converter, self._storage, self._identify = (
             Path(folder),
             converter,
@@ -205,7 +207,7 @@ class Jobs:
         for job in resumed:
             self._crew.submit(self.start, job)
 
-    # -- asking ----------------------------------------------------------------------------------------
+    # -- asking ------------------------------------------------------------------------------------
 
     def check_room(self) -> None:
         """Refusal `busy` when the queue is full."""
@@ -255,9 +257,9 @@ class Jobs:
         return ahead.index(job.id) + 1 if job.id in ahead else None
 
     def follow(self, job: Job, watcher: Callable[[Job], None]) -> Callable[[], None]:
-        """Call `watcher(job)` now and at every change, from any thread, the last time when it is over.
+        """Call `watcher(job)` now and at every change, from any thread.
 
-        Returns how to stop.
+        The last time is when the job is over.  Returns how to stop.
         """
         with self._changed:
             job.watchers.append(watcher)
@@ -270,7 +272,7 @@ class Jobs:
 
         return stop
 
-    # -- from order to result --------------------------------------------------------------------------
+    # -- from order to result ----------------------------------------------------------------------
 
     def add(self, order: Order, put: Callable[[str], None], is_wanted_later: bool) -> Job:
         """A job that `start` begins; `put(path)` brings its input there.  May wait on the disk.
@@ -398,7 +400,7 @@ class Jobs:
         for watcher in watchers:
             watcher(job)
 
-    # -- the end of a job ------------------------------------------------------------------------------
+    # -- the end of a job --------------------------------------------------------------------------
 
     def open_result(self, job: Job) -> int:
         """A descriptor of the result; Refusal `gone`."""
@@ -408,7 +410,7 @@ class Jobs:
             raise Refusal("gone", "the result has been delivered, removed or has expired") from None
 
     def answered(self, job: Job, spans: List[Tuple[int, int]], is_whole: bool) -> None:
-        """An answer with these bytes of the result ended; quick.  A result that is all delivered goes."""
+        """An answer with these bytes of the result ended; quick.  All delivered, it goes."""
         if job.is_wanted_later and not is_whole:
             return
         with self._changed:
@@ -500,7 +502,7 @@ class Jobs:
         for job in waited:
             shutil.rmtree(str(job.folder), ignore_errors=True)
 
-    # -- what a restart finds --------------------------------------------------------------------------
+    # -- what a restart finds ----------------------------------------------------------------------
 
     def _note(self, job: Job) -> None:
         """Write down what a restart needs to know."""

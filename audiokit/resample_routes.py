@@ -1,8 +1,8 @@
 """The routes of the resampling service: from a request to a job, and from a job to an answer.
 
-Everything that can be refused is refused here, before a worker is bothered: parameters that Layer III does not
-have, audio that cannot be decoded, input that is too long.  Never shows a path of the server, never takes one.
-Raises `Refusal`.
+Everything that can be refused is refused here, before a worker is bothered: parameters that Layer
+III does not have, audio that cannot be decoded, input that is too long.  Never shows a path of the
+server, never takes one. Raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class Wanted(NamedTuple):
         return {"name": self.source} if self.source is not None else {}
 
 
-# -- parameters ---------------------------------------------------------------------------------------------
+# -- parameters ------------------------------------------------------------------------------------
 
 
 def wanted_of(pairs: Iterable[Tuple[str, str]], form: Iterable[Tuple[str, str]] = ()) -> Wanted:
-    """The query's parameters, and behind them a form's; Refusal names what is wrong and what is allowed."""
+    """The query's parameters, behind them a form's; Refusal says what is wrong and what may be."""
     given = _once(pairs)
     given = {**_once(form), **given}
     if "id" in given and "source" in given:
@@ -154,7 +154,7 @@ def _bad(parameter: str, why: str) -> Refusal:
     return Refusal("bad-parameter", why, parameter=parameter)
 
 
-# -- from audio and wishes to an order ----------------------------------------------------------------------
+# -- from audio and wishes to an order -------------------------------------------------------------
 
 
 class Look(NamedTuple):
@@ -197,7 +197,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     if not _is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
-            f"{look.codec} in {look.container} is not decoded here; MP3, and PCM in WAV and AIFF, are",
+            f"{look.codec} in {look.container} is not decoded; MP3, and PCM in WAV and AIFF, are",
             codec=look.codec,
         )
     channels = wanted.channels or min(look.channels, 2)
@@ -223,8 +223,8 @@ def _is_decoded(container: str, codec: str) -> bool:
 
 
 def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
-    """A link from a stored file's record to its conversion (RFC 8288), where it can be converted."""
-    # The record's own fields come before those that others name, so that the first of these is the right one.
+    """A link (RFC 8288) from a stored file's record to its conversion, where there is one."""
+    # The record's own fields come before those that others name: the first of these is right.
     container, codec = (
         record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
     )
@@ -276,7 +276,7 @@ def _size_of(order: Order, seconds: float) -> int:
     return int(seconds * 125 * (conversion.bitrate or _HIGHEST_BITRATE))
 
 
-# -- POST /resample -----------------------------------------------------------------------------------------
+# -- POST /resample --------------------------------------------------------------------------------
 
 
 def resample(request: Any) -> Answer:
@@ -456,7 +456,7 @@ def _said(job: Job) -> Tuple[Tuple[str, str], ...]:
     return tuple(said)
 
 
-# -- /resample/{id} -----------------------------------------------------------------------------------------
+# -- /resample/{id} --------------------------------------------------------------------------------
 
 
 def status(request: Any) -> Answer:
