@@ -17,9 +17,10 @@ identify audio.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import json
-import math
 import os
 import signal
 import sys
@@ -27,13 +28,21 @@ import threading
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .codec.decoder import Decoder, Undecodable
+from .codec.decoder import (
+    Decoder,
+    Planner,
+    Report,
+    Segment,
+    Undecodable,
+    decode_segment,
+)
 from .codec.encoder import Encoder, segment_samples
 from .codec.info_tag import StreamRecord
 from .codec.parameters import parameters
-from .codec.pcm import PcmReader, wav_header
+from .codec.pcm import PcmReader, is_large, wav_header
 from .codec.resample import Resampler
 from .formats.info import AudioInfo, NotAudio
+from .resampling import Grid, Reach, edges, reach, samples_out
 
 _PIECE = 1 << 16  # bytes of source taken at a time: some 2 s of MP3, 0.4 s of WAV
 _NICENESS = 10  # so that a server on the same cores answers first
@@ -95,21 +104,16 @@ def _carried_out(
                 wanted,
                 order["samples"],
             )
-            return {"warnings": []}
+            return {"warnings": _reported(target, order["join"])}
         with open(order["source"], "rb") as source:
-            if "segment" in order:
-                info, (number, of, first, end) = identify(source), order["segment"]
-                convert_segment(
-                    source, info, f"{target}.{number}", wanted, first, end, number + 1 == of, _tell
-                )
-                return {"warnings": []}
             info = identify(source)
-            segments = segments_of(info, wanted)
-            if len(segments) > 1:
-                return {
-                    "segments": segments,
-                    "samples": _samples_out(segments[-1][1], info.sample_rate, wanted["rate"]),
-                }
+            if "segment" in order:
+                number, _, first, end = order["segment"]
+                convert_segment(source, info, target, wanted, (number, first, end), _tell)
+                return {"warnings": []}
+            segments = plan(source, info, target, wanted)
+            if segments is not None:
+                return {"segments": segments, "samples": segments[-1][1]}
             return {"warnings": convert(source, target, wanted, identify, _tell)}
     except (Undecodable, NotAudio, Damage) as error:
         return {"failure": "damaged-audio", "words": str(error)}
@@ -135,7 +139,7 @@ def convert(
     else:
         pieces = _from_pcm(source, info, wanted)
     with _new(target) as out:
-        writer = _Wav(out, wanted) if wanted["format"] == "wav" else _Mp3(out, wanted)
+        writer = _Wav(out, wanted, info.duration) if wanted["format"] == "wav" else _Mp3(out, wanted)
         frames = 0
         for pcm, share in _at_rate(pieces, wanted):
             frames += len(pcm)
@@ -154,31 +158,79 @@ def _new(path: str) -> BinaryIO:
 # -- segments --------------------------------------------------------------------------------------
 
 
-def segments_of(info: AudioInfo, wanted: Dict[str, Any]) -> List[Tuple[int, int]]:
-    """The frames of input (first, end) of each segment; a single one where it is short, or no PCM."""
+def plan(
+    source: BinaryIO, info: AudioInfo, target: str, wanted: Dict[str, Any]
+) -> Optional[List[Tuple[int, int]]]:
+    """The samples of the result (first, end) of each segment; None where it is made in one piece.
+
+    What the segments of an MP3 have to decode is written beside the target, a line each: a plan of ten hours
+    would be too long for a message.
+    """
+    if info.duration is not None and info.duration < 2 * _SEGMENT:
+        return None
     if info.container == "mp3":
-        return [(0, 0)]
-    resampler = Resampler(info.sample_rate, wanted["rate"], wanted["channels"])
-    block = (
-        resampler.grain_out
-    )  # segments are whole blocks of the resampler, and whole frames of the encoder
-    if wanted["format"] == "mp3":
-        frame = _frame_samples(wanted)
-        block *= frame // math.gcd(block, frame)
-    step = (
-        -(-_SEGMENT * wanted["rate"] // block) * block // resampler.grain_out * resampler.grain_in
-    )
-    frames = _pcm_frames(info, PcmReader(info.codec, info.channels))
-    edges = [
-        *range(0, max(frames - step // 2, 1), step),
-        frames,
-    ]  # the last one is at least half of one
-    return list(zip(edges, edges[1:]))
+        planner = Planner(channels=wanted["channels"])
+        source.seek(0)
+        for data in iter(lambda: source.read(_PIECE), b""):
+            planner.feed(data)
+        whole = planner.finish(0)
+        if whole is None:  # the sampling rate changes in between
+            return None
+        rate, frames = whole.sample_rate, whole.samples
+    else:
+        rate, frames = info.sample_rate, _pcm_frames(info, PcmReader(info.codec, info.channels))
+    found = segments_of(frames, rate, wanted)
+    if len(found) < 2:
+        return None
+    if info.container == "mp3":
+        with _new(f"{target}.plan") as file:
+            for part in found:
+                line = _mp3_line(planner, part, frames, rate, wanted)
+                file.write(json.dumps(line).encode() + b"\n")
+    return found
 
 
-def _samples_out(frames: int, rate_in: int, rate_out: int) -> int:
-    """What the resampler makes of so many frames."""
-    return (2 * frames * rate_out + rate_in) // (2 * rate_in)
+def segments_of(frames: int, rate: int, wanted: Dict[str, Any]) -> List[Tuple[int, int]]:
+    """The samples of the result (first, end) of each segment of `frames` at `rate`."""
+    samples = samples_out(frames, rate, wanted["rate"])
+    frame = _frame_samples(wanted) if wanted["format"] == "mp3" else 1
+    places = edges(samples, _SEGMENT * wanted["rate"], frame)
+    return list(zip(places, places[1:]))
+
+
+def _mp3_line(
+    planner: Planner, part: Tuple[int, int], frames: int, rate: int, wanted: Dict[str, Any]
+) -> Dict[str, Any]:
+    """What a segment of MP3 decodes: its share of the frames, and what its neighbours count in their reports."""
+    first, end = part
+    need, resampler, _ = _reach(first, end, frames, rate, wanted)
+    places = [
+        max(need.begin - resampler.lead, 0),
+        planner.frame_edge(first * rate // wanted["rate"]) if first else 0,
+        planner.frame_edge(end * rate // wanted["rate"]),
+        min(need.stop + resampler.ratio.taps, frames),
+    ]
+    if end == samples_out(frames, rate, wanted["rate"]):
+        places[2] = frames
+    places = [min(max(place, places[0]), places[3]) for place in places]
+    spans = [planner.span(a, b) if a < b else None for a, b in zip(places, places[1:])]
+    damage = (planner.skipped_bytes, planner.is_cut) if not first else (0, False)
+    return {"first": places[0], "frames": frames, "rate": rate, "spans": spans, "damage": damage}
+
+
+def _reach(
+    first: int, end: int, frames: int, rate: int, wanted: Dict[str, Any]
+) -> Tuple[Reach, Resampler, int]:
+    """What of the source a segment needs, with a resampler to ask, and how far the encoder looks on."""
+    resampler = Resampler(rate, wanted["rate"], wanted["channels"])
+    is_last = end == samples_out(frames, rate, wanted["rate"])
+    is_mp3 = wanted["format"] == "mp3"
+    before = Encoder.lead_in_samples if is_mp3 and first else 0
+    ahead = Encoder.lead_out_samples if is_mp3 and not is_last else 0
+    grid = Grid(resampler.ratio.down, resampler.ratio.up)
+    if wanted["dither"] != "none":
+        grid = Grid(resampler.grain_in, resampler.grain_out)
+    return reach(first, end, frames, grid, before, ahead, is_last), resampler, ahead
 
 
 def _frame_samples(wanted: Dict[str, Any]) -> int:
@@ -196,50 +248,67 @@ def convert_segment(
     info: AudioInfo,
     target: str,
     wanted: Dict[str, Any],
-    first: int,
-    end: int,
-    is_last: bool,
+    part: Tuple[int, int, int],
     on_progress: Callable[[float], None],
 ) -> None:
-    """The frames `first` to `end` of PCM: those of MP3, or PCM, as a part of the result."""
-    channels, width = wanted["channels"], 2 * wanted["channels"]
-    pcm = _Pcm(source, info, wanted)
-    is_mp3 = wanted["format"] == "mp3"
-    ahead = Encoder.lead_out_samples if is_mp3 and not is_last else 0
-    before = Encoder.lead_in_samples if is_mp3 and first else 0
-    grid = Resampler(info.sample_rate, wanted["rate"], channels)
-    begin = first - -(-before // grid.grain_out) * grid.grain_in
-    stop = min(end + -(-ahead // grid.grain_out) * grid.grain_in, pcm.frames)
+    """Segment (number, first, end) of the result: frames of MP3, or PCM, in a file of its own."""
+    number, first, end = part
+    width = 2 * wanted["channels"]
+    if info.container == "mp3":
+        pcm: Any = _Mp3Part(source, f"{target}.plan", number)
+    else:
+        pcm = _Pcm(source, info, wanted)
+    need, grid, ahead = _reach(first, end, pcm.frames, pcm.rate, wanted)
     resampler = Resampler(
-        info.sample_rate,
+        pcm.rate,
         wanted["rate"],
-        channels,
+        wanted["channels"],
         dither=wanted["dither"],
-        start=begin,
-        lead_in=pcm.read(max(begin - grid.lead, 0), begin),
+        start=need.begin if wanted["dither"] != "none" else 0,
+        lead_in=pcm.read(max(need.begin - grid.lead, 0), need.begin),
     )
-    skip = (
-        (first - begin) // grid.grain_in * grid.grain_out * width
-    )  # bytes in front that are only looked at
-    size = None if is_last else (end - first) // grid.grain_in * grid.grain_out * width
-    lead_in, lead_out, encoder = b"", b"", None
-    with _new(target) as out:
-        for share, piece in _resampled(pcm, resampler, begin, stop):
-            if len(lead_in) < skip:
-                taken = piece[: skip - len(lead_in)]
-                lead_in, piece = lead_in + taken, piece[len(taken) :]
-            if size is not None:
-                piece, rest = piece[:size], piece[size:]
-                size -= len(piece)
-                lead_out += rest
-            if piece and is_mp3:
-                encoder = encoder or _encoder(wanted, lead_in[-before * width :] if before else b"")
-                piece = encoder.encode(piece)
-            out.write(piece)
-            on_progress(share)
-        if is_mp3:
-            encoder = encoder or _encoder(wanted, lead_in)
-            out.write(encoder.finish(None if is_last else lead_out[: ahead * width]))
+    pieces = _resampled(pcm, resampler, need.begin, need.stop)
+    with _new(f"{target}.{number}") as out:
+        if wanted["format"] == "mp3":
+            sizes = (need.skip * width, (end - first) * width, ahead * width)
+            _encode_part(out, pieces, wanted, sizes, on_progress)
+        else:
+            made = 0
+            for share, piece in pieces:
+                begin, stop = need.skip * width - made, (need.skip + end - first) * width - made
+                made += len(piece)
+                out.write(piece[max(begin, 0) : max(stop, 0)])
+                on_progress(share)
+    if info.container == "mp3" and pcm.report is not None:
+        with _new(f"{target}.{number}.report") as file:
+            file.write(json.dumps(vars(pcm.report)).encode())
+
+
+def _encode_part(
+    out: BinaryIO,
+    pieces: Iterator[Tuple[float, bytes]],
+    wanted: Dict[str, Any],
+    sizes: Tuple[int, int, int],
+    on_progress: Callable[[float], None],
+) -> None:
+    """Encode PCM; of its `sizes` in bytes the first and the last part are only looked at."""
+    skip, size, ahead = sizes
+    front, encoder = bytearray(), None
+    tail = bytearray()
+    for share, piece in pieces:
+        if encoder is None:
+            front += piece
+            if len(front) < skip:
+                continue
+            encoder = _encoder(wanted, bytes(front[:skip]))
+            piece = bytes(front[skip:])
+        body, rest = piece[:size], piece[size:]
+        size -= len(body)
+        tail += rest[: ahead - len(tail)]
+        out.write(encoder.encode(body))
+        on_progress(share)
+    encoder = encoder or _encoder(wanted, bytes(front))
+    out.write(encoder.finish(bytes(tail) if ahead else None))
 
 
 def _encoder(wanted: Dict[str, Any], lead_in: bytes) -> Encoder:
@@ -268,7 +337,7 @@ class _Pcm:
     """Frames of a PCM file by number, as 16 bits."""
 
     def __init__(self, source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> None:
-        self._source, self._start = source, info.audio_offset or 0
+        self._source, self._start, self.rate = source, info.audio_offset or 0, info.sample_rate
         self._reader = _reader(info, wanted)
         self.frames = _pcm_frames(info, self._reader)
 
@@ -276,6 +345,52 @@ class _Pcm:
         size = self._reader.frame_bytes
         self._source.seek(self._start + first * size)
         return self._reader.convert(self._source.read((end - first) * size))
+
+
+class _Mp3Part:
+    """The PCM of a segment's reach, decoded at once: some 6 MB."""
+
+    def __init__(self, source: BinaryIO, plan: str, number: int) -> None:
+        with open(plan, "rb") as file:
+            line = json.loads(next(itertools.islice(file, number, None)))
+        self.frames, self.rate, self._first = line["frames"], line["rate"], line["first"]
+        self.report = Report()
+        pcm = []
+        for place, fields in enumerate(line["spans"]):
+            if fields is None:
+                continue
+            span = Segment(*fields)
+            source.seek(span.start)
+            made, report = decode_segment(source.read(span.end - span.start), span)
+            pcm.append(made)
+            self._width = 2 * span.channels
+            if place == 1:  # the others are its neighbours' to tell of
+                self.report = report
+        self.report.skipped_bytes, self.report.is_cut = line["damage"]
+        self._pcm = b"".join(pcm)
+
+    def read(self, first: int, end: int) -> bytes:
+        """The frames `first` to `end`, counted from the beginning of the stream."""
+        return self._pcm[(first - self._first) * self._width : (end - self._first) * self._width]
+
+
+def _reported(target: str, count: int) -> List[str]:
+    """What the segments of an MP3 said of damage, put together; Damage where nothing could be decoded."""
+    whole = Report()
+    for number in range(count):
+        try:
+            with open(f"{target}.{number}.report", "rb") as file:
+                said = json.loads(file.read())
+        except FileNotFoundError:
+            continue
+        os.remove(f"{target}.{number}.report")
+        for name, value in said.items():
+            setattr(whole, name, getattr(whole, name) + value)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(f"{target}.plan")
+    if whole.frames and whole.frames_muted >= whole.frames:
+        raise Damage("none of its frames could be decoded")
+    return whole.warnings
 
 
 def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) -> None:
@@ -391,25 +506,33 @@ class _Mp3:
 
 
 class _Wav:
-    def __init__(self, out: BinaryIO, wanted: Dict[str, Any]) -> None:
+    """A WAV whose length is known at its end; from how long it should be follows which head is kept free."""
+
+    def __init__(self, out: BinaryIO, wanted: Dict[str, Any], seconds: float) -> None:
         self._out, self._wanted, self._bytes = out, wanted, 0
-        self._header = wav_header(wanted["rate"], wanted["channels"], 0)
-        out.write(self._header)
+        # a tenth more than the source's duration, which an estimate may miss
+        self._is_large = is_large(wanted["channels"], round(seconds * wanted["rate"] * 1.1))
+        out.write(self._header())
+
+    def _header(self) -> bytes:
+        rate, channels = self._wanted["rate"], self._wanted["channels"]
+        return wav_header(rate, channels, self._bytes // (2 * channels), self._is_large)
 
     def add(self, pcm: bytes) -> None:
         self._out.write(pcm)
         self._bytes += len(pcm)
 
     def finish(self) -> None:
-        frames = self._bytes // (2 * self._wanted["channels"])
-        header = wav_header(self._wanted["rate"], self._wanted["channels"], frames)
-        if len(header) == len(self._header):
-            self._out.seek(0)
-            self._out.write(header)
+        self._out.seek(0)
+        self._out.write(self._header())
 
 
-def stream(path: str, out: BinaryIO, wanted: Dict[str, Any], info: AudioInfo) -> List[str]:
-    """Convert a file to `out` as it is made, here and now: an MP3 without Info header, a WAV of unknown length."""
+def stream(
+    path: str, out: BinaryIO, wanted: Dict[str, Any], info: AudioInfo, is_over: Callable[[], bool]
+) -> List[str]:
+    """Convert a file to `out` as it is made, here and now: an MP3 without Info header, a WAV of
+    unknown length.  Stops where `is_over()`.
+    """
     warnings: List[str] = []
     with open(path, "rb") as source:
         if info.container == "mp3":
@@ -426,9 +549,11 @@ def stream(path: str, out: BinaryIO, wanted: Dict[str, Any], info: AudioInfo) ->
             )
         frames = 0
         for pcm, _ in _at_rate(pieces, wanted):
+            if is_over():
+                break
             frames += len(pcm)
             out.write(pcm if encoder is None else encoder.encode(pcm))
-        if not frames:
+        if not frames and not is_over():
             raise Damage("there is no sound in it that can be decoded")
         if encoder is not None:
             out.write(encoder.finish())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 
-import audio_files
 import pytest
 from support import wav
 
 import audiometa
 from audiokit import conversion_worker as worker
 from audiokit.codec.decoder import Decoder
+from audiokit.codec.encoder import Encoder
 
 
 def wanted(format="mp3", rate=32000, channels=2, bitrate=128, quality=None, dither="none"):
@@ -41,15 +41,15 @@ def in_segments(data, target, what):
     """The result of a conversion in segments, and how many there were."""
     source = io.BytesIO(data)
     info = audiometa.identify(source)
-    segments = worker.segments_of(info, what)
-    parts = [str(target) + f".{number}" for number in range(len(segments))]
+    segments = worker.plan(source, info, str(target), what)
     shares = []
-    for (first, end), part in zip(segments, parts):
-        is_last = part is parts[-1]
-        worker.convert_segment(source, info, part, what, first, end, is_last, shares.append)
+    for number, (first, end) in enumerate(segments):
+        part = (number, first, end)
+        worker.convert_segment(source, info, str(target), what, part, shares.append)
         assert shares[-1] == 1.0
-    samples = worker._samples_out(segments[-1][1], info.sample_rate, what["rate"])
-    worker.join(parts, str(target), what, samples)
+    parts = [f"{target}.{number}" for number in range(len(segments))]
+    worker.join(parts, str(target), what, segments[-1][1])
+    assert worker._reported(str(target), len(segments)) == []
     return target.read_bytes(), len(segments)
 
 
@@ -74,7 +74,7 @@ def test_segments_of_pcm_are_the_whole_bit_for_bit(
     data = wav(2.7, rate, channels)
     what = wanted("wav", rate_out, channels_out, None)
     joined, count = in_segments(data, tmp_path / "joined", what)
-    assert count > 2 and joined == whole(data, tmp_path / "whole", what)
+    assert count > 1 and joined == whole(data, tmp_path / "whole", what)
     assert not list(tmp_path.glob("joined.*"))
 
 
@@ -110,24 +110,53 @@ def test_segments_of_mp3_are_one_stream_of_the_same_sound(tmp_path, rate, what):
     )  # the first frames of a segment have fewer bits to spend: a few per cent of the sine's 16,000
 
 
-def test_what_is_short_is_one_segment(tmp_path):
-    assert len(worker.segments_of(audiometa.identify(io.BytesIO(wav(1.1, 48000))), wanted())) == 1
+@pytest.mark.parametrize("dither", ["none", "tpdf"])
+@pytest.mark.parametrize("rate, channels, rate_out", [(44100, 2, 32000), (22050, 1, 16000)])
+def test_segments_of_mp3_are_decoded_and_resampled_bit_for_bit(
+    tmp_path, rate, channels, rate_out, dither
+):
+    source = layer3(2.3 if dither == "none" else 9.1, rate, channels)
+    what = wanted("wav", rate_out, channels, None, dither=dither)
+    joined, count = in_segments(source, tmp_path / "joined", what)
+    assert count > 1 and joined == whole(source, tmp_path / "whole", what)
+    assert not list(tmp_path.glob("joined.*"))
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 44100, 96000, 44101])
-def test_segments_cover_the_input_without_a_gap(rate):
-    info = audiometa.identify(io.BytesIO(wav(0.1, rate)))
-    for frames in (1, 799, 10**6, 10**8 + 7):
-        long = audiometa.AudioInfo(**{**vars(info), "audio_bytes": 2 * frames})
-        edges = worker.segments_of(long, wanted())
-        assert edges[0][0] == 0 and edges[-1][1] == frames
-        assert all(one[1] == two[0] for one, two in zip(edges, edges[1:])) and all(
-            a < b for a, b in edges
-        )
+def test_mp3_to_mp3_in_segments_has_exactly_the_samples(tmp_path):
+    source = layer3(2.3, 44100, 2)
+    joined, count = in_segments(source, tmp_path / "joined", wanted())
+    info = audiometa.identify(io.BytesIO(joined))
+    assert (count, info.samples, info.warnings) == (2, round(2.3 * 32000), ())
 
 
-def test_mp3_comes_in_one_piece():
-    assert len(worker.segments_of(audiometa.identify(io.BytesIO(audio_files.mp3())), wanted())) == 1
+def test_damage_is_counted_once_though_segments_overlap(tmp_path):
+    source = bytearray(layer3(3.3, 44100, 2))
+    for place in (len(source) // 3, len(source) // 2):
+        source[place : place + 300] = bytes(300)
+    what = wanted("wav", 32000, 2, None)
+    target = tmp_path / "joined"
+    file = io.BytesIO(source)
+    info = audiometa.identify(file)
+    segments = worker.plan(file, info, str(target), what)
+    for number, (first, end) in enumerate(segments):
+        worker.convert_segment(file, info, str(target), what, (number, first, end), print)
+    expected = worker.convert(
+        io.BytesIO(source), str(tmp_path / "whole"), what, audiometa.identify, print
+    )
+    assert len(segments) == 3 and worker._reported(str(target), 3) == expected != []
+
+
+def layer3(seconds, rate, channels):
+    """A stream of MP3 of a sine."""
+    encoder = Encoder(rate, channels)
+    head = encoder.encode(wav(seconds, rate, channels)[44:]) + encoder.finish()
+    info = encoder.info_frame()
+    return info + head[len(info) :]
+
+
+def test_what_is_short_is_made_in_one_piece(tmp_path):
+    source = io.BytesIO(wav(1.1, 48000))
+    assert worker.plan(source, audiometa.identify(source), str(tmp_path / "x"), wanted()) is None
 
 
 def test_no_sound_at_all_is_refused_in_words(tmp_path):

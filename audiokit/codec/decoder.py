@@ -298,25 +298,55 @@ class Planner:
         self._mains = array("H")  # bytes of main_data
         self._is_continuous = bytearray()
         self._is_one_rate = True
+        self._skip = self._silent = 0
+
+    @property
+    def skipped_bytes(self) -> int:
+        """That belong to no frame and no known tag."""
+        return self._reader.skipped_bytes
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last frame is incomplete, and left out."""
+        return self._reader.is_cut
+
+    def frame_edge(self, sample: int) -> int:
+        """The first sample of the frame that this sample is of; behind `finish`."""
+        size = self._header.granules * GRANULE
+        return max((sample + self._skip) // size * size - self._skip, 0)
+
+    def span(self, first: int, end: int) -> Segment:
+        """What decodes to the samples `first` to `end` of the output; behind `finish`."""
+        size, count = self._header.granules * GRANULE, len(self._offsets)
+        begin = min((first + self._skip) // size, count - 1)
+        stop = min(-(-(end + self._skip) // size), count)
+        silent = self._silent if end + self._skip > count * size else 0
+        skip = first + self._skip - begin * size
+        drop = stop * size + silent * GRANULE - end - self._skip
+        channels = self._channels or self._header.channels
+        return self._segment(begin, stop, channels, skip, drop, silent)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; Undecodable at Layer I or II."""
         self._take(self._reader.feed(data))
 
     def finish(self, parts: int) -> Optional[Plan]:
-        """The plan in at most `parts` segments; None where the sampling rate changes, so that the
-        stream has to be decoded in one go.  Undecodable if there was no frame at all."""
+        """The plan in at most `parts` segments (0: in none, for who asks for `span`); None where
+        the sampling rate changes, so that the stream has to be decoded in one go.  Undecodable if
+        there was no frame at all."""
         self._take(self._reader.finish())
         if self._header is None:
             raise Undecodable("no MPEG Layer III frame in the data")
         if not self._is_one_rate:
             return None
         gapless = gapless_of(self._note if self._is_gapless else None)
+        self._skip = gapless.skip
+        self._silent = gapless.silent_granules
         count = len(self._offsets)
         is_complete = gapless.frames in (None, count)
         drop = gapless.drop if is_complete else 0
-        parts = max(min(parts, count), 1)
-        edges = [count * part // parts for part in range(parts + 1)]
+        parts = max(min(parts, count), 1) if parts else 0
+        edges = [count * part // parts for part in range(parts + 1)] if parts else []
         channels = self._channels or self._header.channels
         segments = []
         position, granules = 0, self._header.granules
