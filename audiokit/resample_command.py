@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, TextIO
+from typing import Any, BinaryIO, Callable, Dict, List, Optional, TextIO
 
 from .formats.info import AudioInfo, NotAudio
 
@@ -111,15 +111,20 @@ def _run(
     wanted = _wanted(given, info)
     if given.output != "-" and os.path.exists(given.output) and os.path.samefile(source, given.output):
         raise Wrong(f"{given.output} is the input itself", USAGE)
-    if given.stream:
-        return _stream(given, source, wanted, identify_path, folder)
     # Beside OUT: only within one file system a rename is one step.  A folder, since segments lie there too.
     place = folder if given.output == "-" else Path(given.output).absolute().parent
-    with interrupts, tempfile.TemporaryDirectory(prefix=".resample-", suffix=".part", dir=place) as beside:
-        made = Path(beside) / "result"
-        warnings = _convert(given, source, str(made), wanted, info, interrupts)
-        if not interrupts.came:
-            _deliver(given, made)
+    if given.stream and given.output == "-":
+        warnings = _stream(given, source, wanted, info, sys.stdout.buffer)
+    else:
+        with interrupts, tempfile.TemporaryDirectory(prefix=".resample-", suffix=".part", dir=place) as beside:
+            made = Path(beside) / "result"
+            if given.stream:
+                with open(made, "wb") as out:
+                    warnings = _stream(given, source, wanted, info, out, interrupts)
+            else:
+                warnings = _convert(given, source, str(made), wanted, info, interrupts)
+            if not interrupts.came:
+                _deliver(given, made)
     for words in warnings:
         print(f"audioserver: {given.input}: {words}", file=sys.stderr)
     return OK
@@ -205,24 +210,19 @@ def _deliver(given: argparse.Namespace, made: Path) -> None:
 
 
 def _stream(
-    given: argparse.Namespace, source: str, wanted: Dict[str, Any], identify_path: Callable[[str], AudioInfo],
-    folder: Path,
-) -> int:
+    given: argparse.Namespace, source: str, wanted: Dict[str, Any], info: AudioInfo, out: BinaryIO,
+    interrupts: Optional[Interrupts] = None,
+) -> List[str]:
+    """Convert here, piece by piece, to an open file; the warnings."""
     from .codec.decoder import Undecodable
     from .conversion_worker import Damage, stream
 
-    out = sys.stdout.buffer if given.output == "-" else open(given.output, "wb")
     try:
-        warnings = stream(source, out, wanted, identify_path(source))
+        warnings = stream(source, out, wanted, info, lambda: interrupts is not None and interrupts.came)
         out.flush()
     except (Damage, Undecodable) as error:
         raise Wrong(f"{given.input}: {error}")
-    finally:
-        if out is not sys.stdout.buffer:
-            out.close()
-    for words in warnings:
-        print(f"audioserver: {given.input}: {words}", file=sys.stderr)
-    return OK
+    return warnings
 
 
 class Progress:

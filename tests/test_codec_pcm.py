@@ -104,6 +104,9 @@ class TestWavHeader:
         with wave.open(io.BytesIO(head + bytes(12))) as reader:
             assert reader.getparams()[:4] == (2, 2, 44100, 3)
 
+    def test_it_can_be_rf64_before_it_is_large(self):
+        assert len(wav_header(8000, 1, 0, as_rf64=True)) == len(wav_header(48000, 2, 1 << 31))
+
     def test_past_4_gib_it_is_rf64(self):
         head = wav_header(48000, 2, 1 << 31)
         assert head[:4] == b"RF64" and head[12:16] == b"ds64"

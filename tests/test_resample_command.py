@@ -102,14 +102,15 @@ def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, 
 
 @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no SIGINT for other processes")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number):
+@pytest.mark.parametrize("options", [[], ["--stream"]], ids=["", "stream"])
+def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number, options):
     long = tmp_path / "long.wav"
     tone = SOUND[44:]
     long.write_bytes(SOUND[:4] + struct.pack("<I", 36 + 600 * len(tone)) + SOUND[8:40]
                      + struct.pack("<I", 600 * len(tone)) + tone * 600)
     before = (tmp_path / "out.mp3")
     before.write_bytes(b"what was there")
-    process = subprocess.Popen([*PROGRAM, str(long), str(before)], stderr=subprocess.PIPE)
+    process = subprocess.Popen([*PROGRAM, str(long), str(before), *options], stderr=subprocess.PIPE)
     while not any(".part" in name for name in os.listdir(tmp_path)):
         assert process.poll() is None
     process.send_signal(number)

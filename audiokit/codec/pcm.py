@@ -203,10 +203,15 @@ def mixed(pcm: bytes, channels: int, channels_out: int) -> bytes:
 # -- out ------------------------------------------------------------------------------------------------------
 
 
-def wav_header(sample_rate: int, channels: int, frames: int) -> bytes:
-    """The head of a WAV of 16-bit PCM; RF64 (EBU Tech 3306) where 32 bits do not hold its size."""
+def is_large(channels: int, frames: int) -> bool:
+    """Whether a WAV of so many frames of 16 bits is too large for the 32 bits of RIFF."""
+    return frames * channels * 2 + 36 >= 1 << 32
+
+
+def wav_header(sample_rate: int, channels: int, frames: int, as_rf64: bool = False) -> bytes:
+    """The head of a WAV of 16-bit PCM; RF64 (EBU Tech 3306) where it is large, or where that is wished."""
     size = frames * channels * 2
-    if size + 36 < 1 << 32:
+    if not as_rf64 and not is_large(channels, frames):
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setparams((channels, 2, sample_rate, frames, "NONE", "not compressed"))
