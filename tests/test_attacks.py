@@ -112,7 +112,7 @@ class TestBrokenClients:
             sock.sendall(whole[:cut])
             (reset if cut % 2 else socket.socket.close)(sock)
         assert request(server.address, "GET", "/info?name=gone.wav")[0] == 404
-        server.server.shutdown()
+        server.__exit__()  # all that was begun has ended
         assert on_disk(server.data) == []
 
     def test_a_client_gone_in_the_middle_of_a_download_harms_nobody(self, server):

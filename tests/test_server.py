@@ -150,7 +150,7 @@ class TestUploading:
         answer = raw(server.address, head + SOUND[:4000])
         assert answer.startswith(b"HTTP/1.1 400 ") and b"incomplete-body" in answer
         assert request(server.address, "GET", "/list")[0] == 200
-        server.server.shutdown()
+        server.__exit__()  # all that was begun has ended
         assert on_disk(server.data) == []
 
     def test_two_of_one_name_at_once_one_wins(self, server):
@@ -318,7 +318,7 @@ class TestManners:
         server = running(body_timeout=0.3)
         head = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nRIFF"
         assert raw(server.address, head, end=False).startswith(b"HTTP/1.1 408 ")
-        server.server.shutdown()
+        server.__exit__()  # all that was begun has ended
         assert on_disk(server.data) == []
 
     def test_the_longest_idle_connection_makes_room(self, running):
