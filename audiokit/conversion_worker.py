@@ -418,10 +418,11 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
                     if record is not None:
                         record.add(data)
                     out.write(data)
-            os.remove(part)
         if record is not None:
             out.seek(0)
             out.write(record.info_frame(samples))
+    for part in parts:  # only now: who dies before has it done again by another
+        os.remove(part)
 
 
 # -- a whole file ----------------------------------------------------------------------------------

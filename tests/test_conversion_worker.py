@@ -171,3 +171,14 @@ def test_a_full_disk_is_told_as_such(tmp_path):
     order = {"source": str(source), "target": "/dev/full", "conversion": wanted()}
     said = worker._carried_out(order, audiometa.identify)
     assert said["failure"] == "no-space"
+
+
+def test_a_join_that_breaks_off_can_be_done_again(tmp_path):
+    wanted = {"format": "wav", "rate": 8000, "channels": 1, "bitrate": None, "quality": None}
+    parts = [str(tmp_path / f"target.{number}") for number in range(2)]
+    (tmp_path / "target.0").write_bytes(b"\x01\x00")
+    with pytest.raises(FileNotFoundError):
+        worker.join(parts, str(tmp_path / "target"), wanted, 2)
+    (tmp_path / "target.1").write_bytes(b"\x02\x00")
+    worker.join(parts, str(tmp_path / "target"), wanted, 2)
+    assert (tmp_path / "target").read_bytes()[44:] == b"\x01\x00\x02\x00"
