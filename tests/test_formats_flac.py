@@ -234,3 +234,18 @@ def test_only_head_and_tail_are_read():
     source = Source.of_bytes(data)
     assert reader.read(source).samples == 78 * 192
     assert source.bytes_read < 1 << 17
+
+
+@pytest.mark.parametrize(
+    "rest, why",
+    [
+        (b"\xff\xf8\x39\x18", "syncwords whose headers have no right checksum"),
+        (b"\xff", "no syncword at all"),
+    ],
+)
+def test_a_crowd_of_syncwords_is_tried_so_often_and_no_more(monkeypatch, rest, why):
+    tried = []
+    parse = reader.parse_frame
+    monkeypatch.setattr(reader, "parse_frame", lambda *at: tried.append(1) or parse(*at))
+    check(flac(3) + rest * 200_000)
+    assert len(tried) <= 2 * reader._MAX_CANDIDATES + 1, why

@@ -30,6 +30,7 @@ _STREAMINFO, _VORBIS_COMMENT, _PICTURE = 0, 4, 6  # block types (8.1)
 _MAX_BLOCKS = 1024
 _MAX_COMMENT_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 16  # in which a last frame is looked for first, then in MAX_READ
+_MAX_CANDIDATES = 1 << 15  # syncwords tried in one reach; chance makes some 16 in a MiB
 
 
 class _Metadata(NamedTuple):
@@ -141,13 +142,18 @@ def _samples(
 
 
 def _last_frame(source: Source, metadata: _Metadata, end: int) -> Optional[Tuple[FlacFrame, bool]]:
-    """The last frame header before `end`, and whether its frame is all there by its checksum."""
+    """The last frame header before `end`, and whether its frame is all there by its checksum.
+
+    The syncword is that of the first frame: its last bit, the blocking strategy, does not change
+    in a stream (RFC 9639 section 9.1).
+    """
+    sync = source.read(metadata.end, 2)
     for reach in (_TAIL_BYTES, MAX_READ):
         begin = max(metadata.end, end - reach)
         data = source.read(begin, end - begin)
         position = len(data)
-        while True:
-            position = data.rfind(b"\xff", 0, position)
+        for _ in range(_MAX_CANDIDATES):
+            position = data.rfind(sync, 0, position + 1)
             if position < 0:
                 break
             frame = parse_frame(data, position, metadata.info)
