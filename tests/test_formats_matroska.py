@@ -16,7 +16,10 @@ from format_kinds import (
     truncations,
 )
 
+from audiokit.formats import matroska as reader
 from audiokit.formats.info import Damaged, NotAudio
+from audiokit.formats.source import Source
+from tests import audio_files
 
 UNKNOWN = b"\x01\xff\xff\xff\xff\xff\xff\xff"
 
@@ -317,3 +320,27 @@ def test_sizes_that_nest_without_end_are_bounded():
         is None
     )
     assert check(head() + bytes.fromhex("18538067") + UNKNOWN + (b"\xae\x80" * 50000)) is None
+
+
+def test_elements_without_any_block_end_the_walk_soon():
+    whole = audio_files.matroska()
+    source = Source.of_bytes(whole + b"\x1f\x43\xb6\x75\x80" * 200_000)
+    found = reader.read(source)
+    assert found.truncated and found.samples == reader.read(Source.of_bytes(whole)).samples
+    assert source.bytes_read < 1 << 18
+
+
+def test_blocks_of_any_form_between_plain_ones_are_counted_alike():
+    whole = audio_files.matroska(blocks=3)
+    plain = b"\xa3\x85\x81\0\x3c\x80\xfc"
+    before = identify(whole).samples
+    for block, count, why in (
+        (plain, 1, "a size of one byte"),
+        (b"\xa3\x40\x05\x81\0\x3c\x80\xfc", 1, "a size of two bytes"),
+        (b"\xa3\x20\0\x05\x81\0\x3c\x80\xfc", 1, "a size of three bytes"),
+        (b"\xa3\x85\x82\0\x3c\x80\xfc", 0, "another track"),
+        (b"\xa3\x87\x81\0\x3c\x84\x01\xfc\xfc", 2, "two laced frames"),
+        (b"\xa0\x87\xa1\x85\x81\0\x3c\0\xfc", 1, "a group"),
+    ):
+        after = identify(whole + plain + block + plain * 2000).samples
+        assert after - before == (2001 + count) * 960, why

@@ -16,6 +16,7 @@ cluster.  Raises NotAudio where no track is audio, Damaged where no block of it 
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tags as tagging
@@ -39,6 +40,7 @@ _CLUSTER, _TAGS, _ATTACHMENTS, _CUES = 0x1F43B675, 0x1254C367, 0x1941A469, 0x1C5
 _TOP = (_SEEK_HEAD, _INFO, _TRACKS, _CLUSTER, _TAGS, _ATTACHMENTS, _CUES, 0x1043A770, 0xEC, 0xBF)
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _PADDING = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
 _MAX_ELEMENTS = 1_000_000  # in all: a day of blocks of 100 ms
+_MAX_IDLE = 1 << 14  # elements in a row that are no block; of a true file a dozen
 _MAX_CHILDREN = 10_000  # of one element that is not a cluster
 _MAX_VALUE = 1 << 16  # bytes of a value that is read
 _VIDEO, _AUDIO = 1, 2  # TrackType
@@ -415,7 +417,7 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
             sample_rate=48000,
             channels=head.channels if head else track.channels,
             delay=delay,
-            packet_samples=lambda packet, size: xiph.opus_packet_samples(packet),
+            packet_samples=lambda packet, size: _opus_samples(packet[:2]),
         )
     if track.codec == "vorbis":
         return _with_vorbis(track, private)
@@ -461,6 +463,12 @@ def _with_codec(track: _Track, name: str, private: bytes, offset: int) -> _Track
             packet_samples=lambda packet, size: int.from_bytes(packet[:4], "little") % (1 << 20)
         )
     return track
+
+
+@lru_cache(maxsize=1024)
+def _opus_samples(start: bytes) -> int:
+    """Samples of an Opus packet, which its first two bytes tell (RFC 6716 section 3)."""
+    return xiph.opus_packet_samples(start)
 
 
 def _ac3_samples(packet: bytes) -> int:
@@ -523,8 +531,19 @@ class _Walker:
 
     def run(self) -> None:
         """Visit every element, stepping into clusters and groups of blocks."""
+        idle = 0
         for _ in range(_MAX_ELEMENTS):
             data, at = self._window(self._position)
+            if data[at : at + 1] == b"\xa3":
+                idle = 0
+                at = self._plain_blocks(data, at)
+                self._position = self._base + at
+                if at + 48 > len(data):
+                    data, at = self._window(self._position)
+            idle += 1
+            if idle > _MAX_IDLE:
+                self._is_cut = True
+                return
             element = _element(data, at, self._base, self._stop)
             if element is None:
                 self._is_cut = (
@@ -541,6 +560,7 @@ class _Walker:
             if element.id == _TIMESTAMP:
                 self._cluster_time = _unsigned(self._source, element)
             elif element.id in (_SIMPLE_BLOCK, _BLOCK):
+                idle = 0
                 self._block(element)
             elif element.id == _PADDING:
                 raw = self._source.read(element.start, min(element.stop - element.start, 8))
@@ -554,6 +574,49 @@ class _Walker:
             self._base, self._data = position, self._source.read(position, 1 << 12)
             at = 0
         return self._data, at
+
+    def _plain_blocks(self, data: bytes, at: int) -> int:
+        """Go over the blocks from `at` on that most files are made of, where that is quick.
+
+        They are simple, of this track, without lacing, with sizes of one or two bytes, and of
+        packets that tell their length.  Returns where something else stands.
+        """
+        samples_of = self._track.packet_samples
+        number, rate = 0x80 | self._track.number, self._track.sample_rate
+        if samples_of is None or number > 0xFE:
+            return at
+        room = self._source.size - self._base
+        last = len(data) - 48
+        while at <= last and data[at] == _SIMPLE_BLOCK:
+            size, content = data[at + 1], at + 2
+            if size > 0x80:
+                size &= 0x7F
+            elif 0x40 <= size < 0x80:
+                size, content = (size & 0x3F) << 8 | data[content], content + 1
+            else:
+                break
+            stop = content + size
+            is_odd = size in (0x7F, 0x3FFF) or size < 5 or data[content + 3] & 6
+            if is_odd or data[content] != number or stop > room:
+                break
+            length = samples_of(data[content + 4 : content + 28], size - 4)
+            if not length:
+                break
+            time = data[content + 1] << 8 | data[content + 2]
+            time -= (time & 0x8000) << 1
+            seconds = (self._cluster_time + time) * self._scale
+            self._samples += length
+            self._bytes += size - 4
+            self._last_length = length / rate
+            if self._first is None:
+                self._first = seconds
+            if seconds > self._last:
+                self._last = seconds
+            if seconds + self._last_length > self._end:
+                self._end = seconds + self._last_length
+            self._padding = 0.0
+            at = stop
+        return at
 
     def _block(self, element: _Element) -> None:
         head, at = self._window(element.start)
