@@ -434,3 +434,32 @@ def test_a_table_of_millions_of_rows_is_summed_in_steps():
     source = format_kinds.Source.of_bytes(stts)
     assert mp4_tables.times(source, mp4.Box(b"stts", 8, len(stts))) == (rows, 2 * rows)
     assert mp4_tables.ticks_of(source, mp4.Box(b"stts", 8, len(stts)), 200_001) == 400_002
+
+
+def with_co64(data: bytes, place: int) -> bytes:
+    """That file with its one chunk at `place` before, named in eight bytes."""
+    table = data.index(b"stco") - 4
+    out = bytearray(data[:table])
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+        at = out.index(name) - 4
+        out[at : at + 4] = u32(int.from_bytes(out[at : at + 4], "big") + 4)
+    return bytes(out) + full(b"co64", u32(1), struct.pack(">Q", place + 4)) + data[table + 20 :]
+
+
+@pytest.mark.parametrize(
+    "word, codec, channels, why",
+    [
+        (0xFFFB90C4, "mp3", 1, "one channel"),
+        (0xFFFB9004, "mp3", 2, "two channels"),
+        (0xFFFD90C4, "mp2", 1, "layer II has the same object type"),
+        (0xFFFB94C4, "mp3", 2, "a frame at 48 kHz is not of this track"),
+        (0, "mp3", 2, "no frame there"),
+    ],
+)
+def test_mpeg_audio_is_what_its_first_frame_says(word, codec, channels, why):
+    data = bytearray(plain(entry(b"mp4a", esds(b"", 0x6B)), samples=10, ticks=1152, size=417))
+    place = data.index(b"mdat") + 4
+    data[place : place + 4] = word.to_bytes(4, "big")
+    for whole in (bytes(data), with_co64(bytes(data), place)):
+        info = identify(whole)
+        assert (info.codec, info.channels, info.truncated) == (codec, channels, False), why

@@ -21,6 +21,7 @@ from audiokit.formats.impostors import image_brand
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.mp4_boxes import MAX_BOXES, Box, boxes
 from audiokit.formats.mp4_codec import Codec, parse_sample_entry
+from audiokit.formats.mpeg_header import HEADER_BYTES, SINGLE_CHANNEL, parse_header
 from audiokit.formats.source import MAX_READ, Source
 
 _MAX_TRACKS = 64
@@ -234,7 +235,27 @@ def _track(source: Source, trak: Box) -> Tuple[Optional[_Track], str]:
     size = int.from_bytes(source.read(stsd.start + 8, 4), "big")
     entry = source.read(stsd.start + 8, min(size, stsd.stop - stsd.start - 8, MAX_READ))
     codec = parse_sample_entry(entry, stsd.start + 8)
+    codec = _of_first_frame(source, codec, tables)
     return _Track(number, codec, timescale or codec.sample_rate, declared, tables, edits), kind
+
+
+def _of_first_frame(source: Source, codec: Codec, tables: Dict[bytes, Box]) -> Codec:
+    """MPEG audio's layer and channels by its first frame.
+
+    Entries say 2 channels whatever there is, and esds one object type for all three layers.
+    """
+    chunks = tables.get(b"co64") or tables.get(b"stco")
+    if codec.codec not in ("mp1", "mp2", "mp3") or chunks is None:
+        return codec
+    table = source.read(chunks.start + 4, 12)  # u32 entries, the first of 4 or of 8 bytes
+    if not int.from_bytes(table[:4], "big"):
+        return codec
+    first = int.from_bytes(table[4 : 12 if chunks.name == b"co64" else 8], "big")
+    header = parse_header(source.read(first, HEADER_BYTES))
+    if header is None or header.sample_rate != codec.sample_rate:
+        return codec
+    channels = 1 if header.mode == SINGLE_CHANNEL else 2
+    return codec._replace(codec=f"mp{header.layer}", channels=channels)
 
 
 def _edits(source: Source, box: Box) -> Tuple[Tuple[int, int], ...]:
