@@ -83,6 +83,7 @@ GOOD = (
     (opus() + opus(), 2 * (48000 - 312), "also with one serial number"),
     (opus(preskip=0), 48000, "no pre-skip"),
     (speex(), 32000, "Speex"),
+    (speex(32000 - 143), 32000 - 143, "Speex whose first packet ends before 320: its look-ahead"),
     (vorbis((3000,)), 3000, "Vorbis; the last page may end before its packets do"),
     (vorbis((4000,)), 3072, "Vorbis that begins in the midst: what its packets hold"),
     (audio_files.opus(), 48000 - 312, "pages as others write them"),

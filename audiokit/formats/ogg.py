@@ -310,7 +310,8 @@ def _first_granule(source: Source, link: _Link) -> int:
     """The granule position at which the stream begins: not 0 where a recording began in its midst.
 
     The position of a page is that of the last sample that ends on it, so what its packets hold is
-    subtracted (RFC 7845 section 4.3).  Less than 0 means samples that are not presented.
+    subtracted (RFC 7845 section 4.3).  Less than 0 means samples that are not presented: Speex
+    writes the look-ahead of its encoder so, which positions do not count and nobody hears.
     """
     clock = _clock(link)
     samples = 0
