@@ -344,3 +344,12 @@ def test_blocks_of_any_form_between_plain_ones_are_counted_alike():
     ):
         after = identify(whole + plain + block + plain * 2000).samples
         assert after - before == (2001 + count) * 960, why
+
+
+@pytest.mark.parametrize("bound", ["_MAX_PLAIN", "_MAX_ELEMENTS"])
+def test_what_is_longer_than_is_walked_is_not_called_exact(monkeypatch, bound):
+    whole = audio_files.matroska(blocks=3) + b"\xa3\x85\x81\0\x3c\x80\xfc" * 5000
+    assert identify(whole).duration_exact
+    monkeypatch.setattr(reader, bound, 3)
+    found = identify(whole)
+    assert not found.duration_exact and found.samples is None

@@ -39,7 +39,8 @@ _EBML, _SEGMENT, _SEEK_HEAD, _INFO, _TRACKS = (
 _CLUSTER, _TAGS, _ATTACHMENTS, _CUES = 0x1F43B675, 0x1254C367, 0x1941A469, 0x1C53BB6B
 _TOP = (_SEEK_HEAD, _INFO, _TRACKS, _CLUSTER, _TAGS, _ATTACHMENTS, _CUES, 0x1043A770, 0xEC, 0xBF)
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _PADDING = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
-_MAX_ELEMENTS = 1_000_000  # in all: a day of blocks of 100 ms
+_MAX_ELEMENTS = 1_000_000  # in all, plain blocks apart: a day of blocks of 100 ms
+_MAX_PLAIN = 10_000_000  # plain blocks: two days of 20 ms, some 6 s of CPU time
 _MAX_IDLE = 1 << 14  # elements in a row that are no block; of a true file a dozen
 _MAX_CHILDREN = 10_000  # of one element that is not a cluster
 _MAX_VALUE = 1 << 16  # bytes of a value that is read
@@ -528,6 +529,7 @@ class _Walker:
         self._end = self._last = self._last_length = self._padding = 0.0
         self._is_counted = track.packet_samples is not None
         self._is_cut = False
+        self._plain = 0  # blocks
 
     def run(self) -> None:
         """Visit every element, stepping into clusters and groups of blocks."""
@@ -540,6 +542,8 @@ class _Walker:
                 self._position = self._base + at
                 if at + 48 > len(data):
                     data, at = self._window(self._position)
+            if self._plain > _MAX_PLAIN:
+                break
             idle += 1
             if idle > _MAX_IDLE:
                 self._is_cut = True
@@ -566,6 +570,7 @@ class _Walker:
                 raw = self._source.read(element.start, min(element.stop - element.start, 8))
                 self._padding = max(int.from_bytes(raw, "big", signed=True), 0) / 1e9
             self._position = element.stop
+        self._is_counted = False  # there is more than is walked
 
     def _window(self, position: int) -> Tuple[bytes, int]:
         """Bytes at `position`, some 40 at least where the file has them."""
@@ -605,6 +610,7 @@ class _Walker:
             time = data[content + 1] << 8 | data[content + 2]
             time -= (time & 0x8000) << 1
             seconds = (self._cluster_time + time) * self._scale
+            self._plain += 1
             self._samples += length
             self._bytes += size - 4
             self._last_length = length / rate
