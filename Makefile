@@ -10,10 +10,10 @@ run:  ## Serve on http://127.0.0.1:8000, data in ./var
 	$(PYTHON) audioserver.py
 
 test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass before a commit, under a minute
-	$(TEST_PYTHON) -X dev -m pytest -m "not slow"
+	$(TEST_PYTHON) -m pytest -m "not slow"
 
 test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
-	$(TEST_PYTHON) -X dev -m pytest
+	$(TEST_PYTHON) -m pytest
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

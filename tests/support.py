@@ -42,6 +42,13 @@ def wav(seconds: float = 0.1, rate: int = 8000, channels: int = 1, pitch_hz: flo
     return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", len(data)) + data
 
 
+def long_wav(seconds: float, rate: int = 16000) -> bytes:
+    """A true WAV of some length, made at once: one second of a sine again and again."""
+    head, second = wav(1.0, rate)[:40], wav(1.0, rate)[44:]
+    data = second * round(seconds)
+    return head[:4] + struct.pack("<I", 36 + len(data)) + head[8:] + struct.pack("<I", len(data)) + data
+
+
 def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:
     """One request on a connection of its own: (status, fields by lower-case name, body)."""
     connection = http.client.HTTPConnection(*address, timeout=20)

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from support import ROOT, raw, request, wav
+from support import ROOT, long_wav, raw, request, wav
 
 SOUND = wav(0.5)
 HEAD = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
@@ -78,7 +78,7 @@ class TestTrickles:
 
     def test_a_reader_that_does_not_read_is_given_up(self, running):
         server = running(body_timeout=0.5)
-        large = wav(300, rate=16000)
+        large = long_wav(300)
         assert request(server.address, "POST", "/post?name=large.wav", large)[0] == 201
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -116,7 +116,7 @@ class TestBrokenClients:
         assert on_disk(server.data) == []
 
     def test_a_client_gone_in_the_middle_of_a_download_harms_nobody(self, server):
-        large = wav(120, rate=16000)
+        large = long_wav(120)
         assert request(server.address, "POST", "/post?name=large.wav", large)[0] == 201
         for _ in range(10):
             sock = connect(server.address)

@@ -101,8 +101,7 @@ def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no SIGINT for other processes")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("options", [[], ["--stream"]], ids=["", "stream"])
+@pytest.mark.parametrize("number, options", [(signal.SIGINT, []), (signal.SIGTERM, ["--stream"])])
 def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number, options):
     long = tmp_path / "long.wav"
     tone = SOUND[44:]

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support import raw, request, wav
+from support import long_wav, raw, request, wav
 
 SOUND = wav(0.5)
 OTHER = wav(0.25, pitch_hz=300.0)
@@ -212,7 +212,7 @@ class TestDownloading:
 
     def test_a_file_removed_while_it_is_sent_arrives_whole(self, running, tmp_path):
         server = running()
-        large = wav(120, rate=16000)
+        large = long_wav(120)
         _, _, record = post(server.address, large)
         with socket.create_connection(server.address, timeout=20) as sock:
             sock.sendall(b"GET /files/%s/content HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % record["id"].encode())
