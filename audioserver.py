@@ -249,7 +249,7 @@ class AudioServer(ThreadingHTTPServer):
         self._begin()
 
     def _begin(self) -> None:
-        self.hashing = Workers(1, "hash", self.report)
+        self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
         self.jobs = Jobs(
             self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,

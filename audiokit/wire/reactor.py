@@ -83,7 +83,7 @@ class Reactor:
         self._accept_again = 0.0
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
-        self.bulk = Workers(limits.bulk_threads, "bulk", on_bug)
+        self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
 
     # -- the loop --------------------------------------------------------------------------------------
 
