@@ -302,7 +302,7 @@ class Connection:
         try:
             if is_first:
                 self.sink.open()
-            outcome: Any = self.receiving.step()
+            outcome: Any = self._turns(self.receiving)
         except Refusal as refusal:
             outcome = refusal
         except PeerGone as gone:
@@ -326,6 +326,13 @@ class Connection:
             outcome = self.handler.bug(bug)
         self._abandon_in_worker()
         self.reactor.post(self, outcome)
+
+    def _turns(self, transfer: Any) -> str:
+        """Step after step while nobody else wants the thread: handing over costs 5 % of a fast transfer."""
+        outcome = transfer.step()
+        while outcome is AGAIN and not self.reactor.bulk.is_pressed:
+            outcome = transfer.step()
+        return outcome
 
     def _abandon_in_worker(self) -> None:
         sink, self.sink = self.sink, None
@@ -511,7 +518,7 @@ class Connection:
 
     def _send_in_worker(self) -> None:
         try:
-            outcome: Any = self.sending.step()
+            outcome: Any = self._turns(self.sending)
         except PeerGone as gone:
             outcome = gone
         except Exception as bug:

@@ -46,6 +46,11 @@ class Workers:
         else:
             self._tasks.put((task, arguments))
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether somebody waits for a thread, if only to have it end."""
+        return self._closed or not self._tasks.empty()
+
     def close(self, timeout: float = 5.0) -> None:
         """Finish what was submitted, then end the threads."""
         for _ in self._threads:
