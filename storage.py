@@ -53,7 +53,7 @@ __all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Repor
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 NAME_BYTES = 255  # what file systems allow for a name
-RESERVE_BYTES = 8 << 20  # from so many on, and never less ahead, an upload has blocks reserved
+AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -141,7 +141,7 @@ class Upload:
         self._ops = storage.ops
         self._written = 0
         self._look_at = LOOK_BYTES
-        self._reserved = 0
+        self._reserved = self._begun = 0
         self._is_over = False
         make = None if is_there else lambda name, _: self._ops.create(name)
         self.file = open(path, "r+b", buffering=0, opener=make)
@@ -164,17 +164,24 @@ class Upload:
     @written.setter
     def written(self, count: int) -> None:
         self._written = count
-        if RESERVE_BYTES <= count and self._reserved < min(count + RESERVE_BYTES, self.expected or 0):
+        if count - self._begun >= AHEAD_BYTES:
+            self.begin_sync()
+        if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
             self._reserve()
         if count >= self._look_at:
             self._look_at = count + LOOK_BYTES
             if self.expected is None or count > self.expected:
                 self._storage.check_room(0)
 
+    def begin_sync(self) -> None:
+        """Have what is there go to the disk while more comes, or while it is looked at; does not wait."""
+        self._begun = self._written
+        self._ops.begin_sync(self.file.fileno())
+
     def _reserve(self) -> None:
         """Blocks for what comes next, never far ahead: a promised length alone must not fill the disk."""
         start = max(self._written, self._reserved)
-        self._reserved = min(start + 2 * RESERVE_BYTES, self.expected)
+        self._reserved = min(start + 2 * AHEAD_BYTES, self.expected)
         self._ops.reserve(self.file.fileno(), start, self._reserved - start)
 
     @property

@@ -24,21 +24,21 @@ _FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform == "darwin" els
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of fallocate(2): blocks behind the end, the length stays true
+_BEGIN_WRITE = 2  # SYNC_FILE_RANGE_WRITE of sync_file_range(2)
 
 
 @functools.lru_cache(maxsize=None)
-def _fallocate() -> Optional[Callable[[int, int, int, int], int]]:
-    """Linux's fallocate(2), None elsewhere.  os.posix_fallocate will not do: where a file system cannot reserve,
-    the C library then writes every block, and it has no way to keep the length."""
+def _linux(name: str, *arguments: str) -> Optional[Callable[..., int]]:
+    """A system call of Linux that `os` does not have, by its C types; None where there is none."""
     if not sys.platform.startswith("linux"):
         return None
     try:
         import ctypes
 
-        found = ctypes.CDLL(None, use_errno=True).fallocate64
+        found = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (ImportError, OSError, AttributeError):
         return None
-    found.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    found.argtypes = tuple(getattr(ctypes, "c_" + argument) for argument in arguments)
     return found
 
 
@@ -60,11 +60,18 @@ class FileOps:
     def reserve(self, descriptor: int, start: int, count: int) -> None:
         """Have blocks set aside for bytes that are about to come; where that is impossible, nothing happens.
 
-        One reservation of megabytes costs the file system a fifth of finding a block a page.
+        One reservation of megabytes costs the file system a fifth of finding a block a page.  os.posix_fallocate
+        will not do: it moves the end of the file, and where blocks cannot be reserved it writes every one.
         """
-        reserve = _fallocate()
+        reserve = _linux("fallocate64", "int", "int", "int64", "int64")
         if reserve is not None:
             reserve(descriptor, _KEEP_SIZE, start, count)  # a full disk is told by the write that meets it
+
+    def begin_sync(self, descriptor: int) -> None:
+        """Have what was written go to the disk from now on, without waiting: `sync` will have less to wait for."""
+        begin = _linux("sync_file_range", "int", "int64", "int64", "uint")
+        if begin is not None:
+            begin(descriptor, 0, 0, _BEGIN_WRITE)  # an error stays with the file: `sync` tells it
 
     def sync(self, descriptor: int) -> None:
         """Wait until the file's bytes and length are on the disk itself."""
