@@ -238,7 +238,7 @@ class AudioServer(ThreadingHTTPServer):
         super().__init__(address, handler, bind_and_activate=False)
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
-            self.storage = undo.enter_context(Storage(data or settings.data, free_space_kept=settings.free_space))
+            self.storage = undo.enter_context(self._open_storage(data or settings.data))
             self.server_bind()
             self.server_activate()
             undo.pop_all()
@@ -247,6 +247,9 @@ class AudioServer(ThreadingHTTPServer):
         self._serving = False
         self._date = (0, "")  # of the second it was made in
         self._begin()
+
+    def _open_storage(self, data: str) -> Storage:
+        return Storage(data, free_space_kept=self.settings.free_space, blobs=self.settings.blobs)
 
     def _begin(self) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import audiometa
-from audiokit.blobs import DirectoryBlobs, FileOps
+from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
@@ -125,7 +125,12 @@ def _bad_name(why: str) -> Refusal:
 
 
 def no_space(error: OSError) -> Union[Refusal, OSError]:
-    """The refusal that a full disk means; any other error as it is."""
+    """The refusal that a full disk, or a store that fails, means; any other error as it is."""
+    if isinstance(error, StoreError):
+        return Refusal(
+            "busy", "the store of the audio does not answer" if isinstance(error, StoreDown) else
+            "the store of the audio refuses: see /health", headers=[("Retry-After", "5")],
+        )
     if error.errno in _FULL:
         return Refusal("no-space", "the disk is full")
     return error
@@ -232,9 +237,11 @@ class Storage:
     def __init__(
         self, data: Union[str, Path], *, create: bool = True, exclusive: bool = True,
         free_space_kept: int = 64 << 20, ops: Optional[FileOps] = None,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000, blobs: str = "",
     ) -> None:
         """Open the folder `data`; with `create` make what is missing, with `exclusive` own and sweep it.
+
+        `blobs` names the store of the bytes where that is not the folder itself.
 
         DataFolderBusy when another process owns it, FileNotFoundError when there is no catalogue.
         """
@@ -255,7 +262,8 @@ class Storage:
                 stack.callback(self._folder_lock.release, False)
             self._spool = self.data / "uploads"
             self.ops.make_directory(str(self._spool))
-            self._blobs = DirectoryBlobs(self.data / "files", self.ops)
+            self._blobs = _open_blobs(blobs, self.data / "files", self.ops)
+            stack.callback(self._blobs.close)
             self._catalogue = Catalogue(
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
@@ -299,6 +307,7 @@ class Storage:
         """Give up the folder; uploads still under way are discarded."""
         for upload in list(self._uploads.values()):
             upload.discard()
+        self._blobs.close()
         self._catalogue.close()
         if self._folder_lock is not None:
             self._folder_lock.release(self._is_clean)
@@ -467,9 +476,32 @@ class Storage:
         rows = self._one(_CONTENT, id, name, owner)
         return Content._make(rows[0]) if rows else None
 
-    def open_content(self, content: Content) -> int:
-        """A descriptor for reading its bytes; FileNotFoundError when they are gone."""
-        return self._blobs.open(content.key)
+    @property
+    def is_far(self) -> bool:
+        """Whether reading the bytes waits for another machine."""
+        return self._blobs.is_far
+
+    @property
+    def largest(self) -> Optional[int]:
+        """The most bytes that one file may have, None without a limit."""
+        return self._blobs.largest
+
+    def open_content(self, content: Content, start: int = 0, stop: Optional[int] = None) -> Any:
+        """What its bytes are sent from, those from `start` to `stop` first: a descriptor or a `Source`.
+
+        FileNotFoundError when they are gone; Refusal `busy` when the store of the bytes fails.
+        """
+        try:
+            return self._blobs.open(content.key, start, content.size if stop is None else stop, content.size)
+        except StoreError as error:
+            raise no_space(error) from error
+
+    def address(self, content: Content, seconds: float, disposition: str) -> str:
+        """Where whoever has this address may fetch the bytes for so long; only of a far store."""
+        try:
+            return self._blobs.address(content.key, int(seconds), disposition, content.mime)
+        except StoreError as error:
+            raise no_space(error) from error
 
     def lend(self, content: Content, path: str) -> None:
         """The bytes of a file as `path` in the data folder too, whatever becomes of the file.
@@ -477,7 +509,7 @@ class Storage:
         FileNotFoundError when they are gone; Refusal `no-space` where they had to be copied and did not fit.
         """
         try:
-            self.ops.link_or_copy(self._blobs.path(content.key), Path(path))
+            self._blobs.lend(content.key, path)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -577,7 +609,7 @@ class Storage:
             self.ops.remove(str(path))
         for (key,) in self._catalogue.read("SELECT key FROM removals"):
             self._remove_bytes(key)
-        if self._folder_lock is not None and not self._folder_lock.was_clean:
+        if self._folder_lock is not None and not self._folder_lock.was_clean and not self.is_far:
             for key in strays(self._catalogue, self._blobs):
                 self._blobs.delete(key)
 
@@ -605,6 +637,15 @@ class Storage:
     def dump(self) -> Iterator[str]:
         """The catalogue as SQL, a statement at a time."""
         return self._catalogue.dump()
+
+
+def _open_blobs(url: str, folder: Path, ops: FileOps) -> Any:
+    """The store of the bytes: the folder, or what the address names."""
+    if not url:
+        return DirectoryBlobs(folder, ops)
+    from audiokit.blobs.s3 import S3Blobs  # here: an HTTP client and an XML parser cost each start 20 ms
+
+    return S3Blobs(url, ops)
 
 
 class _Incoming:

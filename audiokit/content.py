@@ -28,11 +28,12 @@ class Kept(NamedTuple):
     mime: str
     name: str  # for whoever saves it
     since: int  # seconds since 1970: Last-Modified
-    open: Callable[[], int]  # gives a descriptor, which the answer closes
+    open: Callable[[int, int], Any]  # the span to come first: a descriptor or a `Source`, which the answer closes
     on_end: Optional[Callable[[Spans, bool], None]] = (
         None  # in the loop: whether these spans went out whole
     )
     headers: Tuple[Tuple[str, str], ...] = ()
+    address: Optional[Callable[[], str]] = None  # gives a URL to fetch the bytes from instead
 
 
 def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
@@ -55,6 +56,8 @@ def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     if request.head.method == "GET" and "range" in request.fields:
         if if_range_matches(request.fields, etag, kept.since):
             ranges = parse_ranges(request.fields["range"], kept.size)
+    if kept.address is not None and request.head.method == "GET" and (ranges is None or len(ranges) == 1):
+        return Response(307, (("Location", kept.address()), ("Cache-Control", "no-store")))
     if ranges is None:
         return whole(kept, kind, is_head=request.head.method == "HEAD")
     return _in_ranges(kept, kind, [tuple(one) for one in ranges], request.services.boundary())
@@ -62,7 +65,7 @@ def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
 
 def whole(kept: Kept, kind: str = "attachment", is_head: bool = False) -> Response:
     """All of it, 200."""
-    fd = None if is_head else kept.open()
+    fd = None if is_head else kept.open(0, kept.size)
     spans = [(0, kept.size)]
     body = FileBody(fd, [(b"", 0, kept.size)], b"", kept.size, _ended(kept, spans))
     return Response(200, (("Content-Type", kept.mime), *_fields(kept, kind)), file=body)
@@ -73,12 +76,12 @@ def _in_ranges(kept: Kept, kind: str, ranges: Spans, boundary: str) -> Response:
     if len(ranges) == 1:
         start, stop = ranges[0]
         place = ("Content-Range", f"bytes {start}-{stop - 1}/{kept.size}")
-        body = FileBody(kept.open(), [(b"", start, stop)], b"", stop - start, on_end)
+        body = FileBody(kept.open(start, stop), [(b"", start, stop)], b"", stop - start, on_end)
         return Response(206, (("Content-Type", kept.mime), place, *_fields(kept, kind)), file=body)
     prefixes, trailer, length = multipart_byteranges(ranges, kept.size, kept.mime, boundary)
     spans = [(prefix, start, stop) for prefix, (start, stop) in zip(prefixes, ranges)]
     mime = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
-    body = FileBody(kept.open(), spans, trailer, length, on_end)
+    body = FileBody(kept.open(*ranges[0]), spans, trailer, length, on_end)
     return Response(206, (mime, *_fields(kept, kind)), file=body)
 
 

@@ -289,7 +289,7 @@ def resample(request: Any) -> Answer:
             raise Refusal(
                 "bad-request", "a stored file is to be converted, and a body is given too"
             )
-        return Later(lambda: _begin_stored(services, wanted))
+        return Later(lambda: _begin_stored(services, wanted), is_far=True)
     if not framing.is_given:
         raise Refusal(
             "length-required",
@@ -441,7 +441,7 @@ def _kept(jobs: Any, job: Job) -> content.Kept:
         order.mime,
         order.name,
         int(result.since),
-        partial(jobs.open_result, job),
+        lambda start, stop: jobs.open_result(job),
         partial(jobs.answered, job),
         _said(job),
     )

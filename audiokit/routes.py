@@ -14,7 +14,7 @@ from . import content, listing, resample_routes
 from .uploads import UploadSink, Wishes, check_metadata, parameters
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
-from .wire.fields import parse_content_disposition, parse_digest_field
+from .wire.fields import content_disposition, parse_content_disposition, parse_digest_field
 from .wire.heads import Head
 from .wire.multipart import boundary_of
 from .wire.problems import Refusal
@@ -135,12 +135,16 @@ def download(request: Request) -> Answer:
     kind = others.get("disposition", "attachment")
     if kind not in ("attachment", "inline"):
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
-    for _ in range(_LOOKS):
-        try:
-            return _content(request, meant, kind)
-        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
-            pass
-    return _content(request, meant, kind)
+
+    def look() -> Response:
+        for _ in range(_LOOKS):
+            try:
+                return _content(request, meant, kind)
+            except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
+                pass
+        return _content(request, meant, kind)
+
+    return Later(look, is_far=True) if request.services.storage.is_far else look()
 
 
 def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
@@ -149,9 +153,21 @@ def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
     if file is None:
         raise _not_found(meant)
     kept = content.Kept(
-        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000, lambda: storage.open_content(file)
+        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000,
+        lambda start, stop: storage.open_content(file, start, stop), address=_address(request, file, kind),
     )
     return content.answer(request, kept, kind)
+
+
+def _address(request: Request, file: Any, kind: str) -> Optional[Callable[[], str]]:
+    """What gives the address at the store that a client may be sent to, None where it may not.
+
+    Who proves itself to us with Authorization would send that to the store as well, which refuses two proofs.
+    """
+    settings, storage = request.services.settings, request.services.storage
+    if not settings.redirect_downloads or not storage.is_far or "authorization" in request.fields:
+        return None
+    return lambda: storage.address(file, settings.redirect_ttl, content_disposition(kind, file.name))
 
 
 # -- changing -----------------------------------------------------------------------------------------------
@@ -164,18 +180,16 @@ def post(request: Request) -> Answer:
     if not framing.is_given:
         raise Refusal("length-required", "an upload needs Content-Length or Transfer-Encoding: chunked")
     wishes = _wishes(request)
-    if (framing.length or 0) > settings.max_upload:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {settings.max_upload} are taken",
-            limit=settings.max_upload,
-        )
+    limit = min(settings.max_upload, services.storage.largest or settings.max_upload)
+    if (framing.length or 0) > limit:
+        raise Refusal("too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit)
     if wishes.name is not None:
         services.valid_name(wishes.name)
     services.storage.check_room(framing.length)
     sink = UploadSink(
         wishes, services.storage, services.identify, services.hashing, services.extension_of, settings.portable
     )
-    return Receive(sink, settings.max_upload)
+    return Receive(sink, limit)
 
 
 def _wishes(request: Request) -> Wishes:

@@ -13,6 +13,8 @@ import os
 import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from .blobs.place import BadPlace, parse
+
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _SIZE_UNITS = {"": 1, "b": 1, "k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB,
                "t": GIB << 10, "tib": GIB << 10, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -80,6 +82,14 @@ def words(text: str) -> Tuple[str, ...]:
     return tuple(word.strip().lower() for word in text.split(",") if word.strip())
 
 
+def store(text: str) -> str:
+    """The address of a store of bytes, or nothing."""
+    try:
+        return text if not text else parse(text) and text
+    except BadPlace as error:
+        raise BadSetting(str(error)) from None
+
+
 def log_format(text: str) -> str:
     """text, json or none."""
     if text not in ("text", "json", "none"):
@@ -108,6 +118,14 @@ TABLE: Tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", str, "address to listen on; loopback, so that nothing is open by accident"),
     Setting("port", "8000", port, "TCP port; 0 takes a free one, told on the first line of output"),
     Setting("data", "var", str, "folder of the catalogue and the audio, made on first use"),
+    Setting("blobs", "", store, "where the audio is kept instead of the folder: "
+            "`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`; see docs/scale.md"),
+    Setting("redirect_downloads", "no", yes_or_no, "let clients fetch the bytes from the store itself, by an address "
+            "that expires"),
+    Setting("redirect_ttl", "1h", seconds, "how long such an address works; players come back to it when they seek"),
+    Setting("orphan_grace", "24h", seconds, "bytes in a store that no row names go when they are as old as this; an "
+            "upload may take so long from its bytes to its row"),
+    Setting("far_threads", "32", count, "threads for what waits for a store; none are started without one"),
     Setting("max_upload", "16GiB", size, "largest body taken, bytes; a day of 24-bit stereo at 48 kHz is 23 GiB"),
     Setting("max_head", "32KiB", size, "request line and header fields together, bytes; nginx allows 4 x 8 KiB"),
     Setting("max_fields", "100", count, "header fields of a request; browsers send about 20"),
@@ -155,6 +173,11 @@ class Settings:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"settings are read-only: {name}")
+
+    @property
+    def is_far(self) -> bool:
+        """Whether something is kept on another machine."""
+        return bool(self.blobs)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Optional[str]], environment: Mapping[str, str]) -> Settings:

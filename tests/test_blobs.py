@@ -1,4 +1,4 @@
-"""The contract of the blobs' door, against every store there is; and what a directory adds to it."""
+"""What a directory adds to the contract of the blobs' door (test_blobs_contract.py): places, rounds of syncs, permissions."""
 
 from __future__ import annotations
 
@@ -9,82 +9,10 @@ import time
 
 import pytest
 from support import ROOT  # noqa: F401  (puts the program on the path)
+from test_blobs_contract import DirectoryStore
 
-from audiokit.blobs import DirectoryBlobs, FileOps
+from audiokit.blobs import FileOps
 from audiokit.blobs.together import SyncedTogether
-
-
-class DirectoryStore:
-    """A store in a directory, and a way to hand it files."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.blobs = DirectoryBlobs(folder / "files", FileOps())
-
-    def put(self, key, data):
-        path = self.folder / "upload.part"
-        path.write_bytes(data)
-        self.blobs.put(key, open(path, "r+b", buffering=0), len(data), "")
-        assert not path.exists()
-
-
-@pytest.fixture(params=[DirectoryStore], ids=["directory"])
-def store(request, tmp_path):
-    """Every kind of store that keeps the door's contract."""
-    return request.param(tmp_path)
-
-
-def content(blobs, key):
-    with os.fdopen(blobs.open(key), "rb") as file:
-        return file.read()
-
-
-def test_what_was_put_is_what_is_opened(store):
-    key = store.blobs.new_key()
-    store.put(key, b"sound" * 1000)
-    assert content(store.blobs, key) == b"sound" * 1000
-    assert store.blobs.size(key) == 5000
-
-
-def test_a_key_without_bytes_is_not_found(store):
-    assert store.blobs.size(store.blobs.new_key()) is None
-    with pytest.raises(FileNotFoundError):
-        store.blobs.open(store.blobs.new_key())
-
-
-def test_deleting_twice_is_as_good_as_once(store):
-    key = store.blobs.new_key()
-    store.put(key, b"x")
-    store.blobs.delete(key)
-    store.blobs.delete(key)
-    assert store.blobs.size(key) is None
-
-
-def test_a_scan_gives_every_key_in_order_and_goes_on_anywhere(store):
-    keys = sorted(store.blobs.new_key() for _ in range(40))
-    for key in reversed(keys):
-        store.put(key, b"x")
-    assert list(store.blobs.scan()) == keys
-    for n in (0, 7, 38, 39):
-        assert list(store.blobs.scan(after=keys[n])) == keys[n + 1:]
-    assert list(store.blobs.scan(after="")) == keys
-
-
-def test_an_open_file_outlives_its_deletion_where_the_system_allows_that(store):
-    if os.name == "nt":
-        pytest.skip("Windows removes no open file")
-    key = store.blobs.new_key()
-    store.put(key, b"still here")
-    descriptor = store.blobs.open(key)
-    store.blobs.delete(key)
-    with os.fdopen(descriptor, "rb") as file:
-        assert file.read() == b"still here"
-
-
-@pytest.mark.parametrize("key", ["", "../../etc/passwd", "A" * 32, "a" * 31, "a" * 33, "aa/" + "b" * 29])
-def test_what_is_no_key_never_becomes_a_path(store, key):
-    with pytest.raises(ValueError):
-        store.blobs.open(key)
 
 
 def test_a_scan_passes_over_what_is_not_ours(tmp_path):

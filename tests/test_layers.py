@@ -21,7 +21,7 @@ MAY_IMPORT = {
                 "audiokit.formats", "audiokit.wire"},
     "audiometa": {"audiokit.formats"},
     "audiokit": set(),
-    "audiokit.settings": set(),
+    "audiokit.settings": {"audiokit.blobs"},
     "audiokit.accesslog": set(),
     "audiokit.routes": {"audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
                         "audiokit.wire"},

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import BinaryIO, Iterator, Optional, Set
 
 from .fileops import FileOps
 from .together import SyncedTogether
 
-_KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits; the same on file systems that ignore case
+KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits; the same on file systems that ignore case
+_PIECE = 1 << 20  # bytes read at once
 
 
 class DirectoryBlobs:
     """Blobs in the directory `root`, on the file system that uploads are received on."""
+
+    is_far = False
+    largest: Optional[int] = None  # bytes that one key may have
 
     def __init__(self, root: Path, ops: FileOps) -> None:
         self._root = root
@@ -39,7 +44,7 @@ class DirectoryBlobs:
 
     def path(self, key: str) -> Path:
         """Where the bytes of `key` are, or would be."""
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise ValueError(f"{key!r} is no key")
         return self._root / key[:2] / key
 
@@ -56,9 +61,23 @@ class DirectoryBlobs:
         self._ops.rename(file.name, target)
         self._together.sync(folder)
 
-    def open(self, key: str) -> int:
-        """A descriptor for reading the bytes of `key`."""
+    def open(self, key: str, start: int = 0, stop: int = 0, size: int = 0) -> int:
+        """A descriptor for reading the bytes of `key`: all of them, whatever the span that is wanted first."""
         return self._ops.open(str(self.path(key)))
+
+    def pieces(self, key: str) -> Iterator[memoryview]:
+        """All bytes of `key` in order; each piece is only lent."""
+        view = memoryview(bytearray(_PIECE))
+        with os.fdopen(self.open(key), "rb", buffering=0) as file:
+            for count in iter(lambda: file.readinto(view), 0):
+                yield view[:count]
+
+    def lend(self, key: str, path: str) -> None:
+        """The bytes of `key` as a new file `path` too, durable, whatever becomes of `key`.
+
+        FileNotFoundError when they are not there, FileExistsError when there is something at `path`.
+        """
+        self._ops.link_or_copy(self.path(key), Path(path))
 
     def size(self, key: str) -> Optional[int]:
         """How many bytes `key` has, None when it is not there."""
@@ -77,13 +96,24 @@ class DirectoryBlobs:
         except FileNotFoundError:
             pass
 
-    def scan(self, after: str = "") -> Iterator[str]:
-        """Every key behind `after`, in order; memory for one folder at a time."""
+    def scan(self, after: str = "", older_than_s: float = 0.0) -> Iterator[str]:
+        """Every key behind `after`, in order, whose bytes are so old; memory for one folder at a time."""
         for folder in sorted(_entries(self._root)):
             if len(folder) == 2 and folder >= after[:2]:
                 for key in sorted(_entries(self._root / folder)):
-                    if _KEY.fullmatch(key) and key > after:
+                    if KEY.fullmatch(key) and key > after and self._is_older(key, older_than_s):
                         yield key
+
+    def _is_older(self, key: str, seconds: float) -> bool:
+        if not seconds:
+            return True
+        try:
+            return time.time() - os.stat(self.path(key)).st_mtime >= seconds
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _folder(self, key: str) -> str:
         folder = str(self._root / key[:2])

@@ -70,7 +70,7 @@ def _link(source: Any, blobs: Any, key: str, ops: Any) -> bool:
     path = blobs.path(key)
     ops.make_directory(str(path.parent))
     try:
-        ops.link_or_copy(source.path(key), path)
+        source.lend(key, str(path))
     except FileExistsError:
         pass  # linked for an earlier look
     except FileNotFoundError:

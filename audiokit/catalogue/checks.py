@@ -13,13 +13,11 @@ Without `fix` nothing is changed, and a server may go on meanwhile: what changed
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import time
-from typing import Any, Iterator, List, NamedTuple, Tuple
+from typing import Any, Iterable, Iterator, List, NamedTuple, Tuple
 
 _ROWS = 1000  # looked at in one query
-_PIECE = 1 << 20  # bytes read at once
 _SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
 _COUNT = "SELECT owner, count(*), sum(size) FROM files GROUP BY owner"
 _COUNTED = "SELECT owner, files, bytes FROM counters WHERE files > 0"
@@ -94,7 +92,7 @@ class Check:
             return f"has {there} bytes, its row says {size}"
         if self._deep:
             try:
-                found = _digest(self._blobs.open(key))
+                found = _digest(self._blobs.pieces(key))
             except FileNotFoundError:
                 return "has no bytes"
             except OSError as error:
@@ -174,9 +172,8 @@ def _keys(catalogue: Any) -> Iterator[str]:
             yield after
 
 
-def _digest(descriptor: int) -> str:
+def _digest(pieces: Iterable[memoryview]) -> str:
     hash = hashlib.sha256()
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        for piece in iter(lambda: file.read(_PIECE), b""):
-            hash.update(piece)
+    for piece in pieces:
+        hash.update(piece)
     return hash.hexdigest()

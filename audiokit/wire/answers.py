@@ -11,9 +11,40 @@ from .responses import Response
 
 
 class Later(NamedTuple):
-    """An answer that takes more than a millisecond: `work()` gives it, or where it will come from, off the loop."""
+    """An answer that takes more than a millisecond: `work()` gives it, or where it will come from, off the loop.
+
+    `is_far`: it may wait for another machine, so that it must not hold up what only waits on the disk.
+    """
 
     work: Callable[[], Union[Response, Pending]]
+    is_far: bool = False
+
+
+class Source:
+    """Content that comes from another machine; in `FileBody.fd` it stands for a descriptor.
+
+    One thread at a time; `position` is where the next byte comes from.
+    """
+
+    position: int
+
+    def fileno(self) -> int:
+        """What to wait for when `read` has nothing yet."""
+        raise NotImplementedError
+
+    def read(self, buffer: memoryview) -> memoryview:
+        """The next bytes, perhaps in `buffer`; never waits.
+
+        BlockingIOError: none are there yet.  Another OSError: none will come without `seek`.
+        """
+        raise NotImplementedError
+
+    def seek(self, start: int, stop: int) -> None:
+        """Have the bytes `start` to `stop` (exclusive) come.  Waits; OSError when they will not."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nobody wants the rest."""
 
 
 class Sink:

@@ -26,7 +26,7 @@ from .heads import check_partial
 from .poller import READ, WRITE
 from .problems import Refusal
 from .responses import Response
-from .transfers import AGAIN, DONE, WAIT, PeerGone, Receiving, Sending, Span
+from .transfers import AGAIN, DONE, SEEK, SOURCE, WAIT, Drawn, PeerGone, Receiving, Sending, Span
 
 if TYPE_CHECKING:  # the loop makes connections; they only call back
     from .reactor import Reactor
@@ -70,7 +70,7 @@ class Connection:
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "cancel", "on_end",
+        "linger_until", "cancel", "on_end", "source",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -80,6 +80,7 @@ class Connection:
         self.peer = peer
         self.state = HEAD
         self.watched = 0  # READ, WRITE or nothing
+        self.source: Optional[int] = None  # the descriptor that is watched for reading instead of ours
         self.away = False  # a worker has it
         self.buffer = b""  # read, not yet understood
         self.checked = 0  # bytes of an unfinished head that were found good
@@ -105,6 +106,8 @@ class Connection:
         if state is HEAD:
             self._read()
         elif state is SENDING:
+            if self.source is not None:
+                self._watch(0)  # it may be given to another connection before we look again
             self._continue_sending()
         elif state is RECEIVING:
             self._hand_off(self.reactor.bulk, self._receive_in_worker)
@@ -129,6 +132,8 @@ class Connection:
             )
             self._drop_sink()
             self._answer(self.handler.problem(refusal))
+        elif self.source is not None:
+            self._hand_off(self.reactor.far, self._seek_in_worker)
         else:
             self.close()
 
@@ -227,7 +232,8 @@ class Connection:
     def _wait_for(self, answer: Any) -> None:
         if type(answer) is Later:
             self.state = WORKING
-            self._hand_off(self.reactor.work, self._work_in_worker, answer.work)
+            crew = self.reactor.far if answer.is_far else self.reactor.work
+            self._hand_off(crew, self._work_in_worker, answer.work)
         elif type(answer) is Pending:
             self.state = PENDING
             self.reactor.untime(self)
@@ -310,7 +316,7 @@ class Connection:
         except Exception as bug:
             outcome = self.handler.bug(bug)
         if outcome is DONE:
-            self.reactor.work.submit(self._finish_in_worker)
+            self.reactor.far.submit(self._finish_in_worker)
         else:
             if outcome is not WAIT and outcome is not AGAIN:
                 self._abandon_in_worker()
@@ -368,6 +374,8 @@ class Connection:
                 self._hand_off(self.reactor.bulk, self._send_in_worker)
         elif isinstance(outcome, PeerGone):
             self.close()
+        elif outcome is SOURCE or outcome is SEEK:
+            self._draw(outcome)
         elif self.state is SENDING:
             self._sending_done()
         else:
@@ -475,9 +483,10 @@ class Connection:
             return
         self.files = (body.fd,)
         self.on_end = body.on_end
+        piece = Span if type(body.fd) is int else Drawn
         for prefix, start, stop in body.spans:
             sending.add(prefix)
-            sending.add(Span(body.fd, start, stop))
+            sending.add(piece(body.fd, start, stop))
         sending.add(body.trailer)
 
     def _push(self, data: bytes) -> None:
@@ -512,9 +521,29 @@ class Connection:
             self._sending_done()
         elif outcome is AGAIN:
             self._hand_off(self.reactor.bulk, self._send_in_worker)
-        else:
+        elif outcome is WAIT:
             self._watch(WRITE)
             self.reactor.await_transfer(self)
+        else:
+            self._draw(outcome)
+
+    def _draw(self, outcome: str) -> None:
+        """The source is not ready, or has to be asked again, which may take its time."""
+        if outcome is SEEK:
+            return self._hand_off(self.reactor.far, self._seek_in_worker)
+        self.reactor.watch_source(self, self.files[0].fileno())
+        self.reactor.await_source(self)
+
+    def _seek_in_worker(self) -> None:
+        outcome: Any = AGAIN
+        try:
+            self.sending.seek()
+        except OSError as error:  # what was promised cannot be kept: only the connection's end can tell
+            outcome = PeerGone(str(error))
+        except Exception as bug:
+            self.handler.bug(bug)
+            outcome = PeerGone("cannot go on sending")
+        self.reactor.post(self, outcome)
 
     def _send_in_worker(self) -> None:
         try:
@@ -540,7 +569,7 @@ class Connection:
         sending, self.sending = self.sending, None
         files, self.files = self.files, ()
         for fd in files:
-            os.close(fd)
+            _close(fd)
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(whole)
@@ -554,7 +583,7 @@ class Connection:
         if type(answer) is Pending:
             answer.begin(self._close_files_of)()  # whoever made it ready can only clear up what was begun
         if type(answer) is Response and answer.file is not None and answer.file.fd is not None:
-            os.close(answer.file.fd)
+            _close(answer.file.fd)
             if answer.file.on_end is not None:
                 answer.file.on_end(False)
 
@@ -608,3 +637,9 @@ class Connection:
         self.away = True
         crew.submit(task, *arguments)
 
+
+def _close(file: Any) -> None:
+    if type(file) is int:
+        os.close(file)
+    elif file is not None:
+        file.close()

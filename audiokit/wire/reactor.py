@@ -73,6 +73,8 @@ class Reactor:
         self.idle = Wheel(limits.idle_timeout)
         self.transfers = Wheel(limits.body_timeout)
         self.lingering = Wheel(limits.linger_timeout)
+        self.sources = Wheel(limits.body_timeout)
+        self._sources: Dict[int, Connection] = {}  # by the descriptor that is watched on their behalf
         self._posted: Deque[Tuple[Connection, Any]] = deque()
         self._ready: Deque[Connection] = deque()
         self._wake_out, self._wake_in = socket.socketpair()  # not a pipe: select() on Windows wants sockets
@@ -84,6 +86,8 @@ class Reactor:
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
         self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
+        # What waits for another machine must not hold up what only waits on the disk.
+        self.far = Workers(limits.far_threads, "far", on_bug) if limits.is_far else self.work
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -107,6 +111,8 @@ class Reactor:
                     self._hear()
                 elif fd == listener_fd:
                     self._accept()
+                elif fd in self._sources:
+                    self._guarded(self._sources[fd], self._sources[fd].on_ready)
             for _ in range(len(self._ready)):
                 connection = self._ready.popleft()
                 if connection.state is HEAD:
@@ -129,6 +135,8 @@ class Reactor:
         """End every connection, the workers and the descriptors.  The loop must have ended."""
         self.bulk.close()  # what a worker holds must come back before it may be undone
         self.work.close()
+        if self.far is not self.work:
+            self.far.close()
         for connection in list(self._connections.values()):
             connection.close()
         self._poller.close()
@@ -239,11 +247,22 @@ class Reactor:
 
     def watch(self, connection: Connection, events: int) -> None:
         """Watch for READ, WRITE or (0) nothing; nothing is no registration at all."""
-        if connection.watched:
+        if connection.source is not None:
+            self._poller.unregister(connection.source)
+            del self._sources[connection.source]
+            connection.source = None
+        elif connection.watched:
             self._poller.unregister(connection.fd)
         connection.watched = events
         if events:
             self._poller.register(connection.fd, events)
+
+    def watch_source(self, connection: Connection, fd: int) -> None:
+        """Watch the socket `fd` for reading, on behalf of a connection that is not watched meanwhile."""
+        self.watch(connection, 0)
+        self._poller.register(fd, READ)
+        self._sources[fd] = connection
+        connection.source, connection.watched = fd, READ
 
     def forget(self, connection: Connection) -> None:
         """The connection is about to be closed."""
@@ -254,7 +273,7 @@ class Reactor:
     # -- clocks ----------------------------------------------------------------------------------------
 
     def _sweep(self, now: float) -> None:
-        for wheel in (self.heads, self.idle, self.transfers, self.lingering):
+        for wheel in (self.heads, self.idle, self.transfers, self.lingering, self.sources):
             for connection in wheel.expired(now):
                 self.untime(connection)
                 self._guarded(connection, connection.on_timeout)
@@ -288,6 +307,10 @@ class Reactor:
     def await_transfer(self, connection: Connection) -> None:
         """A body or an answer: each progress starts the clock anew."""
         self._wait_in(self.transfers, connection)
+
+    def await_source(self, connection: Connection) -> None:
+        """An answer whose next bytes come from another machine."""
+        self._wait_in(self.sources, connection)
 
     def await_linger(self, connection: Connection) -> None:
         """All is said."""

@@ -42,7 +42,7 @@ class FileBody(NamedTuple):
     """Content that comes from an open file: for each span a prefix, then bytes `start` to `stop`
     (exclusive)."""
 
-    fd: Any  # descriptor of the open file; whoever sends the answer closes it.  None for HEAD
+    fd: Any  # descriptor of the open file, or a `Source`; whoever sends the answer closes it.  None for HEAD
     spans: List[Tuple[bytes, int, int]]
     trailer: bytes  # after the last span
     length: int  # bytes of it all

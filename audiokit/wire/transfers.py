@@ -19,10 +19,12 @@ from .bodies import ChunkedDecoder
 from .problems import Refusal
 
 DONE, WAIT, AGAIN = "done", "wait", "again"  # finished; wants the socket ready; budget spent, has more
+SOURCE, SEEK = "source", "seek"  # wants the source's socket ready; wants `seek` called where waiting is allowed
 BUDGET = 8 << 20  # bytes a step may move before others get their turn
 _PIECE = 1 << 20  # bytes a system call moves; larger gains nothing (measured), smaller costs calls
 _CORK = getattr(socket, "TCP_CORK", None)  # Linux: only full segments leave until it is taken off
 _CORKED = 1 << 18  # bytes of a file from which that pays: 10 % of 100 MB, as no call ends in a short segment
+_DRAWN = 1 << 17  # bytes taken from a source at once: what a slow client makes us hold
 _MSG_MORE = getattr(socket, "MSG_MORE", 0)  # "more follows": head and file leave in one segment
 _AGAIN = (BlockingIOError, InterruptedError)
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -213,8 +215,20 @@ class Span:
         return self.stop - self.start
 
 
+class Drawn:
+    """Bytes `start` to `stop` (exclusive) of a `Source` (answers.py)."""
+
+    __slots__ = ("source", "start", "stop")
+
+    def __init__(self, source: Any, start: int, stop: int) -> None:
+        self.source, self.start, self.stop = source, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
 class Sending:
-    """An answer on its way out: bytes and file spans, in order.
+    """An answer on its way out: bytes, file spans and what is drawn from a source, in order.
 
     `on_end(sent_bytes, whole)` is called once, when all was handed to the kernel or the connection broke.
     """
@@ -222,13 +236,13 @@ class Sending:
     def __init__(self, sock: socket.socket, portable: bool = False) -> None:
         self.sent = 0
         self._sock = sock
-        self._pieces: Deque[Union[memoryview, Span]] = deque()
+        self._pieces: Deque[Union[memoryview, Span, Drawn]] = deque()
         self._is_corked = False
         self._may_cork = _CORK is not None and not portable
         self._may_sendfile = hasattr(os, "sendfile") and not portable
         self._may_pread = hasattr(os, "pread") and not portable
 
-    def add(self, piece: Union[bytes, memoryview, Span]) -> None:
+    def add(self, piece: Union[bytes, memoryview, Span, Drawn]) -> None:
         """Append what is to be sent next."""
         if len(piece):
             self._pieces.append(memoryview(piece) if isinstance(piece, bytes) else piece)
@@ -239,7 +253,10 @@ class Sending:
         return sum(map(len, self._pieces))
 
     def step(self, budget: int = BUDGET) -> str:
-        """Send up to about `budget` bytes; DONE, WAIT (for the socket to be writable) or AGAIN."""
+        """Send up to about `budget` bytes.
+
+        DONE, WAIT (for the socket to be writable) or AGAIN; of a source also SOURCE or SEEK.
+        """
         pieces = self._pieces
         while pieces:
             if budget <= 0:
@@ -250,6 +267,11 @@ class Sending:
                     if self._may_cork and not self._is_corked and len(piece) >= _CORKED:
                         self._cork(True)
                     count = self._send_span(piece)
+                elif isinstance(piece, Drawn):
+                    outcome = self._draw(piece)
+                    if outcome is not None:
+                        return outcome
+                    continue
                 else:
                     count = self._sock.send(piece, _MSG_MORE if len(pieces) > 1 else 0)
             except _AGAIN:
@@ -290,6 +312,28 @@ class Sending:
         if not sent:  # the file shrank under us: the promised length cannot be kept
             raise PeerGone(f"the file ended {len(span)} bytes early")
         return sent
+
+    def seek(self) -> None:
+        """After SEEK: have the bytes come that are to be sent next.  Waits; what the source raises passes."""
+        drawn = self._pieces[0]
+        drawn.source.seek(drawn.start, drawn.stop)
+
+    def _draw(self, drawn: Drawn) -> Optional[str]:
+        """Put the next bytes of the source in front of it, where there are any."""
+        if drawn.source.position != drawn.start:
+            return SEEK
+        try:
+            piece = drawn.source.read(memoryview(_mine.buffer)[:_DRAWN])
+        except _AGAIN:
+            return SOURCE
+        except OSError:
+            return SEEK
+        drawn.start += len(piece)
+        if not len(drawn):
+            self._pieces.popleft()
+        # A copy, because the buffer is the thread's: what the client does not take now waits here.
+        self._pieces.appendleft(memoryview(bytes(piece)))
+        return None
 
     def _read(self, fd: int, start: int, count: int) -> bytes:
         if self._may_pread:

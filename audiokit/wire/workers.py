@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from queue import SimpleQueue
 from typing import Any, Callable, List
 
@@ -52,11 +53,12 @@ class Workers:
         return self._closed or not self._tasks.empty()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Finish what was submitted, then end the threads."""
+        """Finish what was submitted, then end the threads; wait for that no longer than `timeout` s."""
+        until = time.monotonic() + timeout
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
         self._closed = True
 
     def _run(self) -> None:
