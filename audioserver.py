@@ -167,10 +167,10 @@ class Handler(BaseHTTPRequestHandler):
         methods, id = routes.find(head.path)
         if methods is None:
             raise Refusal("not-found", f"there is nothing at {head.path}")
-        route = methods.get(as_method)
-        if route is None:
+        rule = methods.get(as_method)
+        if rule is None:
             raise self._not_allowed(methods)
-        return route(routes.Request(head, self.framing, self.server.services, id))
+        return rule.run(routes.Request(head, self.framing, self.server.services, id))
 
     def do_GET(self) -> Answer:
         """Read something."""

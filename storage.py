@@ -370,7 +370,7 @@ class Storage:
                 now_ms = self._clock_ms()
             fields = {
                 "id": "", "name": "", "size": size, "sha256": sha256, "uploaded": when(now_ms),
-                "uploaded_by": uploaded_by, **audiometa.record_fields(info), "metadata": dict(metadata),
+                "uploaded_by": uploaded_by, "shared": False, **audiometa.record_fields(info), "metadata": dict(metadata),
             }
             fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
             family = audiometa.FAMILY.get(info.container, info.container)

@@ -11,6 +11,7 @@ import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import content, listing, resample_routes
+from .accounts import ANYONE, DELETE, EVERYBODY, READ, WRITE, Who
 from .uploads import UploadSink, Wishes, check_metadata, parameters
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
@@ -45,6 +46,7 @@ class Request(NamedTuple):
     framing: Framing
     services: Services
     id: str = ""  # of the path, where the route has one
+    who: Who = EVERYBODY
 
     @property
     def fields(self) -> Dict[str, str]:
@@ -270,25 +272,32 @@ def remove(request: Request) -> Answer:
     return Later(work)
 
 
-Route = Callable[[Request], Answer]
-ROUTES: Dict[str, Dict[str, Route]] = {
-    "/post": {"POST": post},
-    "/list": {"GET": list_files},
-    "/info": {"GET": info},
-    "/download": {"GET": download},
-    "/files": {"GET": list_files, "POST": post},
-    "/files/{id}": {"GET": info, "PATCH": change, "DELETE": remove},
-    "/files/{id}/content": {"GET": download},
-    "/resample": {"POST": resample_routes.resample},
-    "/resample/{id}": {"GET": resample_routes.status, "DELETE": resample_routes.remove},
-    "/resample/{id}/events": {"GET": resample_routes.events},
-    "/resample/{id}/result": {"GET": resample_routes.result},
-    "/health": {"GET": health},
+class Rule(NamedTuple):
+    """What answers a method of a path, and which scope it takes to ask."""
+
+    run: Callable[[Request], Answer]
+    scope: str  # ANYONE, KNOWN, or one of SCOPES
+
+
+ROUTES: Dict[str, Dict[str, Rule]] = {
+    "/post": {"POST": Rule(post, WRITE)},
+    "/list": {"GET": Rule(list_files, READ)},
+    "/info": {"GET": Rule(info, READ)},
+    "/download": {"GET": Rule(download, READ)},
+    "/files": {"GET": Rule(list_files, READ), "POST": Rule(post, WRITE)},
+    "/files/{id}": {"GET": Rule(info, READ), "PATCH": Rule(change, WRITE), "DELETE": Rule(remove, DELETE)},
+    "/files/{id}/content": {"GET": Rule(download, READ)},
+    # A conversion takes a worker's time and room on the disk: reading alone does not begin one, nor end it.
+    "/resample": {"POST": Rule(resample_routes.resample, WRITE)},
+    "/resample/{id}": {"GET": Rule(resample_routes.status, READ), "DELETE": Rule(resample_routes.remove, WRITE)},
+    "/resample/{id}/events": {"GET": Rule(resample_routes.events, READ)},
+    "/resample/{id}/result": {"GET": Rule(resample_routes.result, READ)},
+    "/health": {"GET": Rule(health, ANYONE)},
 }
 _WITH_ID = ("/files/", "/resample/")
 
 
-def find(path: str) -> Tuple[Optional[Dict[str, Route]], str]:
+def find(path: str) -> Tuple[Optional[Dict[str, Rule]], str]:
     """The methods of `path` and the id in it, or (None, "") for a path that is not there."""
     methods = ROUTES.get(path)
     if methods is not None and "{" not in path:

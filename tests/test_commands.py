@@ -242,4 +242,4 @@ def test_a_catalogue_of_another_version_is_refused_in_one_line_that_names_both(t
     action, *more = command
     done = run("db", action, *(tmp_path / name for name in more), "--data", data)
     assert done.returncode == 1
-    assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 1: use a newer program\n"
+    assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 2: use a newer program\n"

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "audiokit": set(),
     "audiokit.settings": {"audiokit.blobs"},
     "audiokit.accesslog": set(),
-    "audiokit.routes": {"audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
+    "audiokit.accounts": {"audiokit.wire"},
+    "audiokit.routes": {"audiokit.accounts", "audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
                         "audiokit.wire"},
     "audiokit.resample_routes": {"audiokit.jobs", "audiokit.content", "audiokit.uploads", "audiokit.formats",
                                  "audiokit.wire"},
@@ -44,7 +45,7 @@ MAY_IMPORT = {
     "audiokit.formats": set(),
     "audiokit.codec": {"audiokit.formats"},
 }
-PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec")
+PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts")
 # `random` is missing on purpose: dither draws from a generator with a seed, which is a function like any other.
 IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "secrets",
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}

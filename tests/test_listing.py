@@ -177,7 +177,7 @@ def records(count):
             "duration": rng.randrange(30) / 4, "truncated": rng.random() < 0.1,
             "sample_rate": rng.choice([8000, 44100]),
             "channels": rng.choice([1, 2]), "bits_per_sample": bits, "bitrate": rng.choice([None, 64000, 128000]),
-            "tags": artists, "metadata": rng.choice([{}, {"project": "Über Stück"}]), "warnings": [],
+            "shared": False, "tags": artists, "metadata": rng.choice([{}, {"project": "Über Stück"}]), "warnings": [],
         }
 
 

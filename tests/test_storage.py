@@ -553,7 +553,7 @@ def test_a_dump_makes_the_same_catalogue_again(storage, tmp_path):
     db = sqlite3.connect(str(tmp_path / "again.db"))
     db.executescript("\n".join(storage.dump()))
     assert db.execute("SELECT record FROM files").fetchall() == [(kept.record,)]
-    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
 
 

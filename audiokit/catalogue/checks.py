@@ -19,8 +19,10 @@ from typing import Any, Iterable, Iterator, List, NamedTuple, Tuple
 
 _ROWS = 1000  # looked at in one query
 _SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
-_COUNT = "SELECT owner, count(*), sum(size) FROM files GROUP BY owner"
-_COUNTED = "SELECT owner, files, bytes FROM counters WHERE files > 0"
+_COUNT = (
+    "SELECT owner, count(*), sum(size), sum(CAST(round(duration * 1000) AS INTEGER)) FROM files GROUP BY owner"
+)
+_COUNTED = "SELECT owner, files, bytes, duration_ms FROM counters WHERE files > 0"
 
 
 class Report(NamedTuple):
@@ -133,7 +135,7 @@ class Check:
             return
         self._catalogue.write([
             ("DELETE FROM counters", ()),
-            ("INSERT INTO counters (owner, files, bytes) " + _COUNT, ()),
+            ("INSERT INTO counters (owner, files, bytes, duration_ms) " + _COUNT, ()),
         ])
         self._repaired.append(f"the counters said {known}, the rows are {counted}: counted anew")
 
