@@ -29,6 +29,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import audiometa
 from audiokit import commands, resample_command, routes
 from audiokit.accesslog import AccessLog
+from audiokit.blobs.collector import Collector
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.settings import BadSetting, Settings, add_flags
@@ -258,6 +259,9 @@ class AudioServer(ThreadingHTTPServer):
             self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
             most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
         )
+        self.collector: Optional[Collector] = None
+        if self.storage.is_far:
+            self.collector = Collector(self._collect, settings.orphan_grace, self._on_far_error)
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
             lambda: secrets.token_hex(12), self.jobs,
@@ -311,12 +315,27 @@ class AudioServer(ThreadingHTTPServer):
 
     def server_close(self) -> None:
         """Give everything back: connections, threads, the catalogue, the folder's lock."""
+        self.storage.cut()  # or the threads that wait for another machine would hold up the end
         self.reactor.close()
+        if self.collector is not None:
+            self.collector.close()
         self.jobs.close()
         self.hashing.close()
         super().server_close()
         self.storage.close()
         self._log.close()
+
+    def _collect(self) -> None:
+        removed = self.storage.collect(self.settings.orphan_grace)
+        if removed:
+            self._log.say(f"{len(removed)} uploads that never became files were removed from the store: {removed[:10]}")
+
+    def _on_far_error(self, error: Exception) -> None:
+        """What another machine refuses is no fault of ours, and said in one line."""
+        if isinstance(error, OSError):
+            self._log.say(f"collecting: {error}")
+        else:
+            self.report(error)
 
     def report(self, error: BaseException, number: str = "-") -> None:
         """A fault of ours, for the log."""
@@ -368,7 +387,7 @@ def _run(given: argparse.Namespace) -> int:
         return resample_command.run(given, audiometa.identify_path)
     settings = Settings.of(vars(given), os.environ)
     if given.command == "db":
-        return commands.run_db(given, settings.data, Storage)
+        return commands.run_db(given, settings.data, Storage, settings.blobs)
     return _serve(settings)
 
 

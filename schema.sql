@@ -5,6 +5,7 @@
 --
 --   version 1   files, their labels, the blobs still to be deleted, counters
 --   version 2   accounts, tokens, sessions, links, drops; files are shared; counters of audio
+--   version 3   where the audio is kept
 --
 -- Written for SQLite 3.26: no RETURNING, no STRICT, no generated columns.  Ids and times come from the program.
 -- The trigram index behind `q` and name patterns is not here: not every SQLite has it, so the program makes and
@@ -223,4 +224,11 @@ CREATE TRIGGER sessions_out AFTER DELETE ON sessions BEGIN
     UPDATE generations SET n = n + 1 WHERE what = 'accounts';
 END;
 
-PRAGMA user_version = 2;
+-- One row per engine on another machine that keeps something of this catalogue's.
+CREATE TABLE places (
+    what    TEXT PRIMARY KEY NOT NULL,          -- "blobs"
+    word    TEXT NOT NULL,                      -- random; the engine has it too, so that it is surely the right one
+    address TEXT NOT NULL                       -- for people: s3://BUCKET/PREFIX
+) WITHOUT ROWID;
+
+PRAGMA user_version = 3;

@@ -14,6 +14,10 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
     remove    1 the row goes, its key is noted in `removals`, in one transaction    crash before: nothing happened
               2 the bytes go, then the note                   crash: the next start does it
 
+Where the bytes are in a store on another machine, step 3 is nothing and steps 4 and 5 are one PUT.  Others may be storing
+there too, so that a start sweeps no bytes: the collector does, when they have been there for so long that no upload can
+be between its bytes and its row any more.
+
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
@@ -24,6 +28,7 @@ holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -40,6 +45,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 import audiometa
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
+from audiokit.blobs.ownership import Ownership
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
@@ -55,6 +61,7 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 NAME_BYTES = 255  # what file systems allow for a name
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
+LOOK_SECONDS = 3.0  # a far store is asked no more often whether it is well
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
@@ -252,6 +259,8 @@ class Storage:
         self._uploads: Dict[str, Upload] = {}
         self._lock = threading.Lock()
         self._is_clean = True
+        self._blobs_looked_at = -LOOK_SECONDS  # s, monotonic
+        self._blobs_are: Optional[str] = None
         if create:
             self.ops.make_directory(str(self.data))
         elif not self.exists(self.data):
@@ -268,10 +277,13 @@ class Storage:
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
             stack.callback(self._catalogue.close)
+            self._ownership = Ownership(self._catalogue, self._blobs, may_claim=exclusive)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
                 self.ops.sync_directory(str(self.data))
                 self._sweep()
+            with contextlib.suppress(StoreDown):  # it may come back: reading what is known goes on meanwhile
+                self._ownership.ensure()
             stack.pop_all()
 
     def __enter__(self) -> Storage:
@@ -286,12 +298,16 @@ class Storage:
         return (Path(data) / "catalogue.db").is_file()
 
     @staticmethod
-    def destroy(data: Union[str, Path]) -> None:
+    def destroy(data: Union[str, Path], blobs: str = "") -> None:
         """Remove catalogue and bytes for good; the folder stays, and what is not ours in it.
 
         The catalogue goes last, so that an interrupted removal can be repeated.  DataFolderBusy while it is served.
         """
         folder = Path(data)
+        if blobs:
+            with Storage(folder, create=False, blobs=blobs) as storage:
+                storage._ownership.ensure_still()
+                storage._blobs.destroy()
         lock = FolderLock(folder / "lock")
         try:
             for name in ("files", "uploads", "conversions"):
@@ -409,6 +425,10 @@ class Storage:
         key = self._blobs.new_key()
         sha256, size = incoming.identity
         try:
+            self._ownership.ensure()
+        except OSError as error:
+            raise no_space(error) from error
+        try:
             self._blobs.put(key, upload.file, size, sha256)
         except OSError as error:
             self._drop(key)
@@ -492,6 +512,7 @@ class Storage:
         FileNotFoundError when they are gone; Refusal `busy` when the store of the bytes fails.
         """
         try:
+            self._ownership.ensure()
             return self._blobs.open(content.key, start, content.size if stop is None else stop, content.size)
         except StoreError as error:
             raise no_space(error) from error
@@ -585,8 +606,14 @@ class Storage:
 
     # -- care ------------------------------------------------------------------------------------------
 
-    def health(self) -> Optional[str]:
-        """What is wrong, None when nothing is."""
+    def health(self) -> Dict[str, str]:
+        """What is wrong, by the engine that is ill: "catalogue", "blobs", "disk"; empty when nothing is."""
+        wrong = {
+            "catalogue": self._health_of_catalogue(), "blobs": self._health_of_blobs(), "disk": self._health_of_disk(),
+        }
+        return {engine: why for engine, why in wrong.items() if why is not None}
+
+    def _health_of_catalogue(self) -> Optional[str]:
         if not self._catalogue.is_writing:
             return "the catalogue's writer has ended"
         try:
@@ -596,12 +623,49 @@ class Storage:
             return f"the catalogue cannot be written: {error}"
         try:
             self._catalogue.read("SELECT 1 FROM files LIMIT 1")
-            free = self.ops.free_bytes(str(self._spool))
         except (OSError, sqlite3.Error) as error:
+            return f"the catalogue cannot be read: {error}"
+        return None
+
+    def _health_of_blobs(self) -> Optional[str]:
+        now = time.monotonic()
+        if self.is_far and now >= self._blobs_looked_at + LOOK_SECONDS:
+            self._blobs_looked_at = now  # who comes while we look is told what was true before
+            try:
+                self._ownership.ensure_still(is_hasty=True)
+                self._blobs_are = None
+            except (OSError, sqlite3.Error) as error:
+                self._blobs_are = str(error)
+        return self._blobs_are
+
+    def _health_of_disk(self) -> Optional[str]:
+        try:
+            free = self.ops.free_bytes(str(self._spool))
+        except OSError as error:
             return f"the data folder cannot be read: {error}"
         if free < self._kept_free:
             return f"{free} bytes are free on the disk, {self._kept_free} are kept free: uploads are refused"
         return None
+
+    def collect(self, grace_s: float) -> List[str]:
+        """Remove from a far store what is to be removed, and what no row names since `grace_s`; the latter's keys.
+
+        Whatever cannot be read ends it, and so does a store that is not, or no longer, this catalogue's.
+        """
+        self._ownership.ensure_still()
+        for (key,) in self._catalogue.read("SELECT key FROM removals"):
+            self._remove_bytes(key)
+        removed = []
+        for key in strays(self._catalogue, self._blobs, grace_s):
+            # Asked anew: the rows were read a page at a time, before the names were.
+            if not self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)):
+                self._blobs.delete(key)
+                removed.append(key)
+        return removed
+
+    def cut(self) -> None:
+        """Whoever waits for a far store fails from now on."""
+        self._blobs.close()
 
     def _sweep(self) -> None:
         """Remove what a crash left; only under the folder's lock."""
@@ -620,6 +684,7 @@ class Storage:
         """
         if fix and self._folder_lock is None:
             raise ValueError("fixing needs the data folder's lock")
+        self._ownership.ensure_still()  # in another's store all bytes would seem to be missing
         return Check(self._catalogue, self._blobs, deep=deep, fix=fix).run()
 
     def backup(self, directory: Union[str, Path]) -> int:

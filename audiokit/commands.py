@@ -32,7 +32,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     }
     for name, text in about.items():
         action = actions.add_parser(name, help=text, description=text)
-        add_flags(action, ["data"])
+        add_flags(action, ["data", "blobs"])
         if name in ("destroy", "reset"):
             action.add_argument("--yes", action="store_true", help="do not ask")
         if name == "check":
@@ -50,15 +50,16 @@ def add_info(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--table", action="store_true", help="a table, also into a pipe")
 
 
-def run_db(given: argparse.Namespace, data: str, storage_class: Any) -> int:
-    """Carry out one `db` action on the folder `data`."""
+def run_db(given: argparse.Namespace, data: str, storage_class: Any, blobs: str = "") -> int:
+    """Carry out one `db` action on the folder `data`, and on the store `blobs` where the audio is in one."""
+    given.blobs = blobs
     return _DB[given.action](given, Path(data), storage_class)
 
 
 def _create(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if storage_class.exists(data):
         return _fail(f"{data} has a catalogue already")
-    storage_class(data).close()
+    storage_class(data, blobs=given.blobs).close()
     print(f"created {data}")
     return OK
 
@@ -66,9 +67,9 @@ def _create(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 def _destroy(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
-    if not _agreed(given, f"This removes the catalogue and every audio file in {data}."):
+    if not _agreed(given, f"This removes the catalogue and every audio file in {given.blobs or data}."):
         return _fail("nothing was removed")
-    storage_class.destroy(data)
+    storage_class.destroy(data, given.blobs)
     print(f"removed the catalogue and the audio of {data}")
     return OK
 
@@ -81,7 +82,7 @@ def _reset(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
-    with storage_class(data, create=False, exclusive=False) as storage:
+    with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
         for line in storage.dump():
             print(line)
     return OK
@@ -90,7 +91,7 @@ def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 def _check(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
-    with storage_class(data, create=False, exclusive=given.fix) as storage:
+    with storage_class(data, create=False, exclusive=given.fix, blobs=given.blobs) as storage:
         report = storage.check(deep=given.deep, fix=given.fix)
     for line in report.lines():
         print(line)
@@ -100,7 +101,7 @@ def _check(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
-    with storage_class(data, create=False, exclusive=False) as storage:
+    with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
         count = storage.backup(Path(given.directory))
     print(f"backed up {count} files to {given.directory}; serve them with --data {given.directory}")
     return OK

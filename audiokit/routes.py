@@ -124,11 +124,17 @@ def health(request: Request) -> Answer:
 
     def look() -> Response:
         wrong = request.services.storage.health()
-        if wrong is None:
+        if not wrong:
             return json_response(b'{"status": "ok"}')
-        return json_response(json.dumps({"status": "ill", "detail": wrong}).encode(), 503)
+        return json_response({"status": "ill", "detail": "; ".join(wrong.values()), "engines": wrong}, 503)
 
-    return Later(look)
+    return Later(look, is_far=True)
+
+
+def live(request: Request) -> Answer:
+    """GET /health/live: that this process answers, whatever it depends on; no reason to start it anew."""
+    request.parameters()
+    return json_response(b'{"status": "ok"}')
 
 
 def download(request: Request) -> Answer:
@@ -269,7 +275,7 @@ def remove(request: Request) -> Answer:
             raise _not_found({"id": request.id})
         return Response(204, ())
 
-    return Later(work)
+    return Later(work, is_far=True)
 
 
 class Rule(NamedTuple):
@@ -293,6 +299,7 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/resample/{id}/events": {"GET": Rule(resample_routes.events, READ)},
     "/resample/{id}/result": {"GET": Rule(resample_routes.result, READ)},
     "/health": {"GET": Rule(health, ANYONE)},
+    "/health/live": {"GET": Rule(live, ANYONE)},
 }
 _WITH_ID = ("/files/", "/resample/")
 

@@ -13,6 +13,7 @@ import threading
 
 import pytest
 
+from audiokit import migrations
 from audiokit.commands import _plain
 from support import ROOT, request, wav
 
@@ -242,4 +243,5 @@ def test_a_catalogue_of_another_version_is_refused_in_one_line_that_names_both(t
     action, *more = command
     done = run("db", action, *(tmp_path / name for name in more), "--data", data)
     assert done.returncode == 1
-    assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 2: use a newer program\n"
+    ours = migrations.version_in((ROOT / "schema.sql").read_text("utf-8"))
+    assert done.stderr == f"audioserver: the catalogue has version 99, this program speaks {ours}: use a newer program\n"

@@ -14,7 +14,7 @@ GONE = {"aifc", "audioop", "cgi", "cgitb", "chunk", "imghdr", "sndhdr", "sunau",
         "xdrlib", "asyncore", "asynchat", "smtpd", "distutils", "imp"}
 # room: rooms it may import besides itself
 MAY_IMPORT = {
-    "audioserver": {"storage", "audiometa", "audiokit.routes", "audiokit.commands", "audiokit.accesslog",
+    "audioserver": {"storage", "audiokit.blobs", "audiometa", "audiokit.routes", "audiokit.commands", "audiokit.accesslog",
                     "audiokit.settings", "audiokit.wire", "audiokit.jobs", "audiokit.conversions",
                     "audiokit.resample_command"},
     "storage": {"audiometa", "audiokit.blobs", "audiokit.catalogue", "audiokit.listing", "audiokit.migrations",

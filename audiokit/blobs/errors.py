@@ -9,9 +9,17 @@ That an object is not there is a FileNotFoundError, and only said when the store
 
 from __future__ import annotations
 
+import errno
+
 
 class StoreError(OSError):
     """The store did not do what was asked of it; the text says what it answered."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.EIO, text)
+
+    def __str__(self) -> str:
+        return self.strerror
 
 
 class StoreDown(StoreError):

@@ -45,7 +45,7 @@ class Flow:
         if start == self.position and self._stop:
             self._vain += 1
             if self._vain > _IN_VAIN:
-                raise StoreDown(errno.EIO, f"the store ends its answer at byte {start} again and again")
+                raise StoreDown(f"the store ends its answer at byte {start} again and again")
         self.position, self._stop = start, stop
         is_whole = (start, stop) == (0, self._size)
         wanted = () if is_whole else (("Range", f"bytes={start}-{stop - 1}"),)
@@ -61,7 +61,7 @@ class Flow:
 
     def _check(self, answer: Answer, start: int, stop: int, is_whole: bool) -> None:
         if "transfer-encoding" in answer.headers:
-            raise StoreRefused(errno.EIO, "the store sends an object in chunks, without its length")
+            raise StoreRefused("the store sends an object in chunks, without its length")
         told = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", ""))
         if told is not None:  # some stores say 200 beside it
             found = (int(told.group(1)), int(told.group(2)) + 1)
@@ -70,7 +70,7 @@ class Flow:
             found = (0, int(length)) if is_whole and length.isdigit() else (-1, -1)
         if found != (start, stop):
             raise StoreRefused(
-                errno.EIO, f"asked for the bytes {start} to {stop} of {self._name}, the store gives "
+                f"asked for the bytes {start} to {stop} of {self._name}, the store gives "
                 + (f"{found[0]} to {found[1]}" if found[0] >= 0 else f"{answer.status} without saying which"),
             )
 

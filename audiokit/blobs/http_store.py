@@ -30,14 +30,8 @@ from .errors import StoreDown, StoreError, StoreRefused
 from .place import BadPlace, Credentials, Endpoint, Place, addressed, endpoint_of
 from .sigv4 import EMPTY_SHA256, Keys, Query, Scope, encoded_query, presigned_query, signed_headers
 
-CONNECT_S = 2.0  # a store is near, or behind a balancer that is
-SILENCE_S = 15.0  # without a byte in either direction; Ceph and Swift answer within one
-ANSWER_S = 60.0  # from a body's last byte to the answer: the store may copy and hash gigabytes meanwhile
-TRIES = 4
-DEADLINE_S = 20.0  # no try begins later than this after the first one
-_PAUSES = (0.2, 3.0)  # s, of the first and of the longest pause; each is cut by chance
 _STRAIGHT = 5  # failures in a row, then nobody waits
-_REST_S = 1.0
+_REST_S = 1.0  # for so long; then one request finds out
 _IDLE_S = 30.0  # a connection unused for longer may be gone: stores close them after 60 s and more
 _POOLED = 32
 _PIECE = 1 << 18  # bytes sent at once
@@ -47,6 +41,18 @@ _DOWN = (408, 429, 500, 502, 503, 504)
 _DOWN_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "OperationAborted",
                "XAmzContentSHA256Mismatch", "BadDigest", "IncompleteBody")
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+
+
+class Patience(NamedTuple):
+    """How long to wait, in seconds, and how often to try."""
+
+    connect: float = 2.0  # a store is near, or behind a balancer that is
+    silence: float = 15.0  # without a byte in either direction; Ceph and Swift answer within one
+    answer: float = 60.0  # from a body's last byte to the answer: the store may copy and hash gigabytes meanwhile
+    tries: int = 4
+    deadline: float = 20.0  # no try begins later than this after the first one
+    first_pause: float = 0.4  # at most; what is waited is drawn evenly from nothing to that, and doubles
+    longest_pause: float = 3.0
 
 
 class Request(NamedTuple):
@@ -59,6 +65,7 @@ class Request(NamedTuple):
     body: Optional[BinaryIO] = None  # a file, sent from its beginning at every try
     size: int = 0  # bytes of it
     sha256: str = EMPTY_SHA256  # of it, hex
+    patience: Optional[Patience] = None  # None: the store's
 
 
 class Answer(NamedTuple):
@@ -75,19 +82,18 @@ class Answer(NamedTuple):
 class Line:
     """One connection to the store."""
 
-    def __init__(self, endpoint: Endpoint, tls: Optional[ssl.SSLContext]) -> None:
+    def __init__(self, endpoint: Endpoint, tls: Optional[ssl.SSLContext], connect_s: float) -> None:
         self.endpoint = endpoint
         self.is_fresh = True
         self.since = 0.0  # when it was last given back
         if tls is not None:
             self.http: Any = http.client.HTTPSConnection(
-                endpoint.host, endpoint.port, timeout=CONNECT_S, context=tls
+                endpoint.host, endpoint.port, timeout=connect_s, context=tls
             )
         else:
-            self.http = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=CONNECT_S)
+            self.http = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=connect_s)
         self.http.connect()
         self.sock: socket.socket = self.http.sock  # the response may take it from the connection
-        self.sock.settimeout(SILENCE_S)
 
     def is_over(self) -> bool:
         """Whether the store has closed it while nobody used it."""
@@ -106,16 +112,21 @@ class Line:
 
 
 class _Breaker:
-    """Counts failures in a row; after some, nobody waits for a while."""
+    """Counts failures in a row; after some, nobody waits for a while, and then one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, probe_s: float) -> None:
+        self._probe_s = probe_s
         self._failures = 0
         self._rests_until = 0.0
         self._last = ""
 
     def check(self) -> None:
-        if self._failures >= _STRAIGHT and time.monotonic() < self._rests_until:
-            raise StoreDown(errno.EIO, self._last)
+        if self._failures < _STRAIGHT:
+            return
+        now = time.monotonic()
+        if now < self._rests_until:
+            raise StoreDown(self._last)
+        self._rests_until = now + self._probe_s  # whoever comes now finds out; the others need not wait with it
 
     def failed(self, error: StoreDown) -> None:
         self._last = error.strerror or str(error)
@@ -131,14 +142,15 @@ class HttpStore:
 
     def __init__(
         self, place: Place, credentials: Credentials, environment: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, patience: Patience = Patience(),
     ) -> None:
         self.place = place
+        self._patience = patience
         self._credentials = credentials
         self._environment = environment
         self._clock = clock
         self._ahead = 0.0  # s, the store's clock before ours
-        self._breaker = _Breaker()
+        self._breaker = _Breaker(patience.silence)
         self._lock = threading.Lock()
         self._idle: List[Line] = []
         self._busy: Dict[int, Line] = {}
@@ -169,6 +181,7 @@ class HttpStore:
     def begin(self, request: Request, take: Callable[[Answer], Answer] = lambda answer: answer) -> Answer:
         """The answer with its body still on the connection, which the caller gives back or closes."""
         began, failures, is_corrected = time.monotonic(), 0, False
+        patience = request.patience or self._patience
         endpoint, path = addressed(self.place, request.name)
         redirects = 1
         while True:
@@ -180,8 +193,8 @@ class HttpStore:
                 if isinstance(error, StoreError):
                     raise
                 if isinstance(error, ssl.SSLCertVerificationError):
-                    raise StoreRefused(errno.EIO, f"{self._who(endpoint)}: {error.verify_message}") from error
-                fault = StoreDown(errno.EIO, f"{self._who(endpoint)}: {_words(error)}")
+                    raise StoreRefused(f"{self._who(endpoint)}: {error.verify_message}") from error
+                fault = StoreDown(f"{self._who(endpoint)}: {_words(error)}")
             if fault is None:
                 self._breaker.worked()
                 return answer
@@ -197,8 +210,9 @@ class HttpStore:
                 raise fault
             self._breaker.failed(fault)
             failures += 1
-            pause = random.random() * min(_PAUSES[0] * 2 ** failures, _PAUSES[1])
-            if failures >= TRIES or time.monotonic() + pause - began > DEADLINE_S or self._ended.wait(pause):
+            pause = random.random() * min(patience.first_pause * 2 ** (failures - 1), patience.longest_pause)
+            is_late = time.monotonic() + pause - began > patience.deadline
+            if failures >= patience.tries or is_late or self._ended.wait(pause):
                 raise fault
 
     def presigned(self, name: str, seconds: int, query: Query) -> str:
@@ -210,10 +224,11 @@ class HttpStore:
     # -- one try ---------------------------------------------------------------------------------------
 
     def _once(self, request: Request, endpoint: Endpoint, path: str) -> Answer:
+        patience = request.patience or self._patience
         while True:
-            line = self._line(endpoint)
+            line = self._line(endpoint, patience)
             try:
-                return self._exchange(line, request, path)
+                return self._exchange(line, request, path, patience)
             except _STALE:
                 self.drop(line)
                 if line.is_fresh:
@@ -223,7 +238,7 @@ class HttpStore:
                 self.drop(line)
                 raise
 
-    def _exchange(self, line: Line, request: Request, path: str) -> Answer:
+    def _exchange(self, line: Line, request: Request, path: str, patience: Patience) -> Answer:
         headers = {"Host": line.endpoint.authority, **dict(request.headers)}
         if request.body is not None:
             headers["Content-Length"] = str(request.size)
@@ -234,13 +249,13 @@ class HttpStore:
         line.http.putrequest(request.method, path + query, skip_host=True, skip_accept_encoding=True)
         for name, value in fields:
             line.http.putheader(name, value)
-        line.sock.settimeout(SILENCE_S)
+        line.sock.settimeout(patience.silence)
         line.http.endheaders()
         is_sent = request.body is None or _send(line, request.body, request.size)
         if request.body is not None:
-            line.sock.settimeout(ANSWER_S)
+            line.sock.settimeout(patience.answer)
         response = line.http.getresponse()
-        line.sock.settimeout(SILENCE_S)
+        line.sock.settimeout(patience.silence)
         found = {name.lower(): value for name, value in response.getheaders()}
         line.is_fresh = False
         answer = Answer(request.method, response.status, found, None, line, response)
@@ -252,14 +267,14 @@ class HttpStore:
         try:
             return self._credentials.current()
         except BadPlace as error:
-            raise StoreRefused(errno.EACCES, str(error)) from None
+            raise StoreRefused(str(error)) from None
 
     def _scope(self) -> Scope:
         return Scope(self.place.region or "", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.now())))
 
     # -- connections -----------------------------------------------------------------------------------
 
-    def _line(self, endpoint: Endpoint) -> Line:
+    def _line(self, endpoint: Endpoint, patience: Patience) -> Line:
         while True:
             with self._lock:
                 found = next((line for line in reversed(self._idle) if line.endpoint == endpoint), None)
@@ -271,8 +286,8 @@ class HttpStore:
                 return found
             self.drop(found)
         if self._ended.is_set():
-            raise StoreDown(errno.ESHUTDOWN, "the server is shutting down")
-        line = Line(endpoint, self._context() if endpoint.is_tls else None)
+            raise StoreDown("the server is shutting down")
+        line = Line(endpoint, self._context() if endpoint.is_tls else None, patience.connect)
         with self._lock:
             self._busy[id(line)] = line
         return line
@@ -283,7 +298,6 @@ class HttpStore:
         says_close = "close" in answer.headers.get("connection", "").lower()
         if says_close or line.http.sock is None or answer.response.version < 11 or self._ended.is_set():
             return self.drop(line)
-        line.sock.settimeout(SILENCE_S)
         line.since = time.monotonic()
         with self._lock:
             self._busy.pop(id(line), None)
@@ -320,18 +334,18 @@ class HttpStore:
             if code == "NoSuchKey" or request.method == "HEAD" and request.name:
                 return FileNotFoundError(errno.ENOENT, "the store has no such object", request.name)
             if code == "NoSuchBucket":
-                return StoreRefused(errno.EIO, f"{who} has no bucket {bucket!r}")
+                return StoreRefused(f"{who} has no bucket {bucket!r}")
         if status in _DOWN or code in _DOWN_CODES:
-            return StoreDown(errno.EIO, said)
+            return StoreDown(said)
         if status in (400, 403):
             ahead = self._clock_of(answer)
             if code == "RequestTimeTooSkewed" or ahead is not None and abs(ahead - self._ahead) > _SKEW_S:
                 return _Clock(said, ahead or 0.0, self._clock())
         if region and region != self.place.region and status in (301, 400, 403):
-            return StoreRefused(errno.EIO, f"the bucket {bucket!r} is in the region {region}, not {self.place.region}")
+            return StoreRefused(f"the bucket {bucket!r} is in the region {region}, not {self.place.region}")
         if status in (401, 403) or code in ("AccessDenied", "ExpiredToken", "InvalidToken"):
-            return StoreRefused(errno.EACCES, f"{said}: it does not take our keys for {request.method} in {bucket!r}")
-        return StoreRefused(errno.EIO, f"{said} to {request.method}")
+            return StoreRefused(f"{said}: it does not take our keys for {request.method} in {bucket!r}")
+        return StoreRefused(f"{said} to {request.method}")
 
     def _clock_of(self, answer: Answer) -> Optional[float]:
         told = email.utils.parsedate_tz(answer.headers.get("date", ""))
@@ -344,7 +358,7 @@ class HttpStore:
         except ValueError:
             endpoint = None
         if endpoint is None or answer.line.endpoint.is_tls and not endpoint.is_tls:
-            return StoreRefused(errno.EIO, f"{said}, and a place that cannot be gone to")
+            return StoreRefused(f"{said}, and a place that cannot be gone to")
         return _Elsewhere(f"{said} again and again", endpoint, found.group(2) or "/")
 
     def _who(self, endpoint: Endpoint) -> str:
@@ -355,7 +369,7 @@ class _Elsewhere(StoreRefused):
     """Ask there instead."""
 
     def __init__(self, text: str, endpoint: Endpoint, path: str) -> None:
-        super().__init__(errno.EIO, text)
+        super().__init__(text)
         self.endpoint, self.path = endpoint, path
 
 
@@ -364,7 +378,7 @@ class _Clock(StoreRefused):
 
     def __init__(self, said: str, ahead: float, ours: float) -> None:
         told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ours + ahead))
-        super().__init__(errno.EIO, f"{said}: the clocks differ by {abs(ahead):.0f} s, the store's says {told}")
+        super().__init__(f"{said}: the clocks differ by {abs(ahead):.0f} s, the store's says {told}")
         self.ahead = ahead
 
 

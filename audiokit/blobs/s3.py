@@ -15,8 +15,7 @@ import errno
 import io
 import os
 import re
-import threading
-import time
+import selectors
 from datetime import datetime, timezone
 from hashlib import sha256 as sha256_of
 from typing import Any, BinaryIO, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -27,7 +26,7 @@ from .directory import KEY
 from .errors import StoreDown, StoreRefused
 from .fileops import FileOps
 from .flow import Cut, Flow
-from .http_store import Answer, HttpStore, Request
+from .http_store import Answer, HttpStore, Patience, Request
 from .place import Credentials, parse, settled
 
 LARGEST = 5 << 30  # bytes of one PUT: "Amazon S3 multipart upload limits"
@@ -35,7 +34,7 @@ _PIECE = 1 << 18  # bytes read at once where somebody waits for them
 _PAGE = 1000  # names a list gives at most
 _MARK = "store-id"
 _WORD = re.compile(r"[0-9a-f]{32}")
-_SILENCE_S = 15.0  # as http_store.py has it, for the reads that wait
+_HASTY = Patience(connect=1.0, silence=2.0, tries=1)  # who asks whether it is well does not wait until it is
 
 
 class _Found(NamedTuple):
@@ -50,13 +49,17 @@ class S3Blobs:
 
     largest: Optional[int] = LARGEST
     is_far = True
+    settles_s = 3600.0  # bytes that no row names may be an upload of another server until then
 
-    def __init__(self, url: str, ops: FileOps, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, url: str, ops: FileOps, environment: Mapping[str, str] = os.environ, patience: Patience = Patience(),
+    ) -> None:
         place = settled(parse(url), environment)
+        self._patience = patience
         self._ops = ops
         self._prefix = place.prefix
         self.text = place.text
-        self._store = HttpStore(place, Credentials(environment), environment)
+        self._store = HttpStore(place, Credentials(environment), environment, patience=patience)
 
     def close(self) -> None:
         """End every connection; who waits for one fails now."""
@@ -94,7 +97,7 @@ class S3Blobs:
                 try:
                     yield flow.read(buffer)
                 except BlockingIOError:
-                    if not _wait(flow.fileno()):
+                    if not _wait(flow.fileno(), self._patience.silence):
                         flow.seek(flow.position, size)
                 except Cut:
                     flow.seek(flow.position, size)
@@ -170,20 +173,20 @@ class S3Blobs:
         now = self._store.now() if told is None else float(email.utils.mktime_tz(told))
         found = sorted(_listed(answer.body or b""))
         if found and found[0].name <= after:
-            raise StoreRefused(errno.EIO, f"asked for the names behind {after!r}, the store lists {found[0].name!r}")
+            raise StoreRefused(f"asked for the names behind {after!r}, the store lists {found[0].name!r}")
         return found, now
 
     # -- whose it is -----------------------------------------------------------------------------------
 
-    def mark(self) -> Optional[str]:
+    def mark(self, is_hasty: bool = False) -> Optional[str]:
         """The word that says whose bucket (and prefix) this is; None when it says nothing."""
         try:
-            answer = self._store.ask(Request("GET", self._prefix + _MARK))
+            answer = self._store.ask(Request("GET", self._prefix + _MARK, patience=_HASTY if is_hasty else None))
         except FileNotFoundError:
             return None
         word = (answer.body or b"").decode("latin-1").strip()
         if not _WORD.fullmatch(word):
-            raise StoreRefused(errno.EIO, f"{self.text}{_MARK} is not ours")
+            raise StoreRefused(f"{self.text}{_MARK} is not ours")
         return word
 
     def set_mark(self, word: str) -> None:
@@ -191,6 +194,12 @@ class S3Blobs:
         body = word.encode("ascii")
         digest = sha256_of(body).hexdigest()
         self._store.ask(Request("PUT", self._prefix + _MARK, body=io.BytesIO(body), size=len(body), sha256=digest))
+
+    def destroy(self) -> None:
+        """Remove every key and the mark; what is not ours stays."""
+        for key in self.scan():
+            self.delete(key)
+        self._store.ask(Request("DELETE", self._prefix + _MARK))
 
     def _name(self, key: str) -> str:
         if not KEY.fullmatch(key):
@@ -201,7 +210,7 @@ class S3Blobs:
 def _length(answer: Answer) -> int:
     length = answer.headers.get("content-length", "")
     if not length.isdigit():
-        raise StoreRefused(errno.EIO, "the store does not say how many bytes an object has")
+        raise StoreRefused("the store does not say how many bytes an object has")
     return int(length)
 
 
@@ -210,9 +219,9 @@ def _listed(document: bytes) -> Iterator[_Found]:
     try:
         root = ElementTree.fromstring(document)
     except ElementTree.ParseError as error:
-        raise StoreDown(errno.EIO, f"the store's list is cut short: {error}") from None
+        raise StoreDown(f"the store's list is cut short: {error}") from None
     if root.tag.rpartition("}")[2] != "ListBucketResult":
-        raise StoreRefused(errno.EIO, f"the store lists by {root.tag!r}")
+        raise StoreRefused(f"the store lists by {root.tag!r}")
     is_encoded = any(_local(child) == "EncodingType" for child in root)
     for child in root:
         if _local(child) == "Contents":
@@ -231,12 +240,10 @@ def _moment(text: str) -> float:
     try:
         return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
-        raise StoreRefused(errno.EIO, f"{text!r} is no time of the store's") from None
+        raise StoreRefused(f"{text!r} is no time of the store's") from None
 
 
-def _wait(descriptor: int) -> bool:
-    import selectors
-
+def _wait(descriptor: int, seconds: float) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(_SILENCE_S))
+        return bool(selector.select(seconds))

@@ -56,7 +56,7 @@ class Check:
         """Look at everything and say what was found."""
         self._problems += [f"the catalogue: {line}" for line in self._catalogue.integrity()]
         files = sum(self._look_at(*row) for row in self._rows())
-        self._remove_or_report(list(strays(self._catalogue, self._blobs)))
+        self._remove_or_report(list(strays(self._catalogue, self._blobs, self._blobs.settles_s)))
         for (key,) in self._catalogue.read("SELECT key FROM removals ORDER BY key"):
             self._removal(key)
         self._count()
@@ -149,11 +149,11 @@ class Check:
             self._repaired.append("the search index did not fit the rows: made anew")
 
 
-def strays(catalogue: Any, blobs: Any) -> Iterator[str]:
-    """The keys of bytes that no row names and no removal notes, in order."""
+def strays(catalogue: Any, blobs: Any, older_than_s: float = 0.0) -> Iterator[str]:
+    """The keys of bytes that no row names and no removal notes, in order, as far as they are so old."""
     rows = _keys(catalogue)
     known = next(rows, None)
-    for key in blobs.scan():
+    for key in blobs.scan(older_than_s=older_than_s):
         while known is not None and known < key:
             known = next(rows, None)
         if known != key:
