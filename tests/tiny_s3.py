@@ -137,19 +137,19 @@ class _Handler(BaseHTTPRequestHandler):
     def object(self, data, cut=None):
         """The object, or the range of it; `cut`: end the connection after so many bytes."""
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
-        headers = [("Content-Type", "binary/octet-stream")]
+        fields = {"Content-Type": "binary/octet-stream"}
         query = dict(self.query)
         for key, field in (("response-content-type", "Content-Type"),
                            ("response-content-disposition", "Content-Disposition")):
             if key in query:
-                headers.append((field, query[key]))
+                fields[field] = query[key]
         if not found:
-            return self.reply(200, data, headers, cut)
+            return self.reply(200, data, fields.items(), cut)
         start, stop = int(found.group(1)), min(int(found.group(2)) + 1, len(data))
         if start >= len(data):
             return self.error(416, "InvalidRange")
-        headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}"))
-        return self.reply(206, data[start:stop], headers, cut)
+        fields["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
+        return self.reply(206, data[start:stop], fields.items(), cut)
 
     def list(self, query):
         tiny, most = self.server.tiny, int(query.get("max-keys", 1000))

@@ -31,7 +31,6 @@ from .place import BadPlace, Credentials, Endpoint, Place, addressed, endpoint_o
 from .sigv4 import EMPTY_SHA256, Keys, Query, Scope, encoded_query, presigned_query, signed_headers
 
 _STRAIGHT = 5  # failures in a row, then nobody waits
-_REST_S = 1.0  # for so long; then one request finds out
 _IDLE_S = 30.0  # a connection unused for longer may be gone: stores close them after 60 s and more
 _POOLED = 32
 _PIECE = 1 << 18  # bytes sent at once
@@ -53,6 +52,7 @@ class Patience(NamedTuple):
     deadline: float = 20.0  # no try begins later than this after the first one
     first_pause: float = 0.4  # at most; what is waited is drawn evenly from nothing to that, and doubles
     longest_pause: float = 3.0
+    rest: float = 1.0  # nobody waits for so long after some failures in a row; then one request finds out
 
 
 class Request(NamedTuple):
@@ -114,8 +114,8 @@ class Line:
 class _Breaker:
     """Counts failures in a row; after some, nobody waits for a while, and then one at a time."""
 
-    def __init__(self, probe_s: float) -> None:
-        self._probe_s = probe_s
+    def __init__(self, probe_s: float, rest_s: float) -> None:
+        self._probe_s, self._rest_s = probe_s, rest_s
         self._failures = 0
         self._rests_until = 0.0
         self._last = ""
@@ -131,7 +131,7 @@ class _Breaker:
     def failed(self, error: StoreDown) -> None:
         self._last = error.strerror or str(error)
         self._failures += 1
-        self._rests_until = time.monotonic() + _REST_S
+        self._rests_until = time.monotonic() + self._rest_s
 
     def worked(self) -> None:
         self._failures = 0
@@ -150,7 +150,7 @@ class HttpStore:
         self._environment = environment
         self._clock = clock
         self._ahead = 0.0  # s, the store's clock before ours
-        self._breaker = _Breaker(patience.silence)
+        self._breaker = _Breaker(patience.silence, patience.rest)
         self._lock = threading.Lock()
         self._idle: List[Line] = []
         self._busy: Dict[int, Line] = {}
