@@ -283,7 +283,7 @@ class Storage:
                 self.ops.sync_directory(str(self.data))
                 self._sweep()
             with contextlib.suppress(StoreDown):  # it may come back: reading what is known goes on meanwhile
-                self._ownership.ensure()
+                self._ownership.ensure(is_hasty=True)
             stack.pop_all()
 
     def __enter__(self) -> Storage:

@@ -23,17 +23,17 @@ class Ownership:
         self._catalogue, self._blobs, self._may_claim = catalogue, blobs, may_claim
         self._word: Optional[str] = None  # once it is sure
 
-    def ensure(self) -> None:
+    def ensure(self, is_hasty: bool = False) -> None:
         """Be sure, once."""
         if self._word is None and self._blobs.is_far:
-            self._word = self._settle()
+            self._word = self._settle(is_hasty)
         elif self._word is None:
             self._stay_at_home()
             self._word = ""
 
     def ensure_still(self, is_hasty: bool = False) -> None:
         """Be sure anew, by asking the store."""
-        self.ensure()
+        self.ensure(is_hasty)
         if self._blobs.is_far:
             mark = self._blobs.mark(is_hasty)
             if mark != self._word:
@@ -43,9 +43,9 @@ class Ownership:
         for _, address in self._catalogue.read(_READ):
             raise StoreRefused(f"the audio of this catalogue is in {address}: say where with --blobs, or `db move` it")
 
-    def _settle(self) -> str:
+    def _settle(self, is_hasty: bool) -> str:
         blobs, text = self._blobs, self._blobs.text
-        mark = blobs.mark()
+        mark = blobs.mark(is_hasty)
         known = self._catalogue.read(_READ)
         if mark is None and not known and self._may_claim and not self._has_files():
             self._catalogue.write([(_WRITE, (os.urandom(16).hex(), text))])

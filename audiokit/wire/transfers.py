@@ -252,6 +252,11 @@ class Sending:
         """Bytes not yet handed to the kernel."""
         return sum(map(len, self._pieces))
 
+    @property
+    def left_here(self) -> int:
+        """Bytes not yet handed to the kernel that are in memory."""
+        return sum(len(piece) for piece in self._pieces if isinstance(piece, memoryview))
+
     def step(self, budget: int = BUDGET) -> str:
         """Send up to about `budget` bytes.
 
