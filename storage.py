@@ -273,6 +273,7 @@ class Storage:
             self.ops.make_directory(str(self._spool))
             self._blobs = _open_blobs(blobs, self.data / "files", self.ops)
             stack.callback(self._blobs.close)
+            self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
             self._catalogue = Catalogue(
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
@@ -497,11 +498,6 @@ class Storage:
         return Content._make(rows[0]) if rows else None
 
     @property
-    def is_far(self) -> bool:
-        """Whether reading the bytes waits for another machine."""
-        return self._blobs.is_far
-
-    @property
     def largest(self) -> Optional[int]:
         """The most bytes that one file may have, None without a limit."""
         return self._blobs.largest
@@ -511,6 +507,8 @@ class Storage:
 
         FileNotFoundError when they are gone; Refusal `busy` when the store of the bytes fails.
         """
+        if not self.is_far:
+            return self._blobs.open(content.key)
         try:
             self._ownership.ensure()
             return self._blobs.open(content.key, start, content.size if stop is None else stop, content.size)

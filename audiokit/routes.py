@@ -143,16 +143,18 @@ def download(request: Request) -> Answer:
     kind = others.get("disposition", "attachment")
     if kind not in ("attachment", "inline"):
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
+    if request.services.storage.is_far:
+        return Later(lambda: _surely_content(request, meant, kind), is_far=True)
+    return _surely_content(request, meant, kind)
 
-    def look() -> Response:
-        for _ in range(_LOOKS):
-            try:
-                return _content(request, meant, kind)
-            except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
-                pass
-        return _content(request, meant, kind)
 
-    return Later(look, is_far=True) if request.services.storage.is_far else look()
+def _surely_content(request: Request, meant: Dict[str, str], kind: str) -> Response:
+    for _ in range(_LOOKS):
+        try:
+            return _content(request, meant, kind)
+        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
+            pass
+    return _content(request, meant, kind)
 
 
 def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
@@ -162,7 +164,8 @@ def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
         raise _not_found(meant)
     kept = content.Kept(
         file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000,
-        lambda start, stop: storage.open_content(file, start, stop), address=_address(request, file, kind),
+        lambda start, stop: storage.open_content(file, start, stop),
+        address=_address(request, file, kind) if storage.is_far else None,
     )
     return content.answer(request, kept, kind)
 
@@ -173,7 +176,7 @@ def _address(request: Request, file: Any, kind: str) -> Optional[Callable[[], st
     Who proves itself to us with Authorization would send that to the store as well, which refuses two proofs.
     """
     settings, storage = request.services.settings, request.services.storage
-    if not settings.redirect_downloads or not storage.is_far or "authorization" in request.fields:
+    if not settings.redirect_downloads or "authorization" in request.fields:
         return None
     return lambda: storage.address(file, settings.redirect_ttl, content_disposition(kind, file.name))
 
