@@ -45,6 +45,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 import audiometa
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
+from audiokit.blobs.moving import Moved, address_of, cancel, move
 from audiokit.blobs.ownership import Ownership
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
@@ -141,6 +142,13 @@ def no_space(error: OSError) -> Union[Refusal, OSError]:
     if error.errno in _FULL:
         return Refusal("no-space", "the disk is full")
     return error
+
+
+def _frozen(error: sqlite3.IntegrityError, other: Optional[Refusal] = None) -> BaseException:
+    """What a constraint means: that the audio is being moved, else `other`, else a fault of ours."""
+    if "is being moved" in str(error):
+        return Refusal("busy", "the audio is being moved: it can only be read", headers=[("Retry-After", "60")])
+    return other or error
 
 
 class Upload:
@@ -417,6 +425,8 @@ class Storage:
                 kept = self._replace(there, key, incoming) if there else self._create(key, incoming)
             except BaseException as error:
                 self._disown(key)
+                if isinstance(error, sqlite3.IntegrityError):
+                    raise _frozen(error) from error
                 raise no_space(error) if isinstance(error, OSError) else error
             if kept is not None:
                 return kept
@@ -578,8 +588,9 @@ class Storage:
             )
             try:
                 counts = self._catalogue.write(changed(record, row, there.version))
-            except sqlite3.IntegrityError:
-                raise Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name") from None
+            except sqlite3.IntegrityError as error:
+                taken = Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name")
+                raise _frozen(error, taken) from None
             except OSError as error:
                 raise no_space(error) from error
             if counts[-1]:
@@ -596,6 +607,8 @@ class Storage:
                     noted(id, there.version, self._clock_ms()),
                     ("DELETE FROM files WHERE id = ? AND version = ?", (id, there.version)),
                 ])
+            except sqlite3.IntegrityError as error:
+                raise _frozen(error) from error
             except OSError as error:
                 raise no_space(error) from error
             if counts[-1]:
@@ -660,6 +673,21 @@ class Storage:
                 self._blobs.delete(key)
                 removed.append(key)
         return removed
+
+    def move(self, blobs: str, say: Callable[[str], None] = lambda text: None) -> Moved:
+        """Move all audio to the store `blobs` ("": the folder); a server may go on reading meanwhile."""
+        target = _open_blobs(blobs, self.data / "files", self.ops)
+        try:
+            self._ownership.ensure_still()
+            if address_of(target) == address_of(self._blobs):
+                raise FileExistsError(errno.EEXIST, "the audio is there already", address_of(target))
+            return move(self._catalogue, self._blobs, target, self._spool, self.ops, say)
+        finally:
+            target.close()
+
+    def cancel_move(self) -> bool:
+        """Let files be changed again after a move that was begun and not finished; whether there was one."""
+        return cancel(self._catalogue)
 
     def cut(self) -> None:
         """Whoever waits for a far store fails from now on."""

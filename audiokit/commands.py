@@ -28,16 +28,24 @@ def add_db(parser: argparse.ArgumentParser) -> None:
         "reset": "destroy, then create",
         "dump": "print the catalogue as SQL",
         "check": "compare rows with bytes, both ways",
+        "move": "move the audio to a store, or back to the folder, while a server goes on reading",
         "backup": "copy catalogue and bytes to a folder that --data can serve, while the server runs",
     }
     for name, text in about.items():
         action = actions.add_parser(name, help=text, description=text)
-        add_flags(action, ["data", "blobs"])
+        add_flags(action, ["data"] if name == "move" else ["data", "blobs"])
         if name in ("destroy", "reset"):
             action.add_argument("--yes", action="store_true", help="do not ask")
         if name == "check":
             action.add_argument("--deep", action="store_true", help="read every file and verify its sha256")
             action.add_argument("--fix", action="store_true", help="repair what can be repaired")
+        if name == "move":
+            whither = action.add_mutually_exclusive_group(required=True)
+            whither.add_argument("--blobs", dest="to_blobs", metavar="URL", help="the store to move to")
+            whither.add_argument("--home", action="store_true", help="move to the data folder")
+            whither.add_argument("--cancel", action="store_true", help="give up a move that was begun")
+            action.add_argument("--from-blobs", dest="blobs", metavar="URL", help="the store where the audio is now "
+                                "(default: AUDIOSERVER_BLOBS, else the data folder)")
         if name == "backup":
             action.add_argument("directory", metavar="DIR", help="a folder that does not exist, or is empty")
 
@@ -107,8 +115,24 @@ def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     return OK
 
 
+def _move(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
+        if given.cancel:
+            was = storage.cancel_move()
+            print("files may be changed again" if was else "no move was under way")
+            return OK
+        target = given.to_blobs or ""
+        moved = storage.move(target, lambda text: print(text, file=sys.stderr))
+    print(f"moved {moved.files} files of {moved.bytes} bytes, each verified; {moved.copied} were not there yet")
+    print(f"serve them with --blobs '{target}'" if target else "serve them without --blobs")
+    return OK
+
+
 _DB: Dict[str, Callable[[argparse.Namespace, Path, Any], int]] = {
     "create": _create, "destroy": _destroy, "reset": _reset, "dump": _dump, "check": _check, "backup": _backup,
+    "move": _move,
 }
 
 

@@ -307,9 +307,9 @@ def test_a_store_belongs_to_one_catalogue(tiny, tmp_path):
         Storage(tmp_path / "two", blobs=tiny.url("p"))
     with Storage(tmp_path / "two", blobs=tiny.url("q")):
         pass
-    with pytest.raises(OSError, match="belongs to another catalogue; the audio of this one is in s3://tiny/q/"):
+    with pytest.raises(OSError, match="belongs to another catalogue; the audio of this one is in s3://tiny/q/ at"):
         Storage(tmp_path / "two", blobs=tiny.url("p"))
-    with pytest.raises(OSError, match="is in s3://tiny/p/: say where with --blobs"):
+    with pytest.raises(OSError, match="is in s3://tiny/p/ at .*: say where with --blobs"):
         Storage(tmp_path / "one")
     with Storage(tmp_path / "one", blobs=tiny.url("p")):
         pass
@@ -465,3 +465,90 @@ def test_a_check_never_fixes_by_another_catalogues_store(running, tiny, tmp_path
     assert main(["db", "check", "--fix", *where, tiny.url("empty")]) == 1
     assert main(["db", "check", *where, tiny.url("p")]) == 0
     gc.collect()
+
+
+# -- moving --------------------------------------------------------------------------------------------------------
+
+
+def test_audio_is_moved_out_and_back_and_is_the_same(running, tiny, tmp_path, capsys):
+    data, there, further = str(tmp_path / "var"), tiny.url("p"), tiny.url("q")
+    with running(tmp_path / "var") as home:
+        for n in range(3):
+            post(home, f"{n}.wav", wav(0.1 + n / 10))
+        before = get(home, "/list?sort=name")[2]
+    steps = [
+        (["--blobs", there], {"blobs": there}),
+        (["--blobs", further, "--from-blobs", there], {"blobs": further}),
+        (["--home", "--from-blobs", further], {}),
+        (["--blobs", there], {"blobs": there}),
+    ]
+    for arguments, settings in steps:
+        assert main(["db", "move", "--data", data, *arguments]) == 0, capsys.readouterr().err
+        with running(tmp_path / "var", **settings) as server:
+            assert get(server, "/list?sort=name")[2] == before
+            for n in range(3):
+                assert get(server, f"/download?name={n}.wav")[2] == wav(0.1 + n / 10)
+            record = post(server, "new.wav", wav(0.05))[2]
+            assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204, "it may be changed again"
+            assert main(["db", "check", "--data", data, *(["--blobs", settings["blobs"]] if settings else [])]) == 0
+
+
+def test_while_audio_is_moved_a_server_reads_and_refuses_changes(running, tiny, tmp_path, capsys):
+    server = running(tmp_path / "var")
+    _, _, record = post(server, "a.wav", WAV)
+    tiny.faults += [serves, serves, says(403, "AccessDenied")]  # the mark, twice; then the first file
+    assert main(["db", "move", "--data", str(tmp_path / "var"), "--blobs", tiny.url("p")]) == 1
+    assert "answers 403" in capsys.readouterr().err
+    assert get(server, "/download?name=a.wav")[2] == WAV
+    id = record["id"]
+    for method, target, body in (
+        ("POST", "/post?name=b.wav", wav(0.2)), ("POST", "/post?name=a.wav&overwrite=true", wav(0.2)),
+        ("PATCH", f"/files/{id}", b'{"name": "c.wav"}'), ("DELETE", f"/files/{id}", None),
+    ):
+        status, fields, problem = request(server.address, method, target, body)
+        assert (status, fields["retry-after"]) == (503, "60"), (method, target)
+        assert "is being moved" in json.loads(problem)["detail"]
+    assert os.listdir(str(tmp_path / "var" / "uploads")) == []
+    assert json.loads(get(server, "/list")[2])["total"] == 1
+    assert main(["db", "move", "--data", str(tmp_path / "var"), "--cancel"]) == 0
+    assert post(server, "b.wav", wav(0.2))[0] == 201
+    assert main(["db", "check", "--data", str(tmp_path / "var")]) == 0
+
+
+def test_an_interrupted_move_goes_on_where_it_was_and_begins_nowhere_else(running, tiny, tmp_path, capsys):
+    data = str(tmp_path / "var")
+    with running(tmp_path / "var") as server:
+        for n in range(4):
+            post(server, f"{n}.wav", wav(0.1 + n / 10))
+
+    def refuses_the_third(handler):
+        if handler.command == "PUT" and len(kept(tiny)) == 2:
+            return handler.error(403, "AccessDenied")
+        tiny.faults.append(refuses_the_third)
+        return False
+
+    tiny.faults.append(refuses_the_third)
+    assert main(["db", "move", "--data", data, "--blobs", tiny.url("p")]) == 1
+    assert main(["db", "move", "--data", data, "--blobs", tiny.url("q")]) == 1
+    assert "finish it" in capsys.readouterr().err
+    with pytest.raises(OSError, match="not all of the audio has been moved from the data folder"):
+        Storage(data, blobs=tiny.url("p"))
+    damaged = kept(tiny)[0]
+    tiny.objects[damaged] = (b"x" * len(tiny.objects[damaged][0]), 0)
+    assert main(["db", "move", "--data", data, "--blobs", tiny.url("p")]) == 0
+    assert "moved 4 files" in capsys.readouterr().out
+    with running(tmp_path / "var", blobs=tiny.url("p")) as server:
+        for n in range(4):
+            assert get(server, f"/download?name={n}.wav")[2] == wav(0.1 + n / 10)
+
+
+def test_bytes_that_are_not_what_their_row_says_are_not_moved(running, tiny, tmp_path, capsys):
+    data = tmp_path / "var"
+    with running(data) as server:
+        post(server, "a.wav", WAV)
+    (blob,) = (data / "files").glob("*/*")
+    blob.write_bytes(bytes(len(WAV)))
+    assert main(["db", "move", "--data", str(data), "--blobs", tiny.url("p")]) == 1
+    assert "have the sha256" in capsys.readouterr().err
+    with pytest.raises(OSError):
+        Storage(data, blobs=tiny.url("p"))

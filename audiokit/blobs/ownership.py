@@ -7,10 +7,10 @@ Raises `StoreRefused` where the two do not belong together, and what the store r
 
 from __future__ import annotations
 
-import os
 from typing import Any, Optional
 
 from .errors import StoreRefused
+from .moving import HOME, thaw, word_of
 
 _READ = "SELECT word, address FROM places WHERE what = 'blobs'"
 _WRITE = "INSERT OR IGNORE INTO places (what, word, address) VALUES ('blobs', ?, ?)"
@@ -30,6 +30,10 @@ class Ownership:
         elif self._word is None:
             self._stay_at_home()
             self._word = ""
+        else:
+            return
+        if self._may_claim:
+            thaw(self._catalogue, self._blobs)
 
     def ensure_still(self, is_hasty: bool = False) -> None:
         """Be sure anew, by asking the store."""
@@ -47,8 +51,12 @@ class Ownership:
         blobs, text = self._blobs, self._blobs.text
         mark = blobs.mark(is_hasty)
         known = self._catalogue.read(_READ)
-        if mark is None and not known and self._may_claim and not self._has_files():
-            self._catalogue.write([(_WRITE, (os.urandom(16).hex(), text))])
+        where = known[0][1] if known else HOME
+        if where != text and self._catalogue.read("SELECT 1 FROM places WHERE what = 'moving' AND address = ?", (text,)):
+            raise StoreRefused(f"not all of the audio has been moved from {where} to {text}: finish that")
+        ours = word_of(self._catalogue)
+        if mark in (None, ours) and not known and self._may_claim and not self._has_files():
+            self._catalogue.write([(_WRITE, (ours, text))])
             known = self._catalogue.read(_READ)
         if not known:
             raise StoreRefused(

@@ -58,7 +58,7 @@ class S3Blobs:
         self._patience = patience
         self._ops = ops
         self._prefix = place.prefix
-        self.text = place.text
+        self.text = f"{place.text} at {place.endpoint.authority}"
         self._store = HttpStore(place, Credentials(environment), environment, patience=patience)
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ class S3Blobs:
             return None
         word = (answer.body or b"").decode("latin-1").strip()
         if not _WORD.fullmatch(word):
-            raise StoreRefused(f"{self.text}{_MARK} is not ours")
+            raise StoreRefused(f"{_MARK} in {self.text} is not ours")
         return word
 
     def set_mark(self, word: str) -> None:
