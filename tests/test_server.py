@@ -321,6 +321,13 @@ class TestManners:
                 sock.sendall(bytes([byte]))
             assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
 
+    def test_a_malformed_head_behind_a_head_request_gets_the_body_of_its_answer(self, server):
+        """Of the request before it, whose answer had no body, nothing holds."""
+        first = b"HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for then in (b"G@T /", b"GET / HTTP/1.1\r\nHost : x\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", b"GET /cut"):
+            *_, head, body = raw(server.address, first + then).split(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["code"] == "bad-request", then
+
     def test_a_head_that_takes_too_long_is_told_and_ended(self, running):
         server = running(head_timeout=0.3)
         assert raw(server.address, b"GET /hea", end=False).startswith(b"HTTP/1.1 408 ")
