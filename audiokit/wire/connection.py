@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from .answers import Later, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
@@ -64,13 +64,20 @@ class _Unwanted:
         return bytes(self._chunks.leftover) if self.done else b""
 
 
+class _Said(NamedTuple):
+    """What an answer's source elsewhere gave: a response, or a piece of a stream."""
+
+    source: object  # whose word it is: a connection hears the one that it waits for, and nobody before
+    what: Any
+
+
 class Connection:
     """A client's socket and where the conversation stands."""
 
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "cancel", "on_end",
+        "linger_until", "source", "cancel", "on_end",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -93,6 +100,7 @@ class Connection:
         self.request: Any = None  # the handler's note of the request being answered, for the log
         self.started = 0.0
         self.linger_until = 0.0
+        self.source: Any = None  # stands for where a pending answer or a stream comes from
         self.cancel: Any = None  # ends what a pending answer or a stream comes from
         self.on_end: Any = None  # is told how a file's sending ended
         self.handler = reactor.new_handler(self)
@@ -232,7 +240,7 @@ class Connection:
             self.state = PENDING
             self.reactor.untime(self)
             self._watch(READ)
-            self.cancel = answer.begin(lambda response: self.reactor.post(self, response))
+            self.cancel = answer.begin(self._hearing())
         elif type(answer) is Stream:
             self._stream(answer)
 
@@ -352,12 +360,12 @@ class Connection:
         self.reactor.post(self, outcome)
 
     def on_outcome(self, outcome: Any) -> None:
-        """A worker gives the connection back, in the loop."""
+        """A worker gives the connection back, or an answer comes from elsewhere; in the loop."""
+        if type(outcome) is _Said:
+            return self._heard(outcome)
         self.away = False
         if self.state is CLOSED:
             return self._close_files_of(outcome)
-        if self.state is STREAMING:
-            return self._pushed(outcome)
         if outcome is WAIT:
             self._watch(READ if self.state is RECEIVING else WRITE)
             self.reactor.await_transfer(self)
@@ -406,10 +414,26 @@ class Connection:
         self._watch(READ)
         self._flush()
         if self.state is STREAMING:
-            self.cancel = stream.begin(lambda data: self.reactor.post(self, data))
+            self.cancel = stream.begin(self._hearing())
+
+    def _hearing(self) -> Callable[[Any], None]:
+        """What the source of an answer calls, from any thread, once or for each piece."""
+        source = self.source = object()
+        return lambda what: self.reactor.post(self, _Said(source, what))
+
+    def _heard(self, said: _Said) -> None:
+        """In the loop.  A word too many finds a connection that is elsewhere by now, perhaps at a worker's."""
+        if said.source is not self.source:
+            self._close_files_of(said.what)
+        elif self.state is STREAMING:
+            self._pushed(said.what)
+        else:
+            self.source = None
+            self._body_done(said.what)
 
     def _pushed(self, data: Optional[bytes]) -> None:
         if data is None:
+            self.source = None
             self.state = SENDING
             return self._continue_sending()
         self.sending.add(data)
@@ -440,6 +464,7 @@ class Connection:
             self._watch(0)  # the kernel may hold the rest
 
     def _cancel(self) -> None:
+        self.source = None
         cancel, self.cancel = self.cancel, None
         if cancel is not None:
             cancel()
