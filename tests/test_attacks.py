@@ -195,6 +195,22 @@ class TestScarcity:
             err = self.finish(process)
         assert err == ""
 
+    def test_an_end_while_nobody_can_be_accepted_is_an_end_in_good_order(self, running):
+        import resource
+
+        server = running()
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as sock:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))  # no descriptor more for anyone
+            try:
+                sock.connect(server.address)
+                while not server.server.reactor._accept_again:
+                    assert server._thread.is_alive()
+                server.server.shutdown()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        server.__exit__()  # a loop that dies of something fails the test: warnings are errors here
+
     def test_a_full_disk_is_507_and_leaves_nothing(self, tmp_path):
         process, address = self.start(tmp_path, "RLIMIT_FSIZE", 3_000_000)
         try:
