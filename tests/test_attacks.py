@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -75,6 +76,16 @@ class TestTrickles:
             sock.sendall(ASK)
             assert sock.recv(1000).startswith(b"HTTP/1.1 200")
             assert ended(sock)
+
+    def test_a_connection_is_idle_from_its_last_answer_on_however_long_that_took(self, server):
+        with connect(server.address) as sock:
+            sock.sendall(HEAD % (b"a.wav", len(SOUND)) + SOUND[:-1])
+            began = time.monotonic()
+            sock.sendall(SOUND[-1:])
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201")
+            assert request(server.address, "GET", "/health")[0] == 200
+            (since,) = [since for one, since in server.server.reactor.idle.items() if one.peer == sock.getsockname()]
+            assert since >= began
 
     def test_a_reader_that_does_not_read_is_given_up(self, running):
         server = running(body_timeout=0.5)

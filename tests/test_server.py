@@ -289,6 +289,15 @@ class TestManners:
         statuses = re.findall(rb"HTTP/1.1 (\d+) ", answer)
         assert statuses == [b"200", b"200", b"404", b"404"] * 40
 
+    def test_a_thousand_pipelined_downloads_are_answered_in_order(self, both_ways):
+        _, _, record = post(both_ways.address, SOUND)
+        target = b"/files/%b/content" % record["id"].encode()
+        ask = b"GET %b HTTP/1.1\r\nHost: localhost\r\n" % target
+        ask += b"Range: bytes=0-%d\r\n"
+        data = b"".join(ask % n + b"\r\n" for n in range(999)) + ask % 999 + b"Connection: close\r\n\r\n"
+        lengths = re.findall(rb"Content-Length: (\d+)\r\n", raw(both_ways.address, data, end=False))
+        assert lengths == [b"%d" % (n + 1) for n in range(1000)]
+
     def test_requests_behind_an_upload_are_answered_after_it(self, both_ways):
         first = b"POST /post?name=pipe.wav&overwrite=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(OTHER)
         then = b"GET /info?name=pipe.wav HTTP/1.1\r\nHost: localhost\r\n\r\n"

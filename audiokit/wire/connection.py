@@ -180,6 +180,7 @@ class Connection:
         """Answer the requests that are whole in the buffer."""
         out = []  # answers to pipelined requests leave in one send
         turns = 0
+        waits_its_turn = False
         while self.state is HEAD and (self.buffer or (self.unwanted is not None and self.unwanted.done)):
             if self.unwanted is not None:
                 if not self._skip(out):
@@ -190,7 +191,7 @@ class Connection:
                 self._check_partial(out)
                 break
             if turns >= _TURN:
-                self.reactor.later(self)
+                waits_its_turn = True
                 break
             turns += 1
             self.checked = 0
@@ -218,7 +219,11 @@ class Connection:
         if out:
             self._push(b"".join(out))
         if self.state is HEAD:
-            self._watch(READ)
+            if waits_its_turn:
+                self._watch(0)  # what is here comes first: the kernel holds the rest, and the sender
+                self.reactor.later(self)
+            else:
+                self._watch(READ)
             if turns and self.buffer:
                 self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
@@ -489,7 +494,7 @@ class Connection:
             self._add_file(sending, response)
         self.sending = sending
         self.state = SENDING
-        self._continue_sending()
+        self._continue_sending(goes_on=settled)  # else `advance` is who called, and goes on by itself
 
     def _add_file(self, sending: Sending, response: Response) -> None:
         is_head = self.handler.command == "HEAD"
@@ -527,14 +532,14 @@ class Connection:
         if self.state is HEAD:
             self._finish_connection()
 
-    def _continue_sending(self) -> None:
+    def _continue_sending(self, goes_on: bool = True) -> None:
         sending = self.sending
         try:
             outcome = sending.step(_INLINE)
         except PeerGone:
             return self.close()
         if outcome is DONE:
-            self._sending_done()
+            self._sending_done(goes_on)
         elif outcome is AGAIN:
             self._hand_off(self.reactor.bulk, self._send_in_worker)
         else:
@@ -551,14 +556,16 @@ class Connection:
             outcome = PeerGone("cannot go on sending")
         self.reactor.post(self, outcome)
 
-    def _sending_done(self) -> None:
+    def _sending_done(self, goes_on: bool = True) -> None:
         self._cancel()
         self._sent(whole=True)
         if self.closing:
             return self._finish_connection()
+        self.started = time.monotonic()  # it is idle from now on, however long the answer took
         self.state = HEAD
-        self._watch(READ)
-        self.advance()
+        if goes_on:
+            self._watch(READ)
+            self.advance()
 
     def _sent(self, whole: bool) -> None:
         """The answer is out, or never will be: close its files, write its line."""
