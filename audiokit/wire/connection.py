@@ -144,6 +144,8 @@ class Connection:
         """End it now; what a request had begun is undone."""
         if self.state is CLOSED:
             return
+        if self.state in (RECEIVING, WORKING, PENDING):
+            self._log_unanswered()
         self._watch(0)
         self.reactor.forget(self)
         self.state = CLOSED
@@ -154,6 +156,10 @@ class Connection:
             self.sock.close()
         except OSError:
             pass
+
+    def _log_unanswered(self) -> None:
+        if self.reactor.log_entry is not None:
+            self.reactor.log_entry(self, self.handler.note(), None, 0, False)
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -415,7 +421,9 @@ class Connection:
         self.state = STREAMING
         self.reactor.untime(self)
         self.sending = Sending(self.sock, self.reactor.limits.portable)
-        self.sending.add(self._encoded(stream.head._replace(is_endless=True)))
+        head = stream.head._replace(is_endless=True)
+        self.request = (self.handler.note(), head.status)
+        self.sending.add(self.reactor.encode(head, self.handler, self.closing))
         self._watch(READ)
         self._flush()
         if self.state is STREAMING:
