@@ -254,3 +254,14 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
         request(server.address, "POST", "/post", b"not audio at all, but words")
     server.__exit__()
     assert census() == before
+
+
+def test_two_servers_in_one_process_leave_the_interpreter_as_it_was(running, tmp_path):
+    before = sys.getswitchinterval()
+    one, two = running(tmp_path / "one"), running(tmp_path / "two")
+    for server in (one, two):
+        assert request(server.address, "GET", "/health")[0] == 200
+    one.__exit__()
+    assert request(two.address, "GET", "/health")[0] == 200 and sys.getswitchinterval() < before
+    two.__exit__()
+    assert sys.getswitchinterval() == before

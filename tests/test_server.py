@@ -373,6 +373,35 @@ class TestEmbedding:
             server.shutdown()
             thread.join()
 
+    def test_leaving_the_context_ends_the_loop_that_another_thread_runs(self, tmp_path):
+        from audioserver import AudioServer
+
+        with pytest.raises(ZeroDivisionError):
+            with AudioServer(("127.0.0.1", 0), data=tmp_path / "var") as server:
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                assert post(server.server_address, SOUND)[0] == 201
+                1 / 0
+        thread.join(10)
+        assert not thread.is_alive()
+        server.serve_forever()  # over is over, also for a thread that comes late
+        server.server_close()
+
+    def test_shutdown_in_the_thread_that_serves_does_not_wait_for_itself(self, tmp_path):
+        from audioserver import AudioServer, Handler
+
+        class Ending(Handler):
+            def do_GET(self):
+                self.server.shutdown()
+                return super().do_GET()
+
+        with AudioServer(("127.0.0.1", 0), Ending, data=tmp_path / "var") as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            assert request(server.server_address, "GET", "/list")[0] == 200
+            thread.join(10)
+            assert not thread.is_alive()
+
     def test_shutdown_lets_a_running_upload_finish(self, running):
         server = running()
         with socket.create_connection(server.address, timeout=10) as sock:
