@@ -40,7 +40,7 @@ from audiokit.wire.heads import Head, parse_head
 from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
-from audiokit.wire.workers import Workers
+from audiokit.wire.workers import Workers, brisk_threads
 from storage import DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
@@ -89,6 +89,11 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
+    def refuse(self, refusal: Refusal) -> Response:
+        """The answer to a head that never became whole: of the request before it nothing holds."""
+        self._forget()
+        return self.problem(refusal)
+
     def problem(self, refusal: Refusal) -> Response:
         """A refusal as an answer."""
         return Response(
@@ -116,8 +121,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
-        self.command, self.path = "", ""
-        self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
+        self._forget()
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields
@@ -130,6 +134,11 @@ class Handler(BaseHTTPRequestHandler):
             self._check_host(head)
             self._checked = fields
         return True
+
+    def _forget(self) -> None:
+        """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
+        self.head, self.command, self.path = None, "", ""
+        self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""
@@ -245,7 +254,9 @@ class AudioServer(ThreadingHTTPServer):
             undo.pop_all()
         self._log = AccessLog(settings.log, sys.stderr)
         self._stopped = threading.Event()
-        self._serving = False
+        self._changing = threading.Lock()
+        self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
+        self._is_closed = False
         self._date = (0, "")  # of the second it was made in
         self._begin()
 
@@ -293,14 +304,14 @@ class AudioServer(ThreadingHTTPServer):
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until `shutdown` (or `stop`), then let running requests finish within the grace."""
-        before = sys.getswitchinterval()
-        # 5 ms of a hashing or walking thread is a long time for a request of 30 us.
-        sys.setswitchinterval(0.0005)
-        self._serving = True
+        with self._changing:
+            if self._is_closed:
+                return
+            self._serving = threading.get_ident()
         try:
-            self.reactor.serve()
+            with brisk_threads():
+                self.reactor.serve()
         finally:
-            sys.setswitchinterval(before)
             self._stopped.set()
 
     def stop(self, grace: Optional[float] = None) -> None:
@@ -308,13 +319,21 @@ class AudioServer(ThreadingHTTPServer):
         self.reactor.stop(self.settings.grace if grace is None else grace)
 
     def shutdown(self) -> None:
-        """End `serve_forever` and wait until it has returned.  Call it from another thread."""
+        """End `serve_forever`; wait until it has returned, unless this is the thread that it runs in."""
         self.stop()
-        if self._serving:
+        if self._serving not in (None, threading.get_ident()):
             self._stopped.wait()
 
     def server_close(self) -> None:
-        """Give everything back: connections, threads, the catalogue, the folder's lock."""
+        """Give everything back: connections, threads, the catalogue, the folder's lock.
+
+        Ends `serve_forever` first where it still runs in another thread; harmless a second time.
+        """
+        with self._changing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self.shutdown()
         self.storage.cut()  # or the threads that wait for another machine would hold up the end
         self.reactor.close()
         if self.collector is not None:

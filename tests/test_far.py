@@ -217,7 +217,7 @@ def test_a_client_that_leaves_leaves_no_connection_to_the_store_behind(server, t
         store = server.server.storage._blobs._store
         assert store._busy
     until(lambda: not store._busy)
-    until(lambda: not server.server.reactor._sources)
+    until(lambda: not server.server.reactor._upstreams)
 
 
 def test_an_upload_that_the_store_refuses_leaves_nothing(server, tiny):

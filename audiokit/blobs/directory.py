@@ -58,8 +58,7 @@ class DirectoryBlobs:
         self._ops.sync(file.fileno())
         file.close()  # Windows renames no open file
         folder = self._folder(key)
-        target = str(self.path(key))
-        self._ops.rename(file.name, target)
+        self._ops.rename(file.name, os.path.join(folder, key))
         self._together.sync(folder)
 
     def open(self, key: str, start: int = 0, stop: int = 0, size: int = 0) -> int:
@@ -117,7 +116,7 @@ class DirectoryBlobs:
         """Nothing is held."""
 
     def _folder(self, key: str) -> str:
-        folder = str(self._root / key[:2])
+        folder = os.path.join(self._root, key[:2])
         if key[:2] not in self._folders:
             self._ops.make_directory(folder)
             self._ops.sync_directory(str(self._root))

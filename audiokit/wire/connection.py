@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from .answers import Later, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
@@ -64,13 +64,20 @@ class _Unwanted:
         return bytes(self._chunks.leftover) if self.done else b""
 
 
+class _Said(NamedTuple):
+    """What an answer's source elsewhere gave: a response, or a piece of a stream."""
+
+    source: object  # whose word it is: a connection hears the one that it waits for, and nobody before
+    what: Any
+
+
 class Connection:
     """A client's socket and where the conversation stands."""
 
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "cancel", "on_end", "source",
+        "linger_until", "source", "cancel", "on_end", "upstream",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -80,7 +87,7 @@ class Connection:
         self.peer = peer
         self.state = HEAD
         self.watched = 0  # READ, WRITE or nothing
-        self.source: Optional[int] = None  # the descriptor that is watched for reading instead of ours
+        self.upstream: Optional[int] = None  # the descriptor that is watched for reading instead of ours
         self.away = False  # a worker has it
         self.buffer = b""  # read, not yet understood
         self.checked = 0  # bytes of an unfinished head that were found good
@@ -94,6 +101,7 @@ class Connection:
         self.request: Any = None  # the handler's note of the request being answered, for the log
         self.started = 0.0
         self.linger_until = 0.0
+        self.source: Any = None  # stands for where a pending answer or a stream comes from
         self.cancel: Any = None  # ends what a pending answer or a stream comes from
         self.on_end: Any = None  # is told how a file's sending ended
         self.handler = reactor.new_handler(self)
@@ -106,7 +114,7 @@ class Connection:
         if state is HEAD:
             self._read()
         elif state is SENDING:
-            if self.source is not None:
+            if self.upstream is not None:
                 self._watch(0)  # it may be given to another connection before we look again
             self._continue_sending()
         elif state is RECEIVING:
@@ -132,7 +140,7 @@ class Connection:
             )
             self._drop_sink()
             self._answer(self.handler.problem(refusal))
-        elif self.source is not None:
+        elif self.upstream is not None:
             self._hand_off(self.reactor.far, self._seek_in_worker)
         else:
             self.close()
@@ -141,6 +149,8 @@ class Connection:
         """End it now; what a request had begun is undone."""
         if self.state is CLOSED:
             return
+        if self.state in (RECEIVING, WORKING, PENDING):
+            self._log_unanswered()
         self._watch(0)
         self.reactor.forget(self)
         self.state = CLOSED
@@ -151,6 +161,10 @@ class Connection:
             self.sock.close()
         except OSError:
             pass
+
+    def _log_unanswered(self) -> None:
+        if self.reactor.log_entry is not None:
+            self.reactor.log_entry(self, self.handler.note(), None, 0, False)
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -177,6 +191,7 @@ class Connection:
         """Answer the requests that are whole in the buffer."""
         out = []  # answers to pipelined requests leave in one send
         turns = 0
+        waits_its_turn = False
         while self.state is HEAD and (self.buffer or (self.unwanted is not None and self.unwanted.done)):
             if self.unwanted is not None:
                 if not self._skip(out):
@@ -187,7 +202,7 @@ class Connection:
                 self._check_partial(out)
                 break
             if turns >= _TURN:
-                self.reactor.later(self)
+                waits_its_turn = True
                 break
             turns += 1
             self.checked = 0
@@ -215,7 +230,11 @@ class Connection:
         if out:
             self._push(b"".join(out))
         if self.state is HEAD:
-            self._watch(READ)
+            if waits_its_turn:
+                self._watch(0)  # what is here comes first: the kernel holds the rest, and the sender
+                self.reactor.later(self)
+            else:
+                self._watch(READ)
             if turns and self.buffer:
                 self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
@@ -238,7 +257,7 @@ class Connection:
             self.state = PENDING
             self.reactor.untime(self)
             self._watch(READ)
-            self.cancel = answer.begin(lambda response: self.reactor.post(self, response))
+            self.cancel = answer.begin(self._hearing())
         elif type(answer) is Stream:
             self._stream(answer)
 
@@ -248,7 +267,7 @@ class Connection:
         except Refusal as refusal:
             self.closing = True
             self.started = time.monotonic()
-            out.append(self._encoded(self.handler.problem(refusal)))
+            out.append(self._encoded(self.handler.refuse(refusal)))
             data = b"".join(out)
             out.clear()
             self._send(data)
@@ -358,12 +377,12 @@ class Connection:
         self.reactor.post(self, outcome)
 
     def on_outcome(self, outcome: Any) -> None:
-        """A worker gives the connection back, in the loop."""
+        """A worker gives the connection back, or an answer comes from elsewhere; in the loop."""
+        if type(outcome) is _Said:
+            return self._heard(outcome)
         self.away = False
         if self.state is CLOSED:
             return self._close_files_of(outcome)
-        if self.state is STREAMING:
-            return self._pushed(outcome)
         if outcome is WAIT:
             self._watch(READ if self.state is RECEIVING else WRITE)
             self.reactor.await_transfer(self)
@@ -410,14 +429,32 @@ class Connection:
         self.state = STREAMING
         self.reactor.untime(self)
         self.sending = Sending(self.sock, self.reactor.limits.portable)
-        self.sending.add(self._encoded(stream.head._replace(is_endless=True)))
+        head = stream.head._replace(is_endless=True)
+        self.request = (self.handler.note(), head.status)
+        self.sending.add(self.reactor.encode(head, self.handler, self.closing))
         self._watch(READ)
         self._flush()
         if self.state is STREAMING:
-            self.cancel = stream.begin(lambda data: self.reactor.post(self, data))
+            self.cancel = stream.begin(self._hearing())
+
+    def _hearing(self) -> Callable[[Any], None]:
+        """What the source of an answer calls, from any thread, once or for each piece."""
+        source = self.source = object()
+        return lambda what: self.reactor.post(self, _Said(source, what))
+
+    def _heard(self, said: _Said) -> None:
+        """In the loop.  A word too many finds a connection that is elsewhere by now, perhaps at a worker's."""
+        if said.source is not self.source:
+            self._close_files_of(said.what)
+        elif self.state is STREAMING:
+            self._pushed(said.what)
+        else:
+            self.source = None
+            self._body_done(said.what)
 
     def _pushed(self, data: Optional[bytes]) -> None:
         if data is None:
+            self.source = None
             self.state = SENDING
             return self._continue_sending()
         self.sending.add(data)
@@ -448,6 +485,7 @@ class Connection:
             self._watch(0)  # the kernel may hold the rest
 
     def _cancel(self) -> None:
+        self.source = None
         cancel, self.cancel = self.cancel, None
         if cancel is not None:
             cancel()
@@ -472,7 +510,7 @@ class Connection:
             self._add_file(sending, response)
         self.sending = sending
         self.state = SENDING
-        self._continue_sending()
+        self._continue_sending(goes_on=settled)  # else `advance` is who called, and goes on by itself
 
     def _add_file(self, sending: Sending, response: Response) -> None:
         is_head = self.handler.command == "HEAD"
@@ -511,14 +549,14 @@ class Connection:
         if self.state is HEAD:
             self._finish_connection()
 
-    def _continue_sending(self) -> None:
+    def _continue_sending(self, goes_on: bool = True) -> None:
         sending = self.sending
         try:
             outcome = sending.step(_INLINE)
         except PeerGone:
             return self.close()
         if outcome is DONE:
-            self._sending_done()
+            self._sending_done(goes_on)
         elif outcome is AGAIN:
             self._hand_off(self.reactor.bulk, self._send_in_worker)
         elif outcome is WAIT:
@@ -531,8 +569,8 @@ class Connection:
         """The source is not ready, or has to be asked again, which may take its time."""
         if outcome is SEEK:
             return self._hand_off(self.reactor.far, self._seek_in_worker)
-        self.reactor.watch_source(self, self.files[0].fileno())
-        self.reactor.await_source(self)
+        self.reactor.watch_upstream(self, self.files[0].fileno())
+        self.reactor.await_upstream(self)
 
     def _seek_in_worker(self) -> None:
         outcome: Any = AGAIN
@@ -555,14 +593,16 @@ class Connection:
             outcome = PeerGone("cannot go on sending")
         self.reactor.post(self, outcome)
 
-    def _sending_done(self) -> None:
+    def _sending_done(self, goes_on: bool = True) -> None:
         self._cancel()
         self._sent(whole=True)
         if self.closing:
             return self._finish_connection()
+        self.started = time.monotonic()  # it is idle from now on, however long the answer took
         self.state = HEAD
-        self._watch(READ)
-        self.advance()
+        if goes_on:
+            self._watch(READ)
+            self.advance()
 
     def _sent(self, whole: bool) -> None:
         """The answer is out, or never will be: close its files, write its line."""
@@ -593,7 +633,7 @@ class Connection:
         self.closing = True
         self.buffer = b""
         self.started = time.monotonic()
-        self._send(self._encoded(self.handler.problem(refusal)))
+        self._send(self._encoded(self.handler.refuse(refusal)))
 
     def _finish_connection(self) -> None:
         """Say that nothing more will come; then let the client read before the socket closes.

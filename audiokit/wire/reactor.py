@@ -73,8 +73,8 @@ class Reactor:
         self.idle = Wheel(limits.idle_timeout)
         self.transfers = Wheel(limits.body_timeout)
         self.lingering = Wheel(limits.linger_timeout)
-        self.sources = Wheel(limits.body_timeout)
-        self._sources: Dict[int, Connection] = {}  # by the descriptor that is watched on their behalf
+        self.upstreams = Wheel(limits.body_timeout)
+        self._upstreams: Dict[int, Connection] = {}  # by the descriptor that is watched on their behalf
         self._posted: Deque[Tuple[Connection, Any]] = deque()
         self._ready: Deque[Connection] = deque()
         self._wake_out, self._wake_in = socket.socketpair()  # not a pipe: select() on Windows wants sockets
@@ -111,8 +111,8 @@ class Reactor:
                     self._hear()
                 elif fd == listener_fd:
                     self._accept()
-                elif fd in self._sources:
-                    self._guarded(self._sources[fd], self._sources[fd].on_ready)
+                elif fd in self._upstreams:
+                    self._guarded(self._upstreams[fd], self._upstreams[fd].on_ready)
             for _ in range(len(self._ready)):
                 connection = self._ready.popleft()
                 if connection.state is HEAD:
@@ -139,11 +139,15 @@ class Reactor:
             self.far.close()
         for connection in list(self._connections.values()):
             connection.close()
+        while self._posted:  # what came of requests in the last moment: files to close, conversions to end
+            connection, outcome = self._posted.popleft()
+            self._guarded(connection, connection.on_outcome, outcome)
         self._poller.close()
         self._wake_in.close()
         self._wake_out.close()
         if self._spare_fd is not None:
             os.close(self._spare_fd)
+            self._spare_fd = None
 
     def wake(self) -> None:
         """Have the loop look at what was posted."""
@@ -189,7 +193,8 @@ class Reactor:
             return False
         if not self.draining:
             self.draining = True
-            self._poller.unregister(self.listener.fileno())
+            if not self._accept_again:  # else it is not watched just now
+                self._poller.unregister(self.listener.fileno())
             self.listener.close()
             for connection in [*self.idle, *self.heads]:
                 connection.close()
@@ -247,22 +252,22 @@ class Reactor:
 
     def watch(self, connection: Connection, events: int) -> None:
         """Watch for READ, WRITE or (0) nothing; nothing is no registration at all."""
-        if connection.source is not None:
-            self._poller.unregister(connection.source)
-            del self._sources[connection.source]
-            connection.source = None
+        if connection.upstream is not None:
+            self._poller.unregister(connection.upstream)
+            del self._upstreams[connection.upstream]
+            connection.upstream = None
         elif connection.watched:
             self._poller.unregister(connection.fd)
         connection.watched = events
         if events:
             self._poller.register(connection.fd, events)
 
-    def watch_source(self, connection: Connection, fd: int) -> None:
+    def watch_upstream(self, connection: Connection, fd: int) -> None:
         """Watch the socket `fd` for reading, on behalf of a connection that is not watched meanwhile."""
         self.watch(connection, 0)
         self._poller.register(fd, READ)
-        self._sources[fd] = connection
-        connection.source, connection.watched = fd, READ
+        self._upstreams[fd] = connection
+        connection.upstream, connection.watched = fd, READ
 
     def forget(self, connection: Connection) -> None:
         """The connection is about to be closed."""
@@ -273,12 +278,14 @@ class Reactor:
     # -- clocks ----------------------------------------------------------------------------------------
 
     def _sweep(self, now: float) -> None:
-        for wheel in (self.heads, self.idle, self.transfers, self.lingering, self.sources):
+        for wheel in (self.heads, self.idle, self.transfers, self.lingering, self.upstreams):
             for connection in wheel.expired(now):
                 self.untime(connection)
                 self._guarded(connection, connection.on_timeout)
         if self._accept_again and now >= self._accept_again and not self.draining:
             self._accept_again = 0.0
+            if self._spare_fd is None:
+                self._spare_fd = _spare_descriptor()
             self._poller.register(self.listener.fileno(), READ)
 
     def _wait_in(self, wheel: Wheel, connection: Connection) -> None:
@@ -308,9 +315,9 @@ class Reactor:
         """A body or an answer: each progress starts the clock anew."""
         self._wait_in(self.transfers, connection)
 
-    def await_source(self, connection: Connection) -> None:
+    def await_upstream(self, connection: Connection) -> None:
         """An answer whose next bytes come from another machine."""
-        self._wait_in(self.sources, connection)
+        self._wait_in(self.upstreams, connection)
 
     def await_linger(self, connection: Connection) -> None:
         """All is said."""
