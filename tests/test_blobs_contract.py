@@ -8,7 +8,7 @@ import selectors
 import time
 
 import pytest
-from engines import Rclone
+from engines import Rclone, Swift
 from support import ROOT  # noqa: F401  (puts the program on the path)
 from tiny_s3 import ENVIRONMENT, TinyS3
 
@@ -57,13 +57,33 @@ class RcloneStore(Store):
         self.engine.kill()
 
 
+class SwiftStore(Store):
+    engine = None  # four processes: one for all tests
+
+    def __init__(self, folder):
+        engine = SwiftStore.engine
+        prefix = "a/" + os.urandom(4).hex()
+        super().__init__(folder, S3Blobs(engine.url(prefix), FileOps(), engine.environment))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swift_ends():
+    """Whoever began Swift ends it."""
+    yield
+    if SwiftStore.engine is not None:
+        SwiftStore.engine.kill()
+
+
 @pytest.fixture(params=[
     pytest.param(DirectoryStore, id="directory"),
     pytest.param(TinyStore, id="tiny"),
     pytest.param(RcloneStore, id="rclone", marks=pytest.mark.slow),
+    pytest.param(SwiftStore, id="swift", marks=pytest.mark.slow),
 ])
-def store(request, tmp_path):
+def store(request, tmp_path, tmp_path_factory):
     """Every kind of store that keeps the door's contract."""
+    if request.param is SwiftStore and SwiftStore.engine is None:
+        SwiftStore.engine = Swift(tmp_path_factory.mktemp("swift"))
     one = request.param(tmp_path)
     yield one
     one.close()

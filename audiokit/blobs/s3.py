@@ -158,7 +158,8 @@ class S3Blobs:
             found, now = self._page(base, start)
             for one in found:
                 key = one.name[len(base) + 3:]
-                if KEY.fullmatch(key) and one.name == self._name(key) and now - one.since >= older_than_s:
+                age = max(0.0, now - one.since)  # some round the time of an object up, and now down
+                if KEY.fullmatch(key) and one.name == self._name(key) and age >= older_than_s:
                     yield key
             if len(found) == 0:
                 return
