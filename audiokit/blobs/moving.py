@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Tuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Set, Tuple
 
 from .errors import StoreRefused
 
@@ -28,6 +28,7 @@ _TRIES = 3  # copies of one file, before a store that does not keep what it is g
 _WORD = "SELECT word FROM places WHERE what IN ('blobs', 'id', 'moving')"
 _MOVING = "SELECT address FROM places WHERE what = 'moving'"
 _FREEZE = "INSERT OR IGNORE INTO places (what, word, address) VALUES ('moving', ?, ?)"
+_OVER = "DELETE FROM places WHERE what = 'moving' AND address = ?"
 _THAW = "DELETE FROM places WHERE what = 'moving'"
 _FORGET = "DELETE FROM places WHERE what IN ('blobs', 'id')"
 _PLACE = "INSERT OR IGNORE INTO places (what, word, address) VALUES (?, ?, ?)"
@@ -47,11 +48,12 @@ class Moved(NamedTuple):
 
 def move(catalogue: Any, source: Any, target: Any, spool: Path, ops: Any, say: Callable[[str], None]) -> Moved:
     """Bring the bytes of every file from the store `source` to `target`, and make that the place."""
-    address = address_of(target)
-    _refuse_another(catalogue, address)
+    address, here = address_of(target), address_of(source)
+    _refuse_another(catalogue, {address, here})
     word = _claim(catalogue, target)
-    catalogue.write([(_FREEZE, (word, address))])
-    _refuse_another(catalogue, address)
+    # The move that brought the audio here is over, whether a server has begun since or not.
+    catalogue.write([(_OVER, (here,)), (_FREEZE, (word, address))])
+    _refuse_another(catalogue, {address})
     files = total = copied = 0
     for key, size, sha256 in _rows(catalogue):
         copied += _bring(key, size, sha256, source, target, spool, ops)
@@ -91,9 +93,9 @@ def word_of(catalogue: Any) -> str:
     return known[0][0] if known else os.urandom(16).hex()
 
 
-def _refuse_another(catalogue: Any, address: str) -> None:
+def _refuse_another(catalogue: Any, addresses: Set[str]) -> None:
     for (under_way,) in catalogue.read(_MOVING):
-        if under_way != address:
+        if under_way not in addresses:
             raise StoreRefused(f"a move to {under_way} was begun: finish it, or say --cancel")
 
 

@@ -1,0 +1,277 @@
+"""A server on real S3 engines, which are killed, hung and brought back.  Slow: the engines are fetched and begun."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+
+import pytest
+from engines import Rclone, Swift, wait_for_port
+from support import ROOT, long_wav, request, wav
+
+from audioserver import main
+
+pytestmark = pytest.mark.slow
+WAV = wav(0.1)
+
+
+class Server:
+    """`audioserver.py` as a process, with its audio in an engine."""
+
+    def __init__(self, data, engine, *more):
+        self.data, self.url = data, engine.url("p")
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(data), "--blobs", self.url,
+             "--log", "none", *more], stdout=subprocess.PIPE, text=True, env={**os.environ, **engine.environment},
+        )
+        self.address = ("127.0.0.1", int(self.process.stdout.readline().rsplit(":", 1)[1]))
+
+    def get(self, target, **headers):
+        return request(self.address, "GET", target, headers=headers)
+
+    def post(self, name, data):
+        status, fields, body = request(self.address, "POST", "/post?" + urllib.parse.urlencode({"name": name}), data)
+        return status, fields, json.loads(body)
+
+    def health(self):
+        status, _, body = self.get("/health")
+        return status, json.loads(body).get("engines", {})
+
+    def until(self, true, seconds=30):
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, "it never came to be"
+            time.sleep(0.1)
+
+    def check(self):
+        assert main(["db", "check", "--deep", "--data", str(self.data), "--blobs", self.url]) == 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        assert self.process.wait(30) == 0
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def swift(tmp_path_factory):
+    with Swift(tmp_path_factory.mktemp("swift")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def rclone(tmp_path):
+    with Rclone(tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture
+def serve(monkeypatch, tmp_path):
+    """Begins servers on an engine; they end with the test."""
+    begun = []
+
+    def start(engine, *more):
+        for name, value in engine.environment.items():
+            monkeypatch.setenv(name, value)
+        begun.append(Server(tmp_path / "var", engine, *more))
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        one.__exit__()
+
+
+@pytest.fixture(params=["rclone", "swift"])
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_a_life_on_a_real_engine(engine, serve, tmp_path, capsys):
+    engine_url = engine.url
+    engine.url = lambda prefix="": engine_url(f"{prefix}{os.urandom(3).hex()}" if prefix == "p" else prefix)
+    server = serve(engine)
+    engine.url = engine_url
+    data = long_wav(400)
+    assert server.post("a.wav", WAV)[0] == 201 and server.post("long.wav", data)[0] == 201
+    assert server.get("/download?name=long.wav")[2] == data
+    for start, stop in ((0, 1), (1000, 70_000), (len(data) - 5, len(data))):
+        status, _, body = server.get("/download?name=long.wav", Range=f"bytes={start}-{stop - 1}")
+        assert (status, body) == (206, data[start:stop])
+    status, _, body = server.get("/download?name=long.wav", Range="bytes=0-9,100-109")
+    assert status == 206 and data[:10] in body and data[100:110] in body
+    server.check()
+    assert server.health() == (200, {})
+    record = json.loads(server.get("/info?name=a.wav")[2])
+    assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204
+    server.check()
+    assert main(["db", "backup", str(tmp_path / "copy"), "--data", str(server.data), "--blobs", server.url]) == 0
+
+
+def test_a_download_is_sent_to_a_real_engine(engine, serve):
+    engine_url = engine.url
+    engine.url = lambda prefix="": engine_url(prefix + os.urandom(3).hex())
+    server = serve(engine, "--redirect-downloads")
+    engine.url = engine_url
+    server.post("a b.wav", WAV)
+    status, fields, _ = server.get("/download?name=a%20b.wav")
+    assert status == 307
+    parts = urllib.parse.urlsplit(fields["location"])
+    status, there, body = request((parts.hostname, parts.port), "GET", f"{parts.path}?{parts.query}")
+    assert (status, body, there["content-type"]) == (200, WAV, "audio/wav")
+    assert 'filename="a b.wav"' in there["content-disposition"]
+
+
+def test_a_store_killed_while_a_file_goes_there_leaves_nothing_and_is_used_again(rclone, serve, capsys):
+    server = serve(rclone)
+    server.post("first.wav", WAV)
+    data = long_wav(3000)  # 96 MB: the store takes a while
+    answers = []
+    uploading = threading.Thread(target=lambda: answers.append(server.post("long.wav", data)))
+    uploading.start()
+
+    def is_under_way():
+        return any(path.stat().st_size > 1 << 20 for path in rclone.root.rglob("*") if path.is_file())
+
+    server.until(is_under_way)
+    rclone.kill()
+    uploading.join()
+    status, fields, problem = answers[0]
+    if status != 201:  # it had all of it already, before it was killed
+        assert (status, problem["code"], fields["retry-after"]) == (503, "busy", "5")
+        assert server.get("/info?name=long.wav")[0] == 404
+    assert os.listdir(str(server.data / "uploads")) == []
+    status, engines = server.health()
+    assert status == 503 and list(engines) == ["blobs"]
+    assert server.get("/health/live")[0] == 200 and server.get("/list")[0] == 200
+    rclone.start()
+    server.until(lambda: server.health() == (200, {}))
+    assert server.post("again.wav", data)[0] in (201, 200)
+    assert hashlib.sha256(server.get("/download?name=again.wav")[2]).digest() == hashlib.sha256(data).digest()
+
+
+def test_a_store_killed_under_a_download_ends_it_short_and_a_range_takes_it_up(rclone, serve):
+    server = serve(rclone)
+    data = long_wav(3000)
+    assert server.post("long.wav", data)[0] == 201
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
+    connection.request("GET", "/download?name=long.wav")
+    answer = connection.getresponse()
+    got = answer.read(1 << 20)
+    rclone.kill()
+    with pytest.raises(http.client.IncompleteRead) as told:
+        answer.read()
+    connection.close()
+    got += told.value.partial
+    assert len(got) < len(data) and data.startswith(got)
+    rclone.start()
+    server.until(lambda: server.health() == (200, {}))
+    status, _, rest = server.get("/download?name=long.wav", Range=f"bytes={len(got)}-")
+    assert status == 206 and got + rest == data
+
+
+def test_a_store_that_was_killed_and_came_back_in_time_is_gone_on_with(rclone, serve):
+    server = serve(rclone)
+    data = long_wav(3000)
+    assert server.post("long.wav", data)[0] == 201
+    for _ in range(10):  # the pauses between tries are random: at times it comes back too late
+        connection = http.client.HTTPConnection(*server.address, timeout=60)
+        connection.request("GET", "/download?name=long.wav")
+        answer = connection.getresponse()
+        got = answer.read(1 << 20)
+        rclone.kill()
+        rclone.start()
+        try:
+            got += answer.read()
+        except http.client.IncompleteRead:
+            server.until(lambda: server.health() == (200, {}))
+            continue
+        finally:
+            connection.close()
+        assert got == data
+        return
+    pytest.fail("never gone on with")
+
+
+def test_a_hung_store_is_named_and_holds_up_nothing_else(rclone, serve):
+    server = serve(rclone, "--far-threads", "4")
+    server.post("a.wav", WAV)
+    rclone.process.send_signal(signal.SIGSTOP)
+    try:
+        waiting = []
+        for _ in range(3):
+            sock = socket.create_connection(server.address)
+            sock.sendall(b"GET /download?name=a.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            waiting.append(sock)
+        began = time.monotonic()
+        assert server.get("/info?name=a.wav")[0] == 200 and server.get("/list?q=a")[0] == 200
+        assert server.get("/health/live")[0] == 200
+        status, engines = server.health()
+        assert status == 503 and "no progress" in engines["blobs"]
+        assert time.monotonic() - began < 15, "what waits for the store held up what does not"
+    finally:
+        rclone.process.send_signal(signal.SIGCONT)
+    for sock in waiting:
+        with sock, sock.makefile("rb") as file:
+            assert file.read(12) == b"HTTP/1.1 200", "it came back before their patience ended"
+    server.until(lambda: server.health() == (200, {}))
+
+
+@pytest.mark.parametrize("part", ["object", "container", "account"])
+def test_a_part_of_swift_that_dies_is_an_outage_and_never_a_missing_file(swift, serve, part):
+    engine_url = swift.url
+    swift.url = lambda prefix="": engine_url(prefix + part)
+    server = serve(swift)
+    swift.url = engine_url
+    assert server.post("a.wav", WAV)[0] == 201
+    swift.stop(part)
+    try:
+        status = server.get("/download?name=a.wav")[0]
+        assert status in (200, 503), "never 404, never 500"
+        status, _, problem = server.post("b.wav", wav(0.2))
+        assert status in (201, 503)
+        before = json.loads(server.get("/list")[2])["total"]
+        assert before == (2 if status == 201 else 1)
+        assert server.get("/health/live")[0] == 200
+    finally:
+        swift.start(part)
+        wait_for_port(swift.ports[part])
+    server.until(lambda: server.health() == (200, {}))
+    server.until(lambda: server.get("/download?name=a.wav")[:1] == (200,))
+    assert server.post("c.wav", wav(0.3))[0] == 201
+
+
+def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, tmp_path, monkeypatch, capsys):
+    home = tmp_path / "var"
+    server = serve(rclone)
+    for n in range(3):
+        assert server.post(f"{n}.wav", wav(0.1 + n / 10))[0] == 201
+    before = server.get("/list?sort=name")[2]
+    assert main(["db", "move", "--home", "--from-blobs", server.url, "--data", str(home)]) == 0
+    assert server.get("/download?name=0.wav")[2] == WAV, "the old server goes on reading"
+    assert server.post("x.wav", wav(0.7))[0] == 503
+    server.process.terminate()
+    server.process.wait(30)
+    for name, value in swift.environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["db", "move", "--blobs", swift.url("moved"), "--data", str(home)]) == 0
+    assert "moved 3 files" in capsys.readouterr().out
+    assert main(["db", "check", "--deep", "--data", str(home), "--blobs", swift.url("moved")]) == 0
+    assert main(["db", "move", "--home", "--from-blobs", swift.url("moved"), "--data", str(home)]) == 0
+    plain = subprocess.Popen([sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(home),
+                              "--log", "none"], stdout=subprocess.PIPE, text=True)
+    address = ("127.0.0.1", int(plain.stdout.readline().rsplit(":", 1)[1]))
+    assert request(address, "GET", "/list?sort=name")[2] == before
+    plain.terminate()
+    plain.wait(30)
+    plain.stdout.close()
