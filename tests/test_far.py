@@ -162,6 +162,45 @@ def test_no_more_is_taken_than_one_put_takes(running, tiny):
     assert status == 413 and json.loads(body)["limit"] == 5 << 30
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A file with a fresh key and its certificate for 127.0.0.1; skipped aloud where there is no openssl."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+               "-subj", "/CN=tiny", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    try:
+        done = subprocess.run(command, cwd=str(path.parent), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        pytest.skip("skipped: openssl is not here to make a certificate")
+    if done.returncode:
+        pytest.skip("skipped: this openssl makes no certificate for an address")
+    path.write_bytes((path.parent / "key.pem").read_bytes() + (path.parent / "cert.pem").read_bytes())
+    return path
+
+
+def test_a_store_behind_tls_is_as_any_other(running, monkeypatch, certificate):
+    for name, value in {**ENVIRONMENT, "AWS_CA_BUNDLE": str(certificate.parent / "cert.pem")}.items():
+        monkeypatch.setenv(name, value)
+    data = long_wav(100)
+    with TinyS3(certificate=certificate) as tiny:
+        server = running(blobs=tiny.url("p"))
+        assert post(server, "a.wav", data)[0] == 201
+        for _ in range(2):
+            assert get(server, "/download?name=a.wav")[2] == data
+        assert get(server, "/download?name=a.wav", Range="bytes=100000-2900000")[2] == data[100000:2900001]
+        tiny.faults += [cuts_after(300_000), cuts_after(200_000)]
+        assert get(server, "/download?name=a.wav")[2] == data
+        assert tiny.requests[-1][2] == f"bytes=500000-{len(data) - 1}"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path, monkeypatch, certificate):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with TinyS3(certificate=certificate) as tiny:
+        with pytest.raises(OSError, match="self.signed certificate"):
+            Storage(tmp_path / "var", blobs=tiny.url("p"))
+
+
 # -- the store fails -----------------------------------------------------------------------------------------------
 
 

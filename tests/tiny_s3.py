@@ -11,6 +11,7 @@ import calendar
 import hashlib
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -28,7 +29,7 @@ BUCKET, REGION = "tiny", "us-east-1"
 class TinyS3:
     """The store; a context manager.  `requests` notes what came: (method, path, range)."""
 
-    def __init__(self, domain=None):
+    def __init__(self, domain=None, certificate=None):
         self.objects = {}  # name: (bytes, seconds since 1970)
         self.faults = []
         self.requests = []
@@ -36,6 +37,12 @@ class TinyS3:
         self.domain = domain  # of virtual hosts; None: by path
         self.lock = threading.Lock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.scheme = "http"
+        if certificate is not None:  # a file with a key and its certificate for 127.0.0.1
+            self.scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.context = context
         self.server.tiny = self
         self.port = self.server.server_address[1]
         self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -45,7 +52,7 @@ class TinyS3:
         host = host or self.domain or "127.0.0.1"
         query = "".join(f"&{key}={value}" for key, value in more.items())
         style = "&style=virtual" if self.domain else ""
-        return f"s3://{BUCKET}/{prefix}?endpoint=http://{host}:{self.port}&region={REGION}{style}{query}"
+        return f"s3://{BUCKET}/{prefix}?endpoint={self.scheme}://{host}:{self.port}&region={REGION}{style}{query}"
 
     def __enter__(self):
         return self
@@ -66,9 +73,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.sockets = set()
+        self.context = None
 
     def get_request(self):
         sock, peer = super().get_request()
+        if self.context is not None:
+            sock = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self.sockets.add(sock)
         return sock, peer
 
@@ -222,7 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         if cut is not None:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_WR)
+            if not isinstance(self.connection, ssl.SSLSocket):
+                self.connection.shutdown(socket.SHUT_WR)
 
 
 # -- faults: each takes the handler, and answers False when the request is to be served after all ------------------
