@@ -40,7 +40,7 @@ from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import DataFolderBusy, MigrationError, Storage, valid_name
+from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -374,7 +374,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 0
     except (BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
-        return 1
+    except CatalogueError as error:
+        print(f"audioserver: the catalogue is broken: {error}", file=sys.stderr)
+    return 1
 
 
 def _run(given: argparse.Namespace) -> int:
