@@ -41,7 +41,7 @@ from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import DataFolderBusy, MigrationError, Storage, valid_name
+from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -246,13 +246,14 @@ class AudioServer(ThreadingHTTPServer):
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, handler, bind_and_activate=False)
+        self._log = AccessLog(settings.log, sys.stderr)
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
+            undo.callback(self._log.close)
             self.storage = undo.enter_context(self._open_storage(data or settings.data))
             self.server_bind()
             self.server_activate()
             undo.pop_all()
-        self._log = AccessLog(settings.log, sys.stderr)
         self._stopped = threading.Event()
         self._changing = threading.Lock()
         self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
@@ -261,7 +262,8 @@ class AudioServer(ThreadingHTTPServer):
         self._begin()
 
     def _open_storage(self, data: str) -> Storage:
-        return Storage(data, free_space_kept=self.settings.free_space, blobs=self.settings.blobs)
+        settings = self.settings
+        return Storage(data, free_space_kept=settings.free_space, blobs=settings.blobs, say=self._log.say)
 
     def _begin(self) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
@@ -396,7 +398,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 0
     except (BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
-        return 1
+    except CatalogueError as error:
+        print(f"audioserver: the catalogue is broken: {error}", file=sys.stderr)
+    return 1
 
 
 def _run(given: argparse.Namespace) -> int:

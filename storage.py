@@ -28,7 +28,6 @@ holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no r
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -56,8 +55,9 @@ from audiokit.formats.info import AudioInfo
 from audiokit.migrations import MigrationError
 from audiokit.wire.problems import Refusal
 
-__all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
+__all__ = ["CatalogueError", "Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
 
+CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
 SCHEMA = Path(__file__).with_name("schema.sql")
 NAME_BYTES = 255  # what file systems allow for a name
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
@@ -253,10 +253,11 @@ class Storage:
         self, data: Union[str, Path], *, create: bool = True, exclusive: bool = True,
         free_space_kept: int = 64 << 20, ops: Optional[FileOps] = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000, blobs: str = "",
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Open the folder `data`; with `create` make what is missing, with `exclusive` own and sweep it.
 
-        `blobs` names the store of the bytes where that is not the folder itself.
+        `blobs` names the store of the bytes where that is not the folder itself; `say` is told when that fails.
 
         DataFolderBusy when another process owns it, FileNotFoundError when there is no catalogue.
         """
@@ -267,6 +268,7 @@ class Storage:
         self._uploads: Dict[str, Upload] = {}
         self._lock = threading.Lock()
         self._is_clean = True
+        self._is_open = False
         self._blobs_looked_at = -LOOK_SECONDS  # s, monotonic
         self._blobs_are: Optional[str] = None
         if create:
@@ -277,22 +279,27 @@ class Storage:
             self._folder_lock = FolderLock(self.data / "lock") if exclusive else None
             if self._folder_lock is not None:
                 stack.callback(self._folder_lock.release, False)
-            self._spool = self.data / "uploads"
-            self.ops.make_directory(str(self._spool))
-            self._blobs = _open_blobs(blobs, self.data / "files", self.ops)
-            stack.callback(self._blobs.close)
-            self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
-            self._catalogue = Catalogue(
+            self._catalogue = Catalogue(  # first: in a folder that is not ours nothing is made
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
             stack.callback(self._catalogue.close)
+            self._spool = self.data / "uploads"
+            self.ops.make_directory(str(self._spool))
+            self._blobs = _open_blobs(
+                blobs, self.data / "files", self.ops, lambda text: say(text) if self._is_open else None
+            )
+            stack.callback(self._blobs.close)
+            self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
             self._ownership = Ownership(self._catalogue, self._blobs, may_claim=exclusive)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
                 self.ops.sync_directory(str(self.data))
                 self._sweep()
-            with contextlib.suppress(StoreDown):  # it may come back: reading what is known goes on meanwhile
+            try:
                 self._ownership.ensure(is_hasty=True)
+            except StoreDown as error:  # it may come back: reading what is known goes on meanwhile
+                say(str(error))
+            self._is_open = True
             stack.pop_all()
 
     def __enter__(self) -> Storage:
@@ -342,7 +349,12 @@ class Storage:
     # -- uploads ---------------------------------------------------------------------------------------
 
     def check_room(self, expected: Optional[int]) -> None:
-        """Refusal `no-space` unless `expected` bytes more leave the disk the space that is kept free."""
+        """Refusal `no-space` unless `expected` bytes more leave the disk the space that is kept free.
+
+        Refusal `busy` when the store that they are to go to is known to be away.
+        """
+        if self._blobs.is_resting:
+            raise no_space(StoreDown("it is resting"))
         with self._lock:
             promised = sum(upload.promised for upload in self._uploads.values())
         free = self.ops.free_bytes(str(self.data)) - self._kept_free - promised
@@ -730,13 +742,13 @@ class Storage:
         return self._catalogue.dump()
 
 
-def _open_blobs(url: str, folder: Path, ops: FileOps) -> Any:
+def _open_blobs(url: str, folder: Path, ops: FileOps, say: Callable[[str], None] = lambda text: None) -> Any:
     """The store of the bytes: the folder, or what the address names."""
     if not url:
         return DirectoryBlobs(folder, ops)
     from audiokit.blobs.s3 import S3Blobs  # here: an HTTP client and an XML parser cost each start 20 ms
 
-    return S3Blobs(url, ops)
+    return S3Blobs(url, ops, say=say)
 
 
 class _Incoming:

@@ -289,6 +289,26 @@ def test_while_the_store_is_away_rows_are_answered_and_bytes_are_busy(running, m
     assert json.loads(get(server, "/list")[2])["total"] == 1
 
 
+def test_an_upload_to_a_store_that_is_known_to_be_away_is_refused_before_its_body(running, tiny):
+    server = running(blobs=tiny.url("p"))
+    tiny.faults += [says(503, "SlowDown")] * 8
+    for name in "ab":
+        assert post(server, name + ".wav", WAV)[0] == 503
+    head = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
+    assert raw(server.address, head).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_store_that_fails_is_in_the_log_once_and_so_is_its_return(running, tiny, capfd):
+    server = running(blobs=tiny.url("p"))
+    tiny.faults += [says(403, "AccessDenied")]
+    assert post(server, "a.wav", WAV)[0] == 503
+    assert post(server, "a.wav", WAV)[0] == 201
+    server.__exit__()
+    told = capfd.readouterr().err
+    assert told.count("403 AccessDenied") == 1 and told.count("is well again") == 1
+    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"] not in told
+
+
 def test_bytes_that_are_missing_though_their_row_is_there_are_a_fault(server, tiny, capfd):
     post(server, "a.wav", WAV)
     tiny.objects.pop(kept(tiny)[0])

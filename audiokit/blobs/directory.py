@@ -25,6 +25,7 @@ class DirectoryBlobs:
 
     is_far = False
     largest: Optional[int] = None  # bytes that one key may have
+    is_resting = False
     settles_s = 0.0  # who owns the folder knows of every upload
 
     def __init__(self, root: Path, ops: FileOps) -> None:

@@ -128,6 +128,10 @@ class _Breaker:
             raise StoreDown(self._last)
         self._rests_until = now + self._probe_s  # whoever comes now finds out; the others need not wait with it
 
+    @property
+    def is_resting(self) -> bool:
+        return self._failures >= _STRAIGHT and time.monotonic() < self._rests_until
+
     def failed(self, error: StoreDown) -> None:
         self._last = error.strerror or str(error)
         self._failures += 1
@@ -137,14 +141,34 @@ class _Breaker:
         self._failures = 0
 
 
+class _Sayer:
+    """Tells of faults as they begin, change and end; not of each."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = ""
+
+    def fault(self, error: StoreError) -> None:
+        if str(error) != self._said:
+            self._said = str(error)
+            self._say(self._said)
+
+    def worked(self, who: str) -> None:
+        if self._said:
+            self._said = ""
+            self._say(f"{who} is well again")
+
+
 class HttpStore:
-    """The store of a settled `Place`.  Thread-safe."""
+    """The store of a settled `Place`.  Thread-safe.  `say` is told of faults as they begin and end."""
 
     def __init__(
         self, place: Place, credentials: Credentials, environment: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time, patience: Patience = Patience(),
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.place = place
+        self._sayer = _Sayer(say)
         self._patience = patience
         self._credentials = credentials
         self._environment = environment
@@ -166,6 +190,11 @@ class HttpStore:
         for line in lines:
             line.close()
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether it failed so often just now that nobody waits for it."""
+        return self._breaker.is_resting
+
     def now(self) -> float:
         """Seconds since 1970 by the store's clock, as far as it told."""
         return self._clock() + self._ahead
@@ -180,6 +209,16 @@ class HttpStore:
 
     def begin(self, request: Request, take: Callable[[Answer], Answer] = lambda answer: answer) -> Answer:
         """The answer with its body still on the connection, which the caller gives back or closes."""
+        try:
+            answer = self._tried(request, take)
+        except StoreError as error:
+            if not self._ended.is_set():
+                self._sayer.fault(error)
+            raise
+        self._sayer.worked(self._who(answer.line.endpoint))
+        return answer
+
+    def _tried(self, request: Request, take: Callable[[Answer], Answer]) -> Answer:
         began, failures, is_corrected = time.monotonic(), 0, False
         patience = request.patience or self._patience
         endpoint, path = addressed(self.place, request.name)

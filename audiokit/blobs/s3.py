@@ -18,7 +18,7 @@ import re
 import selectors
 from datetime import datetime, timezone
 from hashlib import sha256 as sha256_of
-from typing import Any, BinaryIO, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -53,17 +53,23 @@ class S3Blobs:
 
     def __init__(
         self, url: str, ops: FileOps, environment: Mapping[str, str] = os.environ, patience: Patience = Patience(),
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         place = settled(parse(url), environment)
         self._patience = patience
         self._ops = ops
         self._prefix = place.prefix
         self.text = f"{place.text} at {place.endpoint.authority}"
-        self._store = HttpStore(place, Credentials(environment), environment, patience=patience)
+        self._store = HttpStore(place, Credentials(environment), environment, patience=patience, say=say)
 
     def close(self) -> None:
         """End every connection; who waits for one fails now."""
         self._store.close()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it failed so often just now that nobody waits for it."""
+        return self._store.is_resting
 
     def new_key(self) -> str:
         """A fresh key for `put`; nobody can guess it and none comes twice."""

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .rows import fold, label_value
+from .rows import fold, label_value, whole
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
 _SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
@@ -302,7 +302,7 @@ def _between(filter: Any, owner: int) -> _Clause:
 def _labelled(filter: Any, owner: int) -> _Clause:
     values = tuple(sorted({label_value(value) for value in filter.values}))
     mine = f"l.owner = ? AND l.label = ? AND {_one_of('l.value', values)}"
-    params = (owner, fold_label(filter.label), *values)
+    params = (owner, whole(filter.label), *values)
     sql = f"EXISTS (SELECT 1 FROM labels l WHERE {mine} AND l.uploaded_ms = f.uploaded_ms AND l.file = f.n)"
     if len(values) == 1:
         return _Clause(
@@ -312,11 +312,6 @@ def _labelled(filter: Any, owner: int) -> _Clause:
     files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
     source = f"{files} CROSS JOIN files f ON f.n = d.n"
     return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
-
-
-def fold_label(label: str) -> str:
-    """A label as the catalogue can compare it: no half of a surrogate pair."""
-    return label.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 def _one_of(column: str, values: Tuple[Any, ...]) -> str:
