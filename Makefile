@@ -57,8 +57,14 @@ bench-audiometa:  ## The readers against tinytag and mutagen
 bench-resample:  ## The resampling service against FastAPI with ffmpeg
 	$(PYTHON) bench/bench_resample_service.py
 
+stores:  ## A server on real S3 engines (rclone, OpenStack Swift), which are killed and hung; fetched on first use
+	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_blobs_contract.py tests/test_engines.py
+
+bench-stores:  ## What a store on another machine costs beside the folder
+	$(PYTHON) bench/bench_stores.py
+
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean
+.PHONY: help run test test-sound test-rest test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample stores bench-stores clean

@@ -296,7 +296,8 @@ class Storage:
                 self.ops.sync_directory(str(self.data))
                 self._sweep()
             try:
-                self._ownership.ensure(is_hasty=True)
+                if exclusive:  # whoever only reads rows need not know where the bytes are
+                    self._ownership.ensure(is_hasty=True)
             except StoreDown as error:  # it may come back: reading what is known goes on meanwhile
                 say(str(error))
             self._is_open = True
@@ -731,6 +732,7 @@ class Storage:
         FileExistsError when there is something in it.
         """
         target = Path(directory)
+        self._ownership.ensure()
         self.ops.make_directory(str(target))
         if any(target.iterdir()):
             raise FileExistsError(errno.EEXIST, "the folder is not empty", str(target))

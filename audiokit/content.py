@@ -56,11 +56,21 @@ def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     if request.head.method == "GET" and "range" in request.fields:
         if if_range_matches(request.fields, etag, kept.since):
             ranges = parse_ranges(request.fields["range"], kept.size)
-    if kept.address is not None and request.head.method == "GET" and (ranges is None or len(ranges) == 1):
+    if kept.address is not None and _may_go_elsewhere(request, ranges):
         return Response(307, (("Location", kept.address()), ("Cache-Control", "no-store")))
     if ranges is None:
         return whole(kept, kind, is_head=request.head.method == "HEAD")
     return _in_ranges(kept, kind, [tuple(one) for one in ranges], request.services.boundary())
+
+
+def _may_go_elsewhere(request: Any, ranges: Any) -> bool:
+    """Whether another server, which knows neither our entity tags nor several ranges, would answer the same.
+
+    The client sends its fields there as well, and some stores heed If-Match but not If-Range.
+    """
+    if request.head.method != "GET" or any(name.startswith("if-") for name in request.fields):
+        return False
+    return ranges is None or len(ranges) == 1
 
 
 def whole(kept: Kept, kind: str = "attachment", is_head: bool = False) -> Response:

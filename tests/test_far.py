@@ -348,6 +348,9 @@ def test_a_download_may_be_sent_to_the_store(running, tiny):
     ("GET", {"Range": "bytes=0-1,4-5"}, 206, "stores send one range"),
     ("GET", {"Range": "bytes=99999999-"}, 416, "the row knows that"),
     ("GET", {"If-None-Match": "*"}, 304, "there is nothing to send"),
+    ("GET", {"If-None-Match": '"other"'}, 200, "the store has other entity tags, and the client would show it ours"),
+    ("GET", {"If-Range": '"other"', "Range": "bytes=0-1"}, 200, "some stores send the range whatever If-Range says"),
+    ("GET", {"Authorization": "Bearer x"}, 200, "the store refuses two proofs"),
     ("GET", {"Range": "bytes=0-1"}, 307, "the store sends a range as well"),
 ])
 def test_what_the_store_would_answer_otherwise_is_answered_here(running, tiny, method, headers, status, why):
@@ -370,6 +373,12 @@ def test_a_store_belongs_to_one_catalogue(tiny, tmp_path):
         Storage(tmp_path / "two", blobs=tiny.url("p"))
     with pytest.raises(OSError, match="is in s3://tiny/p/ at .*: say where with --blobs"):
         Storage(tmp_path / "one")
+    with Storage(tmp_path / "one", create=False, exclusive=False) as rows:
+        assert list(rows.dump()), "whoever only reads rows need not know where the bytes are"
+        with pytest.raises(OSError, match="say where with --blobs"):
+            rows.backup(tmp_path / "copy")
+        with pytest.raises(OSError, match="say where with --blobs"):
+            rows.check()
     with Storage(tmp_path / "one", blobs=tiny.url("p")):
         pass
 

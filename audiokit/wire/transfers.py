@@ -275,8 +275,10 @@ class Sending:
                     count = self._send_span(piece)
                 elif isinstance(piece, Drawn):
                     outcome = self._draw(piece)
-                    if outcome is not None:
+                    if isinstance(outcome, str):
                         return outcome
+                    self.sent += outcome
+                    budget -= outcome
                     continue
                 else:
                     count = self._sock.send(piece, _MSG_MORE if len(pieces) > 1 else 0)
@@ -324,8 +326,9 @@ class Sending:
         drawn = self._pieces[0]
         drawn.source.seek(drawn.start, drawn.stop)
 
-    def _draw(self, drawn: Drawn) -> Optional[str]:
-        """Put the next bytes of the source in front of it, where there are any."""
+    def _draw(self, drawn: Drawn) -> Union[int, str]:
+        """Send the next bytes of the source, and keep what the client does not take; how many were sent, or what is
+        needed first."""
         if drawn.source.position != drawn.start:
             return SEEK
         try:
@@ -337,9 +340,13 @@ class Sending:
         drawn.start += len(piece)
         if not len(drawn):
             self._pieces.popleft()
-        # A copy, because the buffer is the thread's: what the client does not take now waits here.
-        self._pieces.appendleft(memoryview(bytes(piece)))
-        return None
+        try:
+            sent = self._sock.send(piece, _MSG_MORE if self._pieces else 0)
+        except _AGAIN:
+            sent = 0
+        if sent < len(piece):  # a copy, because the buffer is the thread's
+            self._pieces.appendleft(memoryview(bytes(piece[sent:])))
+        return sent
 
     def _read(self, fd: int, start: int, count: int) -> bytes:
         if self._may_pread:
