@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -15,10 +16,11 @@ import time
 import urllib.parse
 
 import pytest
-from engines import Rclone, Swift, wait_for_port
+from engines import Rclone, Swift, free_port, wait_for_port
 from support import ROOT, long_wav, request, wav
 
 from audioserver import main
+from storage import Storage
 
 pytestmark = pytest.mark.slow
 WAV = wav(0.1)
@@ -27,13 +29,21 @@ WAV = wav(0.1)
 class Server:
     """`audioserver.py` as a process, with its audio in an engine."""
 
-    def __init__(self, data, engine, *more):
+    def __init__(self, data, engine, *more, port=0):
         self.data, self.url = data, engine.url("p")
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(data), "--blobs", self.url,
-             "--log", "none", *more], stdout=subprocess.PIPE, text=True, env={**os.environ, **engine.environment},
-        )
+        self.command = [sys.executable, str(ROOT / "audioserver.py"), "--port", str(port), "--data", str(data), "--blobs",
+                        self.url, "--log", "none", *more]
+        self.environment = {**os.environ, **engine.environment}
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True, env=self.environment)
         self.address = ("127.0.0.1", int(self.process.stdout.readline().rsplit(":", 1)[1]))
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
     def get(self, target, **headers):
         return request(self.address, "GET", target, headers=headers)
@@ -81,10 +91,10 @@ def serve(monkeypatch, tmp_path):
     """Begins servers on an engine; they end with the test."""
     begun = []
 
-    def start(engine, *more):
+    def start(engine, *more, **settings):
         for name, value in engine.environment.items():
             monkeypatch.setenv(name, value)
-        begun.append(Server(tmp_path / "var", engine, *more))
+        begun.append(Server(tmp_path / "var", engine, *more, **settings))
         return begun[-1]
 
     yield start
@@ -201,6 +211,68 @@ def test_a_store_that_was_killed_and_came_back_in_time_is_gone_on_with(rclone, s
         assert got == data
         return
     pytest.fail("never gone on with")
+
+
+class Uploaders:
+    """Threads that upload one file after the other, whatever fails, and note what was acknowledged."""
+
+    def __init__(self, server, threads=4):
+        self.server, self.acknowledged, self.times = server, {}, []
+        self._ended = threading.Event()
+        self._crew = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
+        for thread in self._crew:
+            thread.start()
+
+    def _run(self, number):
+        for count in itertools.count():
+            name, data = f"{number}-{count}.wav", wav(0.2 + number + count / 1000)
+            while not self._ended.is_set():
+                try:
+                    status = self.server.post(name, data)[0]
+                except (OSError, http.client.HTTPException, ValueError):  # killed under us
+                    status = 0
+                if status in (200, 201):
+                    self.acknowledged[name] = hashlib.sha256(data).hexdigest()
+                    self.times.append(time.monotonic())
+                    break
+                time.sleep(0.02)
+            if self._ended.is_set():
+                return
+
+    def end(self):
+        """All threads are over; the longest time without an acknowledgement, in seconds."""
+        self._ended.set()
+        for thread in self._crew:
+            thread.join()
+        return max(b - a for a, b in zip(self.times, self.times[1:]))
+
+
+def test_nothing_acknowledged_is_lost_whoever_is_killed_and_what_is_left_over_goes(rclone, serve, capsys):
+    server = serve(rclone, port=free_port())
+    uploaders = Uploaders(server)
+    try:
+        for victim in (rclone, server, rclone, server, server, rclone):
+            before = len(uploaders.acknowledged)
+            server.until(lambda: len(uploaders.acknowledged) > before + 20)
+            victim.kill()
+            victim.start()
+    finally:
+        gap = uploaders.end()
+    server.until(lambda: server.health() == (200, {}))
+    server.until(lambda: server.get("/download?name=0-0.wav")[0] == 200)
+    for name, sha256 in uploaders.acknowledged.items():
+        status, _, body = server.get("/download?name=" + name)
+        assert status == 200 and hashlib.sha256(body).hexdigest() == sha256, name
+    server.__exit__()
+    with Storage(server.data, blobs=server.url) as storage:
+        left_over = storage.collect(0)
+        report = storage.check(deep=True)
+        there = [path for path in rclone.root.rglob("*") if path.is_file() and path.name != "store-id"]
+        assert report.is_sound and report.files == len(there)
+    server.start()
+    with capsys.disabled():
+        print(f"\n{len(uploaders.acknowledged)} acknowledged, none lost; longest gap {gap:.1f} s; "
+              f"{len(left_over)} left over and collected")
 
 
 def test_a_hung_store_is_named_and_holds_up_nothing_else(rclone, serve):
