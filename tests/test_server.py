@@ -409,7 +409,8 @@ class TestEmbedding:
             assert sock.recv(100).startswith(b"HTTP/1.1 100")
             server.server.stop()
             sock.sendall(SOUND)
-            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+            answer = sock.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 201 ") and b"\r\nConnection: close\r\n" in answer
 
     def test_a_second_server_on_the_same_data_is_refused(self, server):
         from audioserver import AudioServer

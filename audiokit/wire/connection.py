@@ -404,7 +404,7 @@ class Connection:
             outcome = self.handler.problem(outcome)
         if type(outcome) is not Response:
             return self._wait_for(outcome)
-        if outcome.close:
+        if outcome.close or self.reactor.draining:
             self.closing = True
         self._answer(outcome, settled=True)
 
