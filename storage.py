@@ -38,12 +38,14 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import audiometa
+from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
 from audiokit.catalogue.pages import Page, Pages
+from audiokit.catalogue.people import People
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.formats.info import AudioInfo
 from audiokit.migrations import MigrationError
@@ -64,10 +66,16 @@ _PROBE = (  # changes nothing, and has to be written for that
     ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES ('', 0)", ()),
     ("DELETE FROM removals WHERE key = ''", ()),
 )
-_FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record FROM files WHERE "
+_FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record, owner, shared FROM files WHERE "
 _CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
-_BY_ID = "id = ? AND owner = ?"
+# What is not there and what one may not see are asked for by the same statement, and look the same.
+_BY_ID = {
+    OWN: "id = ? AND owner = ?", SHARED: "id = ? AND (owner = ? OR shared = 1)", ALL: "id = ? AND (owner = ? OR 1)",
+}
 _BY_NAME = "owner = ? AND name = ?"
+_BY_NAME_OF_ANYBODY = (
+    "owner IN (SELECT owner FROM counters) AND name = ? ORDER BY uploaded_ms DESC, id LIMIT 1"
+)
 
 
 class Kept(NamedTuple):
@@ -102,6 +110,8 @@ class _File(NamedTuple):
     uploaded_ms: int
     family: str
     record: str
+    owner: int
+    shared: int
 
 
 def valid_name(text: str) -> str:
@@ -260,6 +270,7 @@ class Storage:
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
             stack.callback(self._catalogue.close)
+            self.people = People(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
                 self.ops.sync_directory(str(self.data))
@@ -294,6 +305,11 @@ class Storage:
                     os.remove(folder / name)
         finally:
             lock.release(True)
+
+    @property
+    def versions(self) -> Tuple[int, int]:
+        """The catalogue's version before it was opened, and now."""
+        return self._catalogue.versions
 
     def close(self) -> None:
         """Give up the folder; uploads still under way are discarded."""
@@ -417,7 +433,7 @@ class Storage:
 
     def _replace(self, there: _File, key: str, incoming: _Incoming) -> Optional[Kept]:
         record = incoming.fields
-        record["id"] = there.id
+        record["id"], record["shared"] = there.id, bool(there.shared)
         row = incoming.row(key, there.version + 1)
         counts = self._catalogue.write([
             noted(there.id, there.version, incoming.now_ms), *changed(record, row, there.version),
@@ -457,14 +473,22 @@ class Storage:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def record(self, *, id: Optional[str] = None, name: Optional[str] = None, owner: int = 0) -> Optional[str]:
-        """The record of one file as JSON text, by id or by name; None when there is none."""
-        rows = self._one("SELECT record FROM files WHERE ", id, name, owner)
+    def record(
+        self, *, id: Optional[str] = None, name: Optional[str] = None, owner: Optional[int] = 0, reach: str = OWN,
+    ) -> Optional[str]:
+        """The record of one file as JSON text; None when there is none.
+
+        By its id where that is within `reach` of `owner`, or by its name among the files of `owner` (None: of all,
+        the newest).
+        """
+        rows = self._one("SELECT record FROM files WHERE ", id, name, owner, reach)
         return rows[0][0] if rows else None
 
-    def content(self, *, id: Optional[str] = None, name: Optional[str] = None, owner: int = 0) -> Optional[Content]:
-        """What it takes to send one file, by id or by name; None when there is none."""
-        rows = self._one(_CONTENT, id, name, owner)
+    def content(
+        self, *, id: Optional[str] = None, name: Optional[str] = None, owner: Optional[int] = 0, reach: str = OWN,
+    ) -> Optional[Content]:
+        """What it takes to send one file, found as `record` finds it; None when there is none."""
+        rows = self._one(_CONTENT, id, name, owner, reach)
         return Content._make(rows[0]) if rows else None
 
     def open_content(self, content: Content) -> int:
@@ -483,18 +507,26 @@ class Storage:
         except OSError as error:
             raise no_space(error) from error
 
-    def list(self, listing: Any, owner: int = 0) -> Page:
-        """The page of records that a `Listing` asks for; Refusal `busy` when no index helps in time."""
+    def list(self, listing: Any, owner: Optional[int] = 0) -> Page:
+        """The page of an owner's records (None: of everybody's) that a `Listing` asks for.
+
+        Refusal `busy` when no index helps in time.
+        """
         try:
             return self._pages.page(listing, owner)
         except TooSlow as error:
             raise Refusal("busy", f"{error}: narrow the filters", headers=[("Retry-After", "10")]) from None
 
-    def _one(self, select: str, id: Optional[str], name: Optional[str], owner: int) -> List[tuple]:
+    def _one(
+        self, select: str, id: Optional[str], name: Optional[str], owner: Optional[int], reach: str
+    ) -> List[tuple]:
         if id is not None:
-            return self._catalogue.read(select + _BY_ID, (id, owner))
+            return self._catalogue.read(select + _BY_ID[reach], (id, owner))
+        name = unicodedata.normalize("NFC", name or "")
         try:
-            return self._catalogue.read(select + _BY_NAME, (owner, unicodedata.normalize("NFC", name or "")))
+            if owner is None:
+                return self._catalogue.read(select + _BY_NAME_OF_ANYBODY, (name,))
+            return self._catalogue.read(select + _BY_NAME, (owner, name))
         except UnicodeEncodeError:  # half a surrogate pair: no file is called so
             return []
 
@@ -505,24 +537,27 @@ class Storage:
     # -- changing --------------------------------------------------------------------------------------
 
     def change(
-        self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None, owner: int = 0,
+        self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None,
+        shared: Optional[bool] = None, owner: int = 0, reach: str = OWN,
     ) -> Optional[str]:
-        """Rename a file or replace its metadata; the new record, None when there is no such file.
+        """Rename a file, replace its metadata or share it; the new record, None when there is no such file.
 
         Refusal `bad-name`, `name-taken`, `no-space`.
         """
         wanted = valid_name(name) if name is not None else None
         while True:
-            there = self._file(_BY_ID, (id, owner))
+            there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return None
             record = json.loads(there.record)
+            if shared is not None:
+                record["shared"] = shared
             if wanted is not None:
                 record["name"] = wanted
             if metadata is not None:
                 record["metadata"] = dict(metadata)
             row = row_of(
-                record, owner=owner, key=there.key, uploaded_ms=there.uploaded_ms, family=there.family,
+                record, owner=there.owner, key=there.key, uploaded_ms=there.uploaded_ms, family=there.family,
                 version=there.version + 1,
             )
             try:
@@ -534,10 +569,10 @@ class Storage:
             if counts[-1]:
                 return row.record
 
-    def remove(self, id: str, owner: int = 0) -> bool:
-        """Remove a file; whether there was one."""
+    def remove(self, id: str, owner: int = 0, reach: str = OWN) -> bool:
+        """Remove a file within `reach` of `owner`; whether there was one."""
         while True:
-            there = self._file(_BY_ID, (id, owner))
+            there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return False
             try:
@@ -550,6 +585,15 @@ class Storage:
             if counts[-1]:
                 self._remove_bytes(there.key)
                 return True
+
+    def remove_all(self, owner: int) -> int:
+        """Remove every file of an owner; how many there were."""
+        count = 0
+        while True:
+            rows = self._catalogue.read("SELECT id FROM files WHERE owner = ? LIMIT 1000", (owner,))
+            if not rows:
+                return count
+            count += sum(self.remove(id, owner) for (id,) in rows)
 
     # -- care ------------------------------------------------------------------------------------------
 

@@ -61,9 +61,14 @@ class Who(NamedTuple):
         return None if self.is_admin or self.how == PUBLIC else self.account
 
     @property
-    def changes(self) -> Optional[int]:
-        """The owner whose files they change and remove; None: everybody's."""
-        return None if self.is_admin else self.account
+    def names(self) -> Optional[int]:
+        """The owner whose files they call by name: themselves; None: whoever's is the newest of that name."""
+        return None if self.how == PUBLIC else self.account
+
+    @property
+    def holds(self) -> str:
+        """What they change and remove: OWN or ALL."""
+        return ALL if self.is_admin else OWN
 
     @property
     def label(self) -> str:
@@ -142,6 +147,41 @@ def valid_note(text: str) -> str:
             "bad-parameter", f"note is not one line of at most {NOTE_CHARACTERS} characters", parameter="note"
         )
     return text
+
+
+# -- refusals -----------------------------------------------------------------------------------------------
+
+def unauthorized(detail: str) -> Refusal:
+    """401, and what would help (RFC 9110 section 11.6.1)."""
+    return Refusal("unauthorized", detail, headers=CHALLENGES)
+
+
+# Basic first: what cannot read lists of challenges reads this one (RFC 7617 section 2).
+CHALLENGES: Tuple[Tuple[str, str], ...] = (
+    ("WWW-Authenticate", 'Basic realm="audioserver", charset="UTF-8"'),
+    ("WWW-Authenticate", 'Bearer realm="audioserver"'),
+)
+
+
+def not_admitted(who: Who, scope: str) -> Refusal:
+    """Why a route of `scope` is not open to `who`: 401 for nobody, 403 for somebody."""
+    if who.how == PUBLIC:
+        return unauthorized("this takes a credential: Basic, or Bearer with a token")
+    if scope == ADMIN:
+        return Refusal("forbidden", "this is for admins")
+    return Refusal(
+        "forbidden", f"the token has not the scope {scope!r}", scope=scope,
+        headers=[("WWW-Authenticate", f'Bearer realm="audioserver", error="insufficient_scope", scope="{scope}"')],
+    )
+
+
+def too_many(wait: float) -> Refusal:
+    """429 after too many wrong credentials; `wait` in seconds."""
+    seconds = int(wait) + 1
+    return Refusal(
+        "too-many-requests", f"too many wrong credentials: come again in {seconds} s",
+        headers=[("Retry-After", str(seconds))],
+    )
 
 
 # -- passwords ----------------------------------------------------------------------------------------------
@@ -223,7 +263,8 @@ def _bytes(text: str) -> bytes:
 # -- tokens -------------------------------------------------------------------------------------------------
 
 TOKEN_PREFIX = "aus_"  # so that people, and what searches for leaked secrets, know one when they see it
-TOKEN_ID_BYTES, TOKEN_SECRET_BYTES = 5, 32
+_ID_BYTES, _SECRET_BYTES = 5, 32
+TOKEN_CHANCE_BYTES = _ID_BYTES + _SECRET_BYTES
 _TOKEN = re.compile(r"aus_([a-z2-7]{8})_[A-Za-z0-9_-]{43}")
 
 
@@ -236,11 +277,11 @@ class NewToken(NamedTuple):
 
 
 def new_token(chance: bytes) -> NewToken:
-    """A token out of 37 bytes of `chance`."""
-    if len(chance) != TOKEN_ID_BYTES + TOKEN_SECRET_BYTES:
-        raise ValueError(f"a token takes {TOKEN_ID_BYTES + TOKEN_SECRET_BYTES} bytes of chance, not {len(chance)}")
-    id = b32encode(chance[:TOKEN_ID_BYTES]).decode("ascii").lower()
-    text = f"{TOKEN_PREFIX}{id}_{_text(chance[TOKEN_ID_BYTES:])}"
+    """A token out of TOKEN_CHANCE_BYTES bytes of `chance`."""
+    if len(chance) != TOKEN_CHANCE_BYTES:
+        raise ValueError(f"a token takes {TOKEN_CHANCE_BYTES} bytes of chance, not {len(chance)}")
+    id = b32encode(chance[:_ID_BYTES]).decode("ascii").lower()
+    text = f"{TOKEN_PREFIX}{id}_{_text(chance[_ID_BYTES:])}"
     return NewToken(id, text, secret_digest(text))
 
 
@@ -323,16 +364,16 @@ class Guesses:
     def was_right(self, name: str, address: str) -> None:
         """The attempt was no guess: the account is as if it had not been tried from there."""
         self._failures.pop((name, address), None)
-        self.was_unheard(name, address)
+        since, count = self._failures.pop(("", address), (0.0, 0))
+        if count > 1:
+            self._failures["", address] = since, count - 1
 
-    def was_unheard(self, name: str, address: str) -> None:
-        """The attempt was not looked at after all."""
-        for key in {(name, address), ("", address)}:
-            since, count = self._failures.get(key, (0.0, 0))
-            if count > 1:
-                self._failures[key] = since, count - 1
-            else:
-                self._failures.pop(key, None)
+    def forget_old(self, now: float) -> None:
+        """Drop what does not count any more."""
+        for key, (since, _) in list(self._failures.items()):
+            if now - since < self._window:
+                break  # those behind it were touched later; what is old among them goes the next time
+            del self._failures[key]
 
     def _left(self, key: Tuple[str, str], most: int, now: float) -> float:
         found = self._failures.get(key)

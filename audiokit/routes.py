@@ -8,6 +8,7 @@ or it raises `Refusal`.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import content, listing, resample_routes
@@ -37,6 +38,8 @@ class Services(NamedTuple):
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
     jobs: Any  # conversions
+    authenticator: Any  # finds out who asks
+    audit: Callable[[str], None]  # writes a line about accounts
 
 
 class Request(NamedTuple):
@@ -77,6 +80,25 @@ class Request(NamedTuple):
         return {key: found.pop(key)}, found
 
 
+# What careless clients call a credential in a URL, where logs, histories and Referer fields would keep it.
+_CREDENTIAL = re.compile(
+    r"(?:^|&)(?:access_token|token|api_?key|auth|authorization|password|passwd|secret|credential)=", re.IGNORECASE
+)
+
+
+def has_credential(query: str) -> bool:
+    """Whether a query carries what looks like a credential."""
+    return _CREDENTIAL.search(query) is not None
+
+
+def credential_in_url() -> Refusal:
+    """What is said of it; the value is not repeated."""
+    return Refusal(
+        "bad-request", "a credential has no place in a URL, where logs and histories keep it: "
+        "send it in the Authorization field, and think about revoking this one"
+    )
+
+
 def _not_found(meant: Dict[str, str]) -> Refusal:
     (key, value), = meant.items()
     return Refusal("not-found", f"no file has the {key} {value!r}")
@@ -88,7 +110,8 @@ def _not_found(meant: Dict[str, str]) -> Refusal:
 def info(request: Request) -> Answer:
     """GET /info, GET /files/{id}: the record."""
     meant, _ = request.which()
-    record = request.services.storage.record(**meant)
+    who = request.who
+    record = request.services.storage.record(owner=who.names, reach=who.reach, **meant)
     if record is None:
         raise _not_found(meant)
     # /info is asked again and again: it answers with the record alone.
@@ -99,13 +122,13 @@ def info(request: Request) -> Answer:
 def list_files(request: Request) -> Answer:
     """GET /list, GET /files: records that fit the filters, a page of them."""
     wanted = listing.parse(split_query(request.head.query))
-    if wanted.is_quick:
+    if wanted.is_quick and request.who.lists is not None:
         return _list_page(request, wanted)
     return Later(lambda: _list_page(request, wanted))
 
 
 def _list_page(request: Request, wanted: Any) -> Response:
-    page = request.services.storage.list(wanted)
+    page = request.services.storage.list(wanted, request.who.lists)
     headers: List[Tuple[str, str]] = []
     following = "null"
     if page.next_cursor is not None:
@@ -147,7 +170,7 @@ def download(request: Request) -> Answer:
 
 def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
     storage = request.services.storage
-    file = storage.content(**meant)
+    file = storage.content(owner=request.who.names, reach=request.who.reach, **meant)
     if file is None:
         raise _not_found(meant)
     kept = content.Kept(
@@ -175,7 +198,8 @@ def post(request: Request) -> Answer:
         services.valid_name(wishes.name)
     services.storage.check_room(framing.length)
     sink = UploadSink(
-        wishes, services.storage, services.identify, services.hashing, services.extension_of, settings.portable
+        wishes, services.storage, services.identify, services.hashing, services.extension_of,
+        request.who, settings.portable,
     )
     return Receive(sink, settings.max_upload)
 
@@ -208,11 +232,22 @@ class _PatchSink(Sink):
 
     def finish(self) -> Response:
         wanted = _patch_of(bytes(self._body))
-        storage = self._request.services.storage
-        record = storage.change(self._request.id, name=wanted.get("name"), metadata=wanted.get("metadata"))
+        request = self._request
+        record = request.services.storage.change(
+            request.id, name=wanted.get("name"), metadata=wanted.get("metadata"), shared=wanted.get("shared"),
+            owner=request.who.account, reach=request.who.holds,
+        )
         if record is None:
-            raise _not_found({"id": self._request.id})
+            raise _not_held(request)
         return json_response(record.encode())
+
+
+def _not_held(request: Request) -> Refusal:
+    """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
+    who = request.who
+    if request.services.storage.record(id=request.id, owner=who.account, reach=who.reach) is None:
+        return _not_found({"id": request.id})
+    return Refusal("forbidden", "the file is shared for reading; its owner changes and removes it")
 
 
 def _patch_of(body: bytes) -> Dict[str, Any]:
@@ -223,26 +258,29 @@ def _patch_of(body: bytes) -> Dict[str, Any]:
     if not isinstance(wanted, dict):
         raise Refusal("bad-request", "the body is not a JSON object")
     for key in wanted:
-        if key not in ("name", "metadata"):
-            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name and metadata can", parameter=key)
+        if key not in ("name", "metadata", "shared"):
+            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name, metadata and shared can", parameter=key)
     if "name" in wanted and not isinstance(wanted["name"], str):
         raise Refusal("bad-name", "name is not a string", parameter="name")
     metadata = wanted.get("metadata", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Refusal("bad-parameter", "metadata is not an object of strings", parameter="metadata")
+    if "shared" in wanted and not isinstance(wanted["shared"], bool):
+        raise Refusal("bad-parameter", "shared is neither true nor false", parameter="shared")
     check_metadata(metadata)
     return wanted
 
 
 def change(request: Request) -> Answer:
-    """PATCH /files/{id}: renames, replaces metadata."""
+    """PATCH /files/{id}: renames, replaces metadata, shares."""
     request.parameters()
     if not request.framing.is_given:
         raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
     if (request.framing.length or 0) > _PATCH_LIMIT:
         raise Refusal("too-large", f"a change has at most {_PATCH_LIMIT} bytes", limit=_PATCH_LIMIT)
-    if request.services.storage.record(id=request.id) is None:
-        raise _not_found({"id": request.id})
+    who = request.who
+    if request.services.storage.record(id=request.id, owner=who.account, reach=who.holds) is None:
+        raise _not_held(request)
     return Receive(_PatchSink(request), _PATCH_LIMIT)
 
 
@@ -251,8 +289,8 @@ def remove(request: Request) -> Answer:
     request.parameters()
 
     def work() -> Response:
-        if not request.services.storage.remove(request.id):
-            raise _not_found({"id": request.id})
+        if not request.services.storage.remove(request.id, request.who.account, request.who.holds):
+            raise _not_held(request)
         return Response(204, ())
 
     return Later(work)

@@ -125,6 +125,17 @@ TABLE: Tuple[Setting, ...] = (
     Setting("bulk_threads", "2", count, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
+    Setting("open", "no", yes_or_no, "let everybody in while there is no account, also on other addresses than loopback"),
+    Setting("public_read", "no", yes_or_no, "reading takes no credential; all else does"),
+    Setting("login_queue", "64", count, "passwords that may wait to be verified, two at a time; past it the answer is "
+            "503 busy"),
+    Setting("login_memory", "5m", seconds, "how long a verified password is not verified again; a change ends it at "
+            "once"),
+    Setting("guess_limit", "10", count, "wrong passwords of one account from one address in --guess-window, then 429; "
+            "0: no limit"),
+    Setting("guess_limit_address", "200", count, "wrong credentials from one address (IPv6: one /64), then 429; 0: no "
+            "limit"),
+    Setting("guess_window", "10m", seconds, "how long a wrong credential counts"),
     Setting("jobs", "cores", workers, "processes that convert audio, started when first needed; more than cores gain "
             "nothing"),
     Setting("queue", "64", count, "conversions that may wait for a process; past it the answer is 503 busy"),

@@ -247,10 +247,10 @@ class UploadSink(ReceivingSink):
 
     def __init__(
         self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
-        extension_of: Callable[[AudioInfo], str], portable: bool = False,
+        extension_of: Callable[[AudioInfo], str], who: Any, portable: bool = False,
     ) -> None:
         super().__init__(wishes, storage, identify, crew, portable)
-        self._extension_of = extension_of
+        self._extension_of, self._who = extension_of, who
 
     def finish(self) -> Response:
         """Check, look, keep; 201 or 200 with the record."""
@@ -262,7 +262,8 @@ class UploadSink(ReceivingSink):
         info = self._look(upload)
         kept = self._storage.keep(
             upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
-            overwrite=overwrite, default_extension=self._extension_of(info),
+            overwrite=overwrite, default_extension=self._extension_of(info), owner=self._who.account,
+            uploaded_by=self._who.name,
         )
         self._upload = None
         headers = [("Repr-Digest", format_digest(sha256))]

@@ -296,6 +296,27 @@ def test_an_owner_sees_and_counts_their_own_alone(catalogue):
     assert all_pages(pages, "", owner=99) == ([], [(0, True)])
 
 
+@pytest.mark.parametrize("query", FILTERS)
+def test_everybodys_files_come_in_one_order_whoever_owns_them(catalogue, query):
+    pages = Pages(catalogue, 10.0, FAMILIES)
+    everyone = MINE + [{**record, "id": "other" + record["id"]} for record in MINE[:50]]
+    orders = [sign + key for key in listing.SORTS for sign in ("", "-")]
+    for n, sort in enumerate(orders[len(query) % 6::6]):
+        asked = parse(pairs(query))
+        want = [record for record in everyone if all(fits(record, filter) for filter in asked.filters)]
+        text = "&".join(filter(None, [query, f"sort={sort}", f"limit={(7, 100)[n % 2] if len(want) < 60 else 90}"]))
+        found, totals = all_pages(pages, text, owner=None)
+        assert [r["id"] for r in found] == [r["id"] for r in in_order(want, parse(pairs(text)))], sort
+        assert set(totals) == {(len(want), True)}, sort
+
+
+def test_a_total_over_all_owners_stops_at_the_cap(catalogue):
+    pages = Pages(catalogue, 10.0, FAMILIES, 3)
+    page = pages.page(parse(pairs("format=wav&limit=2")), None)
+    assert (page.total, page.total_exact) == (3, False) and page.next_cursor
+    assert pages.page(parse(pairs("limit=2")), None).total_exact, "the counters know it"
+
+
 def test_fields_leave_only_themselves(catalogue):
     found, _ = all_pages(Pages(catalogue, 10.0, FAMILIES), "fields=size,id&limit=1000")
     assert all(list(record) == ["id", "size"] for record in found)

@@ -10,13 +10,17 @@ Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 
 from __future__ import annotations
 
+import heapq
 import json
 import threading
+import time
 from collections import OrderedDict
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from itertools import islice
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .rows import fold, label_value
+from .sqlite import TooSlow
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
 _SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
@@ -115,8 +119,10 @@ class Pages:
         self._counted: OrderedDict = OrderedDict()
         self._lock = threading.Lock()
 
-    def page(self, listing: Any, owner: int) -> Page:
-        """The records that `listing` asks for, of `owner`'s."""
+    def page(self, listing: Any, owner: Optional[int]) -> Page:
+        """The records that `listing` asks for, of `owner`'s; None: of everybody's."""
+        if owner is None:
+            return self._page_of_all(listing)
         clauses, way, sql, params = self._planned(listing, owner)
         text, count = self._read(sql, params)[0]
         text = text or ""
@@ -133,6 +139,62 @@ class Pages:
             text = _narrowed(text, listing.fields)
         is_exact = total <= self._cap or not clauses
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
+
+    def _page_of_all(self, listing: Any) -> Page:
+        """The same over all owners: their walks, each of which is in order already, merged.
+
+        No index has everybody's rows in one order: it would cost every upload as much again as all it has now, for
+        the sake of admins.
+        """
+        owners = self._owners()
+        # A few rows of everyone, and of whoever is used up more: a page costs about two rows for each of its own.
+        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
+        until = time.monotonic() + self._seconds
+        walks = [self._walk(listing, owner, batch, until) for owner in owners]
+        found = list(islice(heapq.merge(*walks, key=_place_in), listing.limit + 1))
+        cursor = None
+        if len(found) > listing.limit:
+            found.pop()
+            cursor = listing.cursor_behind(found[-1].value, found[-1].id)
+        if cursor is None and listing.after is None:
+            total = len(found)
+        else:
+            total = self._total_of_all(listing, owners, until)
+        text = _SEPARATOR.join(one.record for one in found)
+        if listing.fields is not None and text:
+            text = _narrowed(text, listing.fields)
+        is_exact = total <= self._cap or not listing.filters
+        return Page(text, total if is_exact else self._cap, is_exact, cursor)
+
+    def _walk(self, listing: Any, owner: int, batch: int, until: float) -> Iterator[_Found]:
+        """An owner's records in order, fetched `batch` at a time."""
+        listing = listing._replace(limit=batch, fields=None)
+        while True:
+            _in_time(until)
+            sql, params = self.statement(listing, owner)
+            text, count = self._read(sql, params)[0]
+            last = None
+            for line in (text.split(_SEPARATOR) if text else [])[:batch]:
+                record = json.loads(line)
+                last = _Found(_sort_value(record, listing), record["id"], line, listing.descending)
+                yield last
+            if count <= batch or last is None:
+                return
+            listing = listing._replace(after=(last.value, last.id))
+
+    def _total_of_all(self, listing: Any, owners: List[int], until: float) -> int:
+        """How many fit, up to one more than the cap where filters have to be counted."""
+        total = 0
+        for owner in owners:
+            _in_time(until)
+            clauses = [self._clause(filter, owner) for filter in listing.filters]
+            total += self._total(clauses, self._way(clauses, listing, owner), owner)
+            if clauses and total > self._cap:
+                break
+        return total
+
+    def _owners(self) -> List[int]:
+        return [owner for (owner,) in self._catalogue.read("SELECT owner FROM counters WHERE files > 0")]
 
     def statement(self, listing: Any, owner: int) -> Tuple[str, Tuple[Any, ...]]:
         """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
@@ -383,6 +445,43 @@ def _sort_value(record: Dict[str, Any], listing: Any) -> Any:
     if listing.sort == "bitrate" and record["bitrate"] is None:
         return -1 if listing.descending else _LAST
     return record["sample_rate" if listing.sort == "samplerate" else listing.sort]
+
+
+class _Descending:
+    """A text that sorts the other way round."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: Any) -> bool:
+        return self.text == other.text
+
+    def __lt__(self, other: _Descending) -> bool:
+        return other.text < self.text
+
+
+class _Found(NamedTuple):
+    """A record on its way into a page of everybody's."""
+
+    value: Any  # what is sorted by
+    id: str
+    record: str  # JSON
+    descending: bool
+
+
+def _place_in(found: _Found) -> Tuple[Any, str]:
+    """What a merge compares: ties go by ascending id in either direction, as in the indexes."""
+    value = found.value
+    if found.descending:
+        value = _Descending(value) if isinstance(value, str) else -value
+    return value, found.id
+
+
+def _in_time(until: float) -> None:
+    if time.monotonic() > until:
+        raise TooSlow("the query over all owners took too long")
 
 
 def _narrowed(text: str, fields: Tuple[str, ...]) -> str:
