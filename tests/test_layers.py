@@ -27,6 +27,10 @@ MAY_IMPORT = {
     "audiokit.accounts": {"audiokit.wire"},
     "audiokit.authentication": {"audiokit.accounts", "audiokit.wire"},
     "audiokit.account_commands": {"audiokit.accounts", "audiokit.settings", "audiokit.wire"},
+    "audiokit.links": {"audiokit.wire"},
+    "audiokit.sessions": set(),
+    "audiokit.keyfile": set(),
+    "audiokit.json_bodies": {"audiokit.settings", "audiokit.wire"},
     "audiokit.routes": {"audiokit.accounts", "audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
                         "audiokit.wire"},
     "audiokit.resample_routes": {"audiokit.accounts", "audiokit.jobs", "audiokit.content", "audiokit.uploads", "audiokit.formats",
@@ -41,14 +45,14 @@ MAY_IMPORT = {
     "audiokit.listing": {"audiokit.wire"},
     "audiokit.resample_command": {"audiokit.conversions", "audiokit.conversion_worker", "audiokit.jobs",
                                   "audiokit.codec", "audiokit.formats"},
-    "audiokit.catalogue": {"audiokit.accounts", "audiokit.migrations", "audiokit.wire"},
+    "audiokit.catalogue": {"audiokit.accounts", "audiokit.links", "audiokit.migrations", "audiokit.wire"},
     "audiokit.blobs": {"audiokit.wire"},
     "audiokit.migrations": set(),
     "audiokit.wire": set(),
     "audiokit.formats": set(),
     "audiokit.codec": {"audiokit.formats"},
 }
-PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts")
+PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.links", "audiokit.sessions")
 # `random` is missing on purpose: dither draws from a generator with a seed, which is a function like any other.
 IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "secrets",
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}
