@@ -15,7 +15,7 @@ import math
 import re
 import unicodedata
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from .wire.problems import Refusal
 
@@ -216,9 +216,12 @@ def hash_password(password: str, salt: bytes, parameters: str = PARAMETERS) -> s
 
 
 def verify_password(password: str, kept: str) -> bool:
-    """Whether `password` is the one of which `kept` was kept; False also for a text that is no hash."""
+    """Whether `password` is the one of which `kept` was kept.
+
+    False also for a text that is no hash, and for a hash by scrypt where this Python has none.
+    """
     found = _HASH.fullmatch(kept)
-    if found is None:
+    if found is None or (kept.startswith("scrypt$") and not _HAS_SCRYPT):
         return False
     parameters, salt, digest = found.groups()
     return hmac.compare_digest(_derived(password, _bytes(salt), parameters), _bytes(digest))
@@ -305,7 +308,7 @@ class Basic(NamedTuple):
     password: str
 
 
-def parse_authorization(field: str) -> "Optional[Basic | str]":
+def parse_authorization(field: str) -> Union[Basic, str, None]:
     """A `Basic`, or a token's text, out of an Authorization field; None when it is neither, or malformed.
 
     `Bearer` is RFC 6750's; `Token` is what many audio APIs say instead.

@@ -50,10 +50,11 @@ class Authenticator:
 
     def __init__(
         self, people: Any, settings: Any, chance: Callable[[int], bytes], *, may_be_open: bool,
-        on_bug: Callable[[BaseException], None], audit: Callable[[str], None],
+        on_bug: Callable[[BaseException], None], audit: Callable[[str], None], parameters: str = accounts.PARAMETERS,
         clock: Callable[[], float] = time.monotonic, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`may_be_open`: everybody may come in while there is no account."""
+        """`may_be_open`: everybody may come in while there is no account; `parameters` of hashes made anew."""
+        self._parameters = parameters
         self._people, self._chance, self._audit = people, chance, audit
         self._may_be_open, self._has_public = may_be_open, settings.public_read
         self._queue, self._remember_s = settings.login_queue, settings.login_memory
@@ -223,13 +224,14 @@ class Authenticator:
             return Refusal("draining", "the server is shutting down", headers=[("Retry-After", "5")], close=True)
         generation = self._people.generation()  # before the row: what changes in between is noticed
         account = self._people.named(shown.name)
-        is_right = accounts.verify_password(shown.password, account.password if account else accounts.stand_in())
+        kept = account.password if account is not None else accounts.stand_in(self._parameters)
+        is_right = accounts.verify_password(shown.password, kept)
         if account is None or not is_right or account.is_disabled:
             # A name that is no account's may be a password in the wrong field: it is not written down.
             self._audit(f"log-in failed: {account.name if account else 'no such account'} from {address}")
             return unauthorized("name and password do not fit")
-        if accounts.is_outdated(account.password):
-            fresh = accounts.hash_password(shown.password, self._chance(accounts.SALT_BYTES))
+        if accounts.is_outdated(account.password, self._parameters):
+            fresh = accounts.hash_password(shown.password, self._chance(accounts.SALT_BYTES), self._parameters)
             if self._people.hash_anew(account, fresh):
                 account, generation = account._replace(password=fresh), self._people.generation()
         who = account.who(BASIC)
