@@ -38,28 +38,30 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import audiometa
+from audiokit import quotas
 from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
+from audiokit.catalogue.links import Drops, Links, came_through
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
+from audiokit.catalogue.sessions import Sessions
 from audiokit.formats.info import AudioInfo
 from audiokit.migrations import MigrationError
+from audiokit.names import free_names, other_names, valid_name
 from audiokit.wire.problems import Refusal
 
 __all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-NAME_BYTES = 255  # what file systems allow for a name
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-_BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 _FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
 _PROBE = (  # changes nothing, and has to be written for that
@@ -112,26 +114,6 @@ class _File(NamedTuple):
     record: str
     owner: int
     shared: int
-
-
-def valid_name(text: str) -> str:
-    """`text` as a file's name, in NFC; Refusal `bad-name` says what is wrong with it."""
-    if not text:
-        raise _bad_name("the name is empty")
-    for character in text:
-        kind = unicodedata.category(character)
-        if kind in ("Cc", "Cs", "Zl", "Zp") or character in "/\\" or character in _BIDI:
-            raise _bad_name(f"the name has the character U+{ord(character):04X} in it")
-    name = unicodedata.normalize("NFC", text)
-    if name in (".", ".."):
-        raise _bad_name(f"{name!r} is a directory's name")
-    if len(name.encode("utf-8")) > NAME_BYTES:
-        raise _bad_name(f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken")
-    return name
-
-
-def _bad_name(why: str) -> Refusal:
-    return Refusal("bad-name", why, parameter="name")
 
 
 def no_space(error: OSError) -> Union[Refusal, OSError]:
@@ -270,7 +252,8 @@ class Storage:
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
             stack.callback(self._catalogue.close)
-            self.people = People(self._catalogue)
+            self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
+            self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
                 self.ops.sync_directory(str(self.data))
@@ -365,12 +348,13 @@ class Storage:
     def keep(
         self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
         metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
-        now_ms: Optional[int] = None, default_extension: str = "",
+        now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
     ) -> Kept:
         """Make a received file one of ours, durable when this returns; the upload is over either way.
 
-        `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.
-        Refusal `name-taken` when the name has other bytes and `overwrite` is false, `bad-name`, `no-space`.
+        `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
+        `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
+        bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
         """
         with upload:
             if now_ms is None:
@@ -381,9 +365,11 @@ class Storage:
             }
             fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
             family = audiometa.FAMILY.get(info.container, info.container)
-            incoming = _Incoming(fields, owner, now_ms, family, overwrite)
-            names = [valid_name(name)] if name is not None else _free_names(sha256[:12], default_extension)
-            return self._place(upload, incoming, iter(names), name is None)
+            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop)
+            names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
+            if drop is not None:
+                names = other_names(next(names), os.urandom)
+            return self._place(upload, incoming, names, name is None or drop is not None)
 
     def _place(self, upload: Upload, incoming: _Incoming, names: Iterator[str], is_generated: bool) -> Kept:
         """Find out under which name, then move the bytes and write the row."""
@@ -392,7 +378,7 @@ class Storage:
         while True:
             incoming.fields["name"] = name
             there = self._file(_BY_NAME, (incoming.owner, name))
-            if there is not None and (there.sha256, there.size) == incoming.identity:
+            if there is not None and incoming.drop is None and (there.sha256, there.size) == incoming.identity:
                 self._drop(key)
                 return Kept("same", there.id, there.record, f'"{there.sha256}"')
             if there is not None and is_generated:
@@ -407,7 +393,7 @@ class Storage:
                 kept = self._replace(there, key, incoming) if there else self._create(key, incoming)
             except BaseException as error:
                 self._disown(key)
-                raise no_space(error) if isinstance(error, OSError) else error
+                raise self._refusal_of(error, incoming) from None
             if kept is not None:
                 return kept
             # Someone else came first: look again.
@@ -427,7 +413,8 @@ class Storage:
         record = incoming.fields
         record["id"] = b32encode(os.urandom(15)).decode("ascii").lower()  # 120 bits
         row = incoming.row(key, 1)
-        if not self._catalogue.write(added(record, row))[0]:
+        through = [came_through(incoming.drop, key)] if incoming.drop is not None else []
+        if not self._catalogue.write(added(record, row) + through)[0]:
             return None
         return Kept("created", record["id"], row.record, f'"{record["sha256"]}"')
 
@@ -442,6 +429,15 @@ class Storage:
             return None
         self._remove_bytes(there.key)
         return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
+
+    def _refusal_of(self, error: BaseException, incoming: _Incoming) -> BaseException:
+        """What a failed write means for the caller: a full disk, a quota, or what it was."""
+        if isinstance(error, OSError):
+            return no_space(error)
+        if isinstance(error, sqlite3.IntegrityError):
+            limits = self.limits(incoming.owner)
+            return quotas.refusal_of(str(error), limits, incoming.drop is not None) or error
+        return error
 
     def _drop(self, key: str) -> None:
         """Bytes whose row was surely never written."""
@@ -470,6 +466,27 @@ class Storage:
             self._catalogue.write([(_FORGET_REMOVAL, (key,))])
         except (OSError, sqlite3.Error, ValueError):
             self.leave_for_sweep()
+
+    # -- quotas ----------------------------------------------------------------------------------------
+
+    def limits(self, owner: int) -> Optional[quotas.Limits]:
+        """What an account may have; None for nobody, who may have anything."""
+        account = self.people.of_id(owner) if owner else None
+        return quotas.Limits(account.most_files, account.most_bytes, account.most_ms) if account else None
+
+    def room(self, owner: int, size: Optional[int], name: Optional[str], overwrite: bool) -> Optional[int]:
+        """How many bytes of audio an owner's upload may have (None: any); Refusal `over-quota` when it cannot fit.
+
+        `size`: bytes that it is known to have; `name`: where it will go, None where that is not known.
+        """
+        limits = self.limits(owner)
+        if limits is None or limits == (None, None, None):
+            return None
+        there = self._file(_BY_NAME, (owner, unicodedata.normalize("NFC", name))) if name else None
+        if there is not None and not overwrite:
+            return None  # the same again, which takes nothing, or refused for its name
+        usage = quotas.Usage(*self.people.usage(owner))
+        return quotas.room(limits, usage, size, there.size if there is not None else None)
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -654,9 +671,11 @@ class Storage:
 class _Incoming:
     """An upload's record while its place is looked for."""
 
-    def __init__(self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool) -> None:
+    def __init__(
+        self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool, drop: Optional[str],
+    ) -> None:
         self.fields, self.owner, self.now_ms = fields, owner, now_ms
-        self.family, self.overwrite = family, overwrite
+        self.family, self.overwrite, self.drop = family, overwrite, drop
         self.identity = (fields["sha256"], fields["size"])
 
     def row(self, key: str, version: int) -> Row:
@@ -664,11 +683,3 @@ class _Incoming:
         return row_of(
             self.fields, owner=self.owner, key=key, uploaded_ms=self.now_ms, family=self.family, version=version
         )
-
-
-def _free_names(stem: str, extension: str) -> Iterator[str]:
-    yield stem + extension
-    number = 2
-    while True:
-        yield f"{stem}-{number}{extension}"
-        number += 1

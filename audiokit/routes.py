@@ -13,17 +13,14 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import content, listing, resample_routes
 from .accounts import ANYONE, DELETE, EVERYBODY, READ, WRITE, Who
-from .uploads import UploadSink, Wishes, check_metadata, parameters
+from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
-from .wire.fields import parse_content_disposition, parse_digest_field
 from .wire.heads import Head
-from .wire.multipart import boundary_of
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
-_LOOKS = 9  # at a file that is replaced again and again, before missing bytes count as a fault
 _PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
 
 
@@ -160,23 +157,11 @@ def download(request: Request) -> Answer:
     kind = others.get("disposition", "attachment")
     if kind not in ("attachment", "inline"):
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
-    for _ in range(_LOOKS):
-        try:
-            return _content(request, meant, kind)
-        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
-            pass
-    return _content(request, meant, kind)
-
-
-def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
-    storage = request.services.storage
-    file = storage.content(owner=request.who.names, reach=request.who.reach, **meant)
-    if file is None:
+    storage, who = request.services.storage, request.who
+    answer = content.stored(request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), kind)
+    if answer is None:
         raise _not_found(meant)
-    kept = content.Kept(
-        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000, lambda: storage.open_content(file)
-    )
-    return content.answer(request, kept, kind)
+    return answer
 
 
 # -- changing -----------------------------------------------------------------------------------------------
@@ -184,40 +169,16 @@ def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
 
 def post(request: Request) -> Answer:
     """POST /post, POST /files: stores the body.  All that the head alone can tell is refused here."""
-    services, framing = request.services, request.framing
-    settings = services.settings
-    if not framing.is_given:
-        raise Refusal("length-required", "an upload needs Content-Length or Transfer-Encoding: chunked")
-    wishes = _wishes(request)
-    if (framing.length or 0) > settings.max_upload:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {settings.max_upload} are taken",
-            limit=settings.max_upload,
-        )
-    if wishes.name is not None:
-        services.valid_name(wishes.name)
-    services.storage.check_room(framing.length)
+    services, who = request.services, request.who
+    wishes, settings = wishes_of(request), services.settings
+    room = None
+    if wishes.name is not None or wishes.boundary is None:  # a form may name a file that is there, and replace it
+        room = services.storage.room(who.account, wishes.size, wishes.name, wishes.overwrite)
     sink = UploadSink(
-        wishes, services.storage, services.identify, services.hashing, services.extension_of,
-        request.who, settings.portable,
+        wishes, services.storage, services.identify, services.hashing, services.extension_of, who, settings.portable,
+        room,
     )
     return Receive(sink, settings.max_upload)
-
-
-def _wishes(request: Request) -> Wishes:
-    fields = request.fields
-    name, overwrite, metadata = parameters(split_query(request.head.query))
-    if name is None and "content-disposition" in fields:
-        _, filename, extended = parse_content_disposition(fields["content-disposition"])
-        name = extended if extended is not None else filename
-    kind = fields.get("content-type", "").split(";")[0].strip().lower()
-    return Wishes(
-        name, overwrite, metadata,
-        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
-        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-        request.framing.length,
-    )
 
 
 class _PatchSink(Sink):

@@ -19,7 +19,8 @@ MAY_IMPORT = {
                     "audiokit.resample_command", "audiokit.accounts", "audiokit.authentication",
                     "audiokit.account_commands"},
     "storage": {"audiometa", "audiokit.blobs", "audiokit.catalogue", "audiokit.listing", "audiokit.migrations",
-                "audiokit.accounts", "audiokit.formats", "audiokit.wire"},
+                "audiokit.accounts", "audiokit.formats", "audiokit.wire", "audiokit.names",
+                "audiokit.quotas"},
     "audiometa": {"audiokit.formats"},
     "audiokit": set(),
     "audiokit.settings": set(),
@@ -28,6 +29,8 @@ MAY_IMPORT = {
     "audiokit.authentication": {"audiokit.accounts", "audiokit.wire"},
     "audiokit.account_commands": {"audiokit.accounts", "audiokit.settings", "audiokit.wire"},
     "audiokit.links": {"audiokit.wire"},
+    "audiokit.quotas": {"audiokit.wire"},
+    "audiokit.names": {"audiokit.wire"},
     "audiokit.sessions": set(),
     "audiokit.keyfile": set(),
     "audiokit.json_bodies": {"audiokit.settings", "audiokit.wire"},
@@ -52,7 +55,8 @@ MAY_IMPORT = {
     "audiokit.formats": set(),
     "audiokit.codec": {"audiokit.formats"},
 }
-PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.links", "audiokit.sessions")
+PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.links", "audiokit.names",
+        "audiokit.quotas", "audiokit.sessions")
 # `random` is missing on purpose: dither draws from a generator with a seed, which is a function like any other.
 IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "secrets",
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}

@@ -79,6 +79,13 @@ class People:
             ("UPDATE accounts SET is_disabled = ? WHERE id = ?", (int(is_disabled), id)),
         ])[1])
 
+    def limit(self, id: int, most_files: Optional[int], most_bytes: Optional[int], most_ms: Optional[int]) -> bool:
+        """Another quota: files, bytes, milliseconds of audio; None: no limit."""
+        return bool(self._change(
+            "UPDATE accounts SET most_files = ?, most_bytes = ?, most_ms = ? WHERE id = ?",
+            most_files, most_bytes, most_ms, id,
+        ))
+
     def usage(self, id: int) -> Tuple[int, int, int]:
         """What an owner has: files, bytes, milliseconds of audio."""
         rows = self._catalogue.read("SELECT files, bytes, duration_ms FROM counters WHERE owner = ?", (id,))
