@@ -349,13 +349,12 @@ class Guesses:
         return not self._failures
 
     def wait(self, name: str, address: str, now: float) -> float:
-        """Seconds until `name` may be tried from `address` again; 0: now."""
-        return max(
-            self._left((name, address), self._most, now), self._left(("", address), self._most_of_address, now)
-        )
+        """Seconds until `name` ("": a token) may be tried from `address` again; 0: now."""
+        of_address = self._left(("", address), self._most_of_address, now)
+        return max(of_address, self._left((name, address), self._most, now)) if name else of_address
 
     def attempt(self, name: str, address: str, now: float) -> None:
-        """Somebody tries, and is wrong until told otherwise."""
+        """Somebody tries `name` ("": a token), and is wrong until told otherwise."""
         for key in {(name, address), ("", address)}:
             since, count = self._failures.pop(key, (now, 0))
             if now - since >= self._window:

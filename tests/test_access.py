@@ -10,7 +10,7 @@ import sqlite3
 
 import pytest
 from conftest import Running
-from people import Person, ask
+from people import QUICK, Person, ask
 from support import ROOT, raw, wav
 
 from audiokit import migrations, routes
@@ -48,6 +48,7 @@ class House:
 
     def __init__(self, server):
         self.server = server
+        server.server.authenticator._parameters = QUICK
         self.owner, self.other = Person(server, "ann"), Person(server, "bob")
         self.admin = Person(server, "root", admin=True)
         self.tokens = {
