@@ -105,6 +105,11 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
+    def refuse(self, refusal: Refusal) -> Response:
+        """The answer to a head that never became whole: of the request before it nothing holds."""
+        self._forget()
+        return self.problem(refusal)
+
     def problem(self, refusal: Refusal) -> Response:
         """A refusal as an answer; one that is about who asks is written down."""
         if refusal.status in _AUDITED:
@@ -142,8 +147,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
-        self.command, self.path, self.who = "", "", NOBODY
-        self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
+        self._forget()
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields
@@ -156,6 +160,11 @@ class Handler(BaseHTTPRequestHandler):
             self._check_host(head)
             self._checked = fields
         return True
+
+    def _forget(self) -> None:
+        """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
+        self.head, self.command, self.path, self.who = None, "", "", NOBODY
+        self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""

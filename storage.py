@@ -317,7 +317,7 @@ class Storage:
     def begin_upload(self, expected: Optional[int]) -> Upload:
         """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
         self.check_room(expected)
-        path = str(self._spool / (os.urandom(16).hex() + ".part"))
+        path = os.path.join(self._spool, os.urandom(16).hex() + ".part")
         try:
             upload = Upload(self, path, expected)
         except OSError as error:

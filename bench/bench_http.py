@@ -475,7 +475,32 @@ def storm(us, clients, each, mark="a"):
     return clients * each / (time.perf_counter() - started)
 
 
+def commits(folder, most_calls, clients=16, each=300):
+    """Durable rows a second from `clients` threads, at most `most_calls` of them in one transaction."""
+    import audiokit.catalogue.sqlite as door
+    from audiokit.blobs.fileops import FileOps
+
+    door.MOST_CALLS = most_calls
+    catalogue = door.Catalogue(folder / f"rows-{most_calls}-{time.time_ns()}.db", (ROOT / "schema.sql").read_text(), FileOps())
+
+    def client(number):
+        for turn in range(each):
+            catalogue.write([("INSERT INTO removals (key, since_ms) VALUES (?, ?)", (f"{number}-{turn}", turn))])
+
+    crew = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
+    started = time.perf_counter()
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    seconds = time.perf_counter() - started
+    catalogue.close()
+    return clients * each / seconds
+
+
 def bench_small(given, folder):
+    together, alone = (statistics.median(commits(folder, most) for _ in range(given.rounds)) for most in (256, 1))
+    say(f"durable rows a second, 16 threads: grouped {together:.0f}, one commit a row {alone:.0f}: {together / alone:.2f}")
     ways = {"group": "grouped", "each": "one commit an upload", "serial": "and one upload at a time"}
     rates = {how: [] for how in ways}
     for turn in range(given.rounds):

@@ -295,6 +295,17 @@ class TestManners:
         answer = raw(both_ways.address, first + OTHER + then)
         assert answer.count(b"HTTP/1.1 20") == 2 and answer.count(b'"name": "pipe.wav"') == 2
 
+    @pytest.mark.parametrize("framing", ["length", "chunked"])
+    def test_requests_behind_a_body_refused_in_its_middle_are_answered(self, both_ways, framing):
+        form = b"--X\r\nno header line\r\n\r\nx\r\n--X--\r\n"
+        length, body = b"Content-Length: %d" % len(form), form
+        if framing == "chunked":
+            length, body = b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(form), form)
+        first = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=X\r\n"
+        then = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        answer = raw(both_ways.address, first + length + b"\r\n\r\n" + body + then, end=False)
+        assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"400", b"200"]
+
     def test_a_small_unwanted_body_is_dropped_and_a_large_one_ends_the_connection(self, both_ways):
         small = b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n" + b"GET /list HTTP/1.1\r\nHost: x\r\n\r\n"[:30]
         then = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -309,6 +320,13 @@ class TestManners:
             for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":
                 sock.sendall(bytes([byte]))
             assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+    def test_a_malformed_head_behind_a_head_request_gets_the_body_of_its_answer(self, server):
+        """Of the request before it, whose answer had no body, nothing holds."""
+        first = b"HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for then in (b"G@T /", b"GET / HTTP/1.1\r\nHost : x\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", b"GET /cut"):
+            *_, head, body = raw(server.address, first + then).split(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["code"] == "bad-request", then
 
     def test_a_head_that_takes_too_long_is_told_and_ended(self, running):
         server = running(head_timeout=0.3)

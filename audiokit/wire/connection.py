@@ -250,7 +250,7 @@ class Connection:
         except Refusal as refusal:
             self.closing = True
             self.started = time.monotonic()
-            out.append(self._encoded(self.handler.problem(refusal)))
+            out.append(self._encoded(self.handler.refuse(refusal)))
             data = b"".join(out)
             out.clear()
             self._send(data)
@@ -574,7 +574,7 @@ class Connection:
         self.closing = True
         self.buffer = b""
         self.started = time.monotonic()
-        self._send(self._encoded(self.handler.problem(refusal)))
+        self._send(self._encoded(self.handler.refuse(refusal)))
 
     def _finish_connection(self) -> None:
         """Say that nothing more will come; then let the client read before the socket closes.

@@ -113,13 +113,14 @@ class Receiving:
         if self._chunks is None:
             piece, rest = data[: self._left], data[self._left :]
             self._left -= len(piece)
+            self.leftover = bytes(rest)  # before the sink may refuse: the next request is none of its business
             self._write(piece)
-            self.leftover = bytes(rest)
             return
-        for piece in self._chunks.feed(data):
-            self._write(piece)
+        pieces = self._chunks.feed(data)
         if self._chunks.done:
             self.leftover = bytes(self._chunks.leftover)
+        for piece in pieces:
+            self._write(piece)
 
     def _write(self, piece: memoryview) -> None:
         if not len(piece):
