@@ -29,7 +29,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import audiometa
 from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
-from audiokit.accounts import ANYONE, NOBODY, not_admitted
+from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, not_admitted
 from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
@@ -112,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def problem(self, refusal: Refusal) -> Response:
         """A refusal as an answer; one that is about who asks is written down."""
+        if refusal.code == "bad-parameter" and self.head is not None and routes.has_credential(self.head.query):
+            refusal = routes.credential_in_url()
         if refusal.status in _AUDITED:
             self.server.audit(
                 f"refused: {self.command} {self.path.partition('?')[0]} by {self.who.label} from "
@@ -206,20 +208,24 @@ class Handler(BaseHTTPRequestHandler):
         rule = methods.get(as_method)
         if rule is None:
             raise self._not_allowed(methods)
-        if head.query and routes.has_credential(head.query):
-            raise routes.credential_in_url()
         if rule.scope == ANYONE:
             return rule.run(routes.Request(head, self.framing, self.server.services, id, NOBODY))
-        who = self.server.authenticator.who(head.fields, rule.scope, self.client_host)
-        if type(who) is Login:
-            self._asked = rule, id
-            return who
+        authenticator = self.server.authenticator
+        if authenticator.is_open and time.monotonic() < authenticator.look_again:
+            who: Any = EVERYBODY
+        else:
+            who = authenticator.who(head.fields, rule.scope, self.client_host)
+            if type(who) is Login:
+                self._asked = rule, id
+                return who
         self.who = who
         return self._admitted(rule, id)
 
     def _admitted(self, rule: routes.Rule, id: str) -> Answer:
         who = self.who
         if rule.scope not in who.scopes and not who.may(rule.scope):
+            if routes.has_credential(self.head.query):
+                raise routes.credential_in_url()
             raise not_admitted(who, rule.scope)
         return rule.run(routes.Request(self.head, self.framing, self.server.services, id, who))
 

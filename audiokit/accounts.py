@@ -15,6 +15,7 @@ import math
 import re
 import unicodedata
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from .wire.problems import Refusal
@@ -32,7 +33,8 @@ OWN, SHARED, ALL = "own", "shared", "all"
 OPEN, BASIC, TOKEN, SESSION, LINK, PUBLIC = "open", "basic", "token", "session", "link", "public"
 
 
-class Who(NamedTuple):
+@dataclass(frozen=True)
+class Who:
     """Who asks, and what they may."""
 
     account: int = 0  # owner of what they upload; 0 = nobody
@@ -42,40 +44,31 @@ class Who(NamedTuple):
     how: str = PUBLIC  # one of OPEN … PUBLIC
     token: Optional[str] = None  # id of the token that was shown
 
+    # Every request asks for these, so that they are worked out once.
+    reach: str = field(init=False)  # what they read by its id: OWN, SHARED or ALL
+    holds: str = field(init=False)  # what they change and remove: OWN or ALL
+    lists: Optional[int] = field(init=False)  # the owner whose files they list; None: everybody's
+    names: Optional[int] = field(init=False)  # … whose files they call by name; None: whoever's is the newest
+    label: str = field(init=False)  # for the log: the account, and the token's id; "-" for nobody
+
+    def __post_init__(self) -> None:
+        is_public = self.how == PUBLIC
+        sees_all = self.is_admin or is_public
+        derived = {
+            "reach": ALL if sees_all else SHARED if self.account else OWN,
+            "holds": ALL if self.is_admin else OWN,
+            "lists": None if sees_all else self.account,
+            "names": None if is_public else self.account,
+            "label": f"{self.name}/{self.token}" if self.token else self.name or "-",
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
     def may(self, scope: str) -> bool:
         """Whether a route that asks for `scope` is open to them."""
         if scope == ADMIN:
             return self.is_admin
         return scope in self.scopes or scope == ANYONE or (scope == KNOWN and self.how != PUBLIC)
-
-    @property
-    def reach(self) -> str:
-        """What they read by its id: OWN, SHARED or ALL."""
-        if self.is_admin or self.how == PUBLIC:
-            return ALL
-        return SHARED if self.account else OWN
-
-    @property
-    def lists(self) -> Optional[int]:
-        """The owner whose files they list; None: everybody's."""
-        return None if self.is_admin or self.how == PUBLIC else self.account
-
-    @property
-    def names(self) -> Optional[int]:
-        """The owner whose files they call by name: themselves; None: whoever's is the newest of that name."""
-        return None if self.how == PUBLIC else self.account
-
-    @property
-    def holds(self) -> str:
-        """What they change and remove: OWN or ALL."""
-        return ALL if self.is_admin else OWN
-
-    @property
-    def label(self) -> str:
-        """For the log: the account, and the token's id where one was shown; "-" for nobody."""
-        if self.name is None:
-            return "-"
-        return f"{self.name}/{self.token}" if self.token else self.name
 
 
 NOBODY = Who()

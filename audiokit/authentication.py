@@ -69,7 +69,7 @@ class Authenticator:
         self._is_closed = False
         self._generation = -1
         self.is_open = False
-        self._look_again = 0.0
+        self.look_again = 0.0
         self._look(clock())
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Authenticator:
         Refusal `unauthorized` for a wrong credential, `too-many-requests` after too many, `busy`.
         """
         now = self._clock()
-        if now >= self._look_again:
+        if now >= self.look_again:
             self._look(now)
         if self.is_open:
             return EVERYBODY
@@ -101,10 +101,10 @@ class Authenticator:
 
     def changed(self) -> None:
         """Accounts or tokens were changed in this process: it holds from the next request on."""
-        self._look_again = 0.0
+        self.look_again = 0.0
 
     def _look(self, now: float) -> None:
-        self._look_again = now + _LOOK_S
+        self.look_again = now + _LOOK_S
         if not self._guesses.is_quiet:
             with self._lock:
                 self._guesses.forget_old(now)
