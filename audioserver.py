@@ -33,6 +33,7 @@ from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, not_admitted
 from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
+from audiokit.keyfile import BadKey, read_or_make
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
@@ -42,7 +43,7 @@ from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers
-from storage import DataFolderBusy, MigrationError, Storage, valid_name
+from storage import LINK_KEY, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -114,15 +115,19 @@ class Handler(BaseHTTPRequestHandler):
         """A refusal as an answer; one that is about who asks is written down."""
         if refusal.code == "bad-parameter" and self.head is not None and routes.has_credential(self.head.query):
             refusal = routes.credential_in_url()
+        headers = refusal.headers
+        if refusal.status == 401 and self.head is not None and self.head.fields.get("sec-fetch-mode", "navigate") != "navigate":
+            # A page asks on its own: its browser must not open a window for a password on that account.
+            headers = tuple(pair for pair in headers if not pair[1].startswith("Basic"))
         if refusal.status in _AUDITED:
             self.server.audit(
-                f"refused: {self.command} {self.path.partition('?')[0]} by {self.who.label} from "
+                f"refused: {self.command} {routes.without_secret(self.path)} by {self.who.label} from "
                 f"{self.client_host}: {refusal.status} {refusal.detail}"
             )
         return Response(
             refusal.status,
             (("Content-Type", "application/problem+json"), ("X-Content-Type-Options", "nosniff"),
-             ("Cache-Control", "no-store"), *refusal.headers),
+             ("Cache-Control", "no-store"), *headers),
             refusal.body(),
             close=refusal.close,
         )
@@ -138,12 +143,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def note(self) -> Tuple[str, str, str]:
         """Method, path and who asks of the request under way, for the log."""
-        return self.command, self.path, self.who.label
+        return self.command, routes.without_secret(self.path), self.who.label
 
     @property
     def client_host(self) -> str:
         """The address of whoever sent the request under way."""
         return self.client_address[0] if self.client_address else "-"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the request under way came over TLS."""
+        return False
 
     # -- the request -----------------------------------------------------------------------------------
 
@@ -227,7 +237,12 @@ class Handler(BaseHTTPRequestHandler):
             if routes.has_credential(self.head.query):
                 raise routes.credential_in_url()
             raise not_admitted(who, rule.scope)
-        return rule.run(routes.Request(self.head, self.framing, self.server.services, id, who))
+        return rule.run(self._request(id, who))
+
+    def _request(self, id: str, who: Who) -> routes.Request:
+        return routes.Request(
+            self.head, self.framing, self.server.services, id, who, self.client_host, self.is_secure
+        )
 
     def do_GET(self) -> Answer:
         """Read something."""
@@ -297,6 +312,7 @@ class AudioServer(ThreadingHTTPServer):
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
             self.storage = undo.enter_context(Storage(data or settings.data, free_space_kept=settings.free_space))
+            self._link_key = read_or_make(self.storage.data / LINK_KEY, self.storage.ops)
             self.server_bind()
             self._check_doors()
             self.server_activate()
@@ -320,8 +336,8 @@ class AudioServer(ThreadingHTTPServer):
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
         self.authenticator = Authenticator(
-            self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, on_bug=self.report,
-            audit=self.audit,
+            self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
+            on_bug=self.report, audit=self.audit,
         )
         self.jobs = Jobs(
             self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
@@ -329,7 +345,8 @@ class AudioServer(ThreadingHTTPServer):
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs, self.authenticator, self.audit,
+            lambda: secrets.token_hex(12), self.jobs, self.authenticator, self.audit, self._link_key,
+            lambda: time.time_ns() // 1_000_000, os.urandom,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),
@@ -432,7 +449,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
+    except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
         return 1
 

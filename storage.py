@@ -17,7 +17,7 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
-A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/` and `lock`.  Whoever writes files
+A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/`, `link.key` and `lock`.  Whoever writes files
 holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`,
 `MigrationError` for a catalogue of another version, and OSError for a disk that fails.
 """
@@ -55,8 +55,9 @@ from audiokit.migrations import MigrationError
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.wire.problems import Refusal
 
-__all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
+__all__ = ["LINK_KEY", "Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
 
+LINK_KEY = "link.key"  # signs links: whoever has it can make one, so that it is in no backup
 SCHEMA = Path(__file__).with_name("schema.sql")
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
@@ -283,7 +284,7 @@ class Storage:
             for name in ("files", "uploads", "conversions"):
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
-            for name in ("catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
+            for name in (LINK_KEY, "catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
                 if (folder / name).exists():
                     os.remove(folder / name)
         finally:

@@ -20,9 +20,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 from . import accounts
 from .accounts import (
-    BASIC, EVERYBODY, NOBODY, PUBLIC_READER, READ, TOKEN, Account, Basic, Guesses, Who, network_of, too_many,
-    unauthorized,
+    BASIC, EVERYBODY, NOBODY, PUBLIC_READER, READ, SESSION, TOKEN, Account, Basic, Guesses, Who, network_of,
+    too_many, unauthorized,
 )
+from .sessions import shown as shown_cookie
 from .wire.answers import Login
 from .wire.problems import Refusal
 from .wire.workers import Workers
@@ -49,13 +50,16 @@ class Authenticator:
     """Finds out who asks.  `who` is called in the loop; passwords are hashed in threads of its own."""
 
     def __init__(
-        self, people: Any, settings: Any, chance: Callable[[int], bytes], *, may_be_open: bool,
+        self, people: Any, settings: Any, chance: Callable[[int], bytes], *, may_be_open: bool, sessions: Any = None,
         on_bug: Callable[[BaseException], None], audit: Callable[[str], None], parameters: str = accounts.PARAMETERS,
         clock: Callable[[], float] = time.monotonic, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`may_be_open`: everybody may come in while there is no account; `parameters` of hashes made anew."""
+        """`may_be_open`: everybody may come in while there is no account; `parameters` of hashes made anew.
+
+        `sessions`: the rows of the page's log-ins; None: there are none.
+        """
         self._parameters = parameters
-        self._people, self._chance, self._audit = people, chance, audit
+        self._people, self._sessions, self._chance, self._audit = people, sessions, chance, audit
         self._may_be_open, self._has_public = may_be_open, settings.public_read
         self._queue, self._remember_s = settings.login_queue, settings.login_memory
         self._clock, self._clock_ms = clock, clock_ms
@@ -69,7 +73,7 @@ class Authenticator:
         self._is_closed = False
         self._generation = -1
         self.is_open = False
-        self.look_again = 0.0
+        self.look_again = 0.0  # s, monotonic: until then `is_open` holds
         self._look(clock())
 
     def close(self) -> None:
@@ -80,8 +84,10 @@ class Authenticator:
 
     # -- in the loop -----------------------------------------------------------------------------------
 
-    def who(self, fields: Dict[str, str], scope: str, address: str) -> Union[Who, Login]:
+    def who(self, fields: Dict[str, str], scope: str, address: str, is_secure: bool = False) -> Union[Who, Login]:
         """Who shows these header fields to a route of `scope`; `Login` when it takes a while to find out.
+
+        `is_secure`: they came over TLS, where the page's cookie has another name.
 
         Refusal `unauthorized` for a wrong credential, `too-many-requests` after too many, `busy`.
         """
@@ -92,7 +98,8 @@ class Authenticator:
             return EVERYBODY
         field = fields.get("authorization")
         if field is None:
-            return PUBLIC_READER if self._has_public and scope == READ else NOBODY
+            nobody = PUBLIC_READER if self._has_public and scope == READ else NOBODY
+            return self._who_is_logged_in(fields, is_secure) or nobody if "cookie" in fields else nobody
         digest = self._digest(field.encode("latin-1"))
         known = self._known.get(digest)
         if known is not None and known.generation == self._generation and now < known.until and self._guesses.is_quiet:
@@ -174,6 +181,17 @@ class Authenticator:
         if token.used_ms is None or now_ms - token.used_ms >= _USED_S * 1000:
             self._submit(self._people.token_was_used, token.id, now_ms)
         return who
+
+    # -- the page ------------------------------------------------------------------------------------------
+
+    def _who_is_logged_in(self, fields: Dict[str, str], is_secure: bool) -> Optional[Who]:
+        """Whose session the cookie is.  Asked of the catalogue each time: what has ended has ended."""
+        value = shown_cookie(fields, is_secure)
+        if value is None or self._sessions is None:
+            return None
+        found = self._sessions.shown(accounts.secret_digest(value), self._clock_ms())
+        account = self._people.of_id(found[0]) if found else None
+        return None if account is None or account.is_disabled else account.who(SESSION)
 
     # -- passwords -------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Callable, Dict, List, Mapping, Tuple, Union
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from .settings import BadSetting, seconds, size
 from .wire.answers import Later, Pending, Receive, Sink
@@ -58,6 +59,10 @@ def members_of(body: bytes, known: Members) -> Dict[str, Any]:
         raise Refusal("bad-request", "the body is not JSON") from None
     if not isinstance(given, dict):
         raise Refusal("bad-request", "the body is not a JSON object")
+    return _known_of(given, known)
+
+
+def _known_of(given: Dict[str, Any], known: Members) -> Dict[str, Any]:
     for name in given:
         if name not in known:
             raise _bad(name, f"there is no {name[:40]!r} here; there are {', '.join(known)}")
@@ -85,6 +90,17 @@ def _bad(name: str, why: str) -> Refusal:
 def or_null(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """What is of this kind, or null."""
     return lambda name, value: None if value is None else kind(name, value)
+
+
+def an_object(known: Members) -> Callable[[str, Any], Dict[str, Any]]:
+    """What is an object of `known` members."""
+
+    def kind(name: str, value: Any) -> Dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _bad(name, f"{name} is not an object")
+        return _known_of(value, known)
+
+    return kind
 
 
 def text(name: str, value: Any) -> str:
@@ -146,3 +162,14 @@ def _scaled(name: str, value: Any, factor: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST // factor:
         raise _bad(name, f"{name} is not {what}")
     return math.floor(value * factor)
+
+
+# -- and back -----------------------------------------------------------------------------------------------
+
+
+def moment(milliseconds: Optional[int]) -> Optional[str]:
+    """Milliseconds since 1970 as callers get them: RFC 3339, UTC; None stays None."""
+    if milliseconds is None:
+        return None
+    whole, rest = divmod(milliseconds, 1000)
+    return datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + ".%03dZ" % rest

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from urllib.parse import unquote
 
-from . import content, listing, resample_routes
-from .accounts import ANYONE, DELETE, EVERYBODY, READ, WRITE, Who
+from . import account_routes, content, link_routes, listing, resample_routes
+from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
@@ -37,6 +38,9 @@ class Services(NamedTuple):
     jobs: Any  # conversions
     authenticator: Any  # finds out who asks
     audit: Callable[[str], None]  # writes a line about accounts
+    link_key: bytes  # signs links
+    now_ms: Callable[[], int]  # milliseconds since 1970, UTC
+    chance: Callable[[int], bytes]  # so many bytes that nobody can guess
 
 
 class Request(NamedTuple):
@@ -47,6 +51,8 @@ class Request(NamedTuple):
     services: Services
     id: str = ""  # of the path, where the route has one
     who: Who = EVERYBODY
+    address: str = "-"  # of the client
+    is_secure: bool = False  # whether it came over TLS
 
     @property
     def fields(self) -> Dict[str, str]:
@@ -94,6 +100,16 @@ def credential_in_url() -> Refusal:
         "bad-request", "a credential has no place in a URL, where logs and histories keep it: "
         "send it in the Authorization field, and think about revoking this one"
     )
+
+
+_SECRET_PATH = re.compile(r"/drop/.*", re.DOTALL)
+
+
+def without_secret(target: str) -> str:
+    """The path of a request's target, as logs may keep it: without the secret of a drop, however it was spelled."""
+    path = target.partition("?")[0]
+    plain = unquote(path) if "%" in path else path
+    return _SECRET_PATH.sub("/drop/***", plain) if "/drop/" in plain else path
 
 
 def _not_found(meant: Dict[str, str]) -> Refusal:
@@ -277,9 +293,31 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/resample/{id}": {"GET": Rule(resample_routes.status, READ), "DELETE": Rule(resample_routes.remove, WRITE)},
     "/resample/{id}/events": {"GET": Rule(resample_routes.events, READ)},
     "/resample/{id}/result": {"GET": Rule(resample_routes.result, READ)},
+    # Whoever lets others see or send something writes: a token that only reads makes no way in that outlives it.
+    "/files/{id}/links": {"GET": Rule(link_routes.of_file, WRITE), "POST": Rule(link_routes.make, WRITE)},
+    "/links/{id}": {"GET": Rule(link_routes.follow, ANYONE), "DELETE": Rule(link_routes.revoke, WRITE)},
+    "/drops": {"GET": Rule(link_routes.list_drops, WRITE), "POST": Rule(link_routes.make_drop, WRITE)},
+    "/drops/{id}": {"DELETE": Rule(link_routes.remove_drop, WRITE)},
+    "/drop/{token}": {"POST": Rule(link_routes.upload, ANYONE)},
+    "/session": {"POST": Rule(account_routes.log_in, ANYONE), "DELETE": Rule(account_routes.log_out, ANYONE)},
+    "/me": {"GET": Rule(account_routes.me, KNOWN)},
+    "/tokens": {"GET": Rule(account_routes.list_tokens, KNOWN), "POST": Rule(account_routes.make_token, KNOWN)},
+    "/tokens/{id}": {"DELETE": Rule(account_routes.revoke_token, KNOWN)},
+    "/users": {"GET": Rule(account_routes.list_users, ADMIN), "POST": Rule(account_routes.add_user, ADMIN)},
+    "/users/{name}": {
+        "GET": Rule(account_routes.user, ADMIN), "PATCH": Rule(account_routes.change_user, ADMIN),
+        "DELETE": Rule(account_routes.remove_user, ADMIN),
+    },
+    "/users/{name}/tokens": {
+        "GET": Rule(account_routes.user_tokens, ADMIN), "POST": Rule(account_routes.make_user_token, ADMIN),
+    },
     "/health": {"GET": Rule(health, ANYONE)},
 }
-_WITH_ID = ("/files/", "/resample/")
+# Behind each of these comes what the route is about, and what it is called in the table.
+_WITH_ID = {
+    "/files/": "{id}", "/resample/": "{id}", "/links/": "{id}", "/drops/": "{id}", "/drop/": "{token}",
+    "/tokens/": "{id}", "/users/": "{name}",
+}
 
 
 def find(path: str) -> Tuple[Optional[Dict[str, Rule]], str]:
@@ -287,10 +325,10 @@ def find(path: str) -> Tuple[Optional[Dict[str, Rule]], str]:
     methods = ROUTES.get(path)
     if methods is not None and "{" not in path:
         return methods, ""
-    for prefix in _WITH_ID:
+    for prefix, what in _WITH_ID.items():
         if path.startswith(prefix):
             id, slash, rest = path[len(prefix) :].partition("/")
-            methods = ROUTES.get(prefix + ("{id}/" + rest if slash else "{id}"))
+            methods = ROUTES.get(prefix + what + slash + rest)
             if id and methods is not None:
                 return methods, id
     return None, ""

@@ -248,9 +248,10 @@ class ReceivingSink(Sink):
     def _check_room(self, count: int) -> None:
         """A body of unknown length ends where the quota does, not where the disk does."""
         if self._room is not None and self._upload.written + count > self._room:
-            raise Refusal(
-                "over-quota", f"there is room for {self._room} bytes, and more come", close=True, limit=self._room
-            )
+            raise self._over_room()
+
+    def _over_room(self) -> Refusal:
+        return Refusal("over-quota", f"there is room for {self._room} bytes, and more come", close=True, limit=self._room)
 
     def _store(self, piece: memoryview) -> None:
         self._check_room(len(piece))

@@ -18,28 +18,54 @@ from audiokit import migrations, routes
 SOUND, OTHER = wav(), wav(pitch_hz=300.0)
 fresh = (f"f{n}.wav" for n in itertools.count())
 
-COLUMNS = "nobody owner other shared admin read write delete".split()
+COLUMNS = "nobody owner other shared admin read write delete link drop".split()
 # nobody: without a credential.  owner, admin: tokens of every scope.  other, shared: another account's, for a file
 # that is the owner's alone, and for one that is shared.  read, write, delete: tokens of the owner with that scope.
+# link: nobody, with the parameters of a signed link.  drop: the secret of a drop, shown as if it were a token.
 TABLE = {
-    ("POST", "/post"):                  (401, 201, 201, 201, 201, 403, 201, 403),
-    ("POST", "/files"):                 (401, 201, 201, 201, 201, 403, 201, 403),
-    ("GET", "/list"):                   (401, 200, 200, 200, 200, 200, 403, 403),
-    ("GET", "/files"):                  (401, 200, 200, 200, 200, 200, 403, 403),
-    ("GET", "/info"):                   (401, 200, 404, 200, 200, 200, 403, 403),
-    ("GET", "/files/{id}"):             (401, 200, 404, 200, 200, 200, 403, 403),
-    ("GET", "/download"):               (401, 200, 404, 200, 200, 200, 403, 403),
-    ("GET", "/files/{id}/content"):     (401, 200, 404, 200, 200, 200, 403, 403),
-    ("PATCH", "/files/{id}"):           (401, 200, 404, 403, 200, 403, 200, 403),
-    ("DELETE", "/files/{id}"):          (401, 204, 404, 403, 204, 403, 403, 204),
+    ("POST", "/post"):                  (401, 201, 201, 201, 201, 403, 201, 403, 401, 401),
+    ("POST", "/files"):                 (401, 201, 201, 201, 201, 403, 201, 403, 401, 401),
+    ("GET", "/list"):                   (401, 200, 200, 200, 200, 200, 403, 403, 401, 401),
+    ("GET", "/files"):                  (401, 200, 200, 200, 200, 200, 403, 403, 401, 401),
+    ("GET", "/info"):                   (401, 200, 404, 200, 200, 200, 403, 403, 401, 401),
+    ("GET", "/files/{id}"):             (401, 200, 404, 200, 200, 200, 403, 403, 401, 401),
+    ("GET", "/download"):               (401, 200, 404, 200, 200, 200, 403, 403, 401, 401),
+    ("GET", "/files/{id}/content"):     (401, 200, 404, 200, 200, 200, 403, 403, 401, 401),
+    ("PATCH", "/files/{id}"):           (401, 200, 404, 403, 200, 403, 200, 403, 401, 401),
+    ("DELETE", "/files/{id}"):          (401, 204, 404, 403, 204, 403, 403, 204, 401, 401),
     # A conversion of a stored file shows what is in it: writing alone is not enough.
-    ("POST", "/resample"):              (401, 202, 404, 202, 202, 403, 403, 403),
+    ("POST", "/resample"):              (401, 202, 404, 202, 202, 403, 403, 403, 401, 401),
     # What hangs on a conversion is of whoever began it; the file it came of may be shared or not.
-    ("GET", "/resample/{id}"):          (401, 200, 404, 404, 200, 200, 403, 403),
-    ("GET", "/resample/{id}/events"):   (401, 200, 404, 404, 200, 200, 403, 403),
-    ("GET", "/resample/{id}/result"):   (401, 200, 404, 404, 200, 200, 403, 403),
-    ("DELETE", "/resample/{id}"):       (401, 204, 404, 404, 204, 403, 204, 403),
-    ("GET", "/health"):                 (200,) * 8,
+    ("GET", "/resample/{id}"):          (401, 200, 404, 404, 200, 200, 403, 403, 401, 401),
+    ("GET", "/resample/{id}/events"):   (401, 200, 404, 404, 200, 200, 403, 403, 401, 401),
+    ("GET", "/resample/{id}/result"):   (401, 200, 404, 404, 200, 200, 403, 403, 401, 401),
+    ("DELETE", "/resample/{id}"):       (401, 204, 404, 404, 204, 403, 204, 403, 401, 401),
+    # Who may change a file may open it to others; what hangs on it is as hidden as the file.
+    ("GET", "/files/{id}/links"):       (401, 200, 404, 403, 200, 403, 200, 403, 401, 401),
+    ("POST", "/files/{id}/links"):      (401, 201, 404, 403, 201, 403, 201, 403, 401, 401),
+    ("DELETE", "/links/{id}"):          (401, 204, 404, 404, 204, 403, 204, 403, 401, 401),
+    # The signature alone lets in, and no other credential does.
+    ("GET", "/links/{id}"):             (403, 403, 403, 403, 403, 403, 403, 403, 200, 403),
+    ("GET", "/drops"):                  (401, 200, 200, 200, 200, 403, 200, 403, 401, 401),
+    ("POST", "/drops"):                 (401, 201, 201, 201, 201, 403, 201, 403, 401, 401),
+    ("DELETE", "/drops/{id}"):          (401, 204, 404, 404, 204, 403, 204, 403, 401, 401),
+    # The drop's secret is in the path: whoever has it may upload, and a credential means nothing.
+    ("POST", "/drop/{token}"):          (201, 201, 201, 201, 201, 201, 201, 201, 400, 201),
+    ("POST", "/session"):               (201, 201, 201, 201, 201, 201, 201, 201, 400, 201),
+    ("DELETE", "/session"):             (204, 204, 204, 204, 204, 204, 204, 204, 400, 204),
+    ("GET", "/me"):                     (401, 200, 200, 200, 200, 200, 200, 200, 401, 401),
+    ("GET", "/tokens"):                 (401, 200, 200, 200, 200, 200, 200, 200, 401, 401),
+    # Everybody here shows a token, and a token makes no tokens, nor ends another, unless it is an admin's.
+    ("POST", "/tokens"):                (401, 403, 403, 403, 201, 403, 403, 403, 401, 401),
+    ("DELETE", "/tokens/{id}"):         (401, 403, 403, 403, 204, 403, 403, 403, 401, 401),
+    ("GET", "/users"):                  (401, 403, 403, 403, 200, 403, 403, 403, 401, 401),
+    ("POST", "/users"):                 (401, 403, 403, 403, 201, 403, 403, 403, 401, 401),
+    ("GET", "/users/{name}"):           (401, 403, 403, 403, 200, 403, 403, 403, 401, 401),
+    ("PATCH", "/users/{name}"):         (401, 403, 403, 403, 200, 403, 403, 403, 401, 401),
+    ("DELETE", "/users/{name}"):        (401, 403, 403, 403, 204, 403, 403, 403, 401, 401),
+    ("GET", "/users/{name}/tokens"):    (401, 403, 403, 403, 200, 403, 403, 403, 401, 401),
+    ("POST", "/users/{name}/tokens"):   (401, 403, 403, 403, 201, 403, 403, 403, 401, 401),
+    ("GET", "/health"):                 (200, 200, 200, 200, 200, 200, 200, 200, 400, 200),
 }  # fmt: skip
 
 
@@ -56,12 +82,25 @@ class House:
             **{scope: self.owner.token(scope) for scope in ("read", "write", "delete")},
         }
         server.server.authenticator.changed()
+        self.tokens["drop"] = self.drop()["url"].rpartition("/")[2]
 
     def as_column(self, column, method, target, body=None, **headers):
         """The request as that column asks it."""
-        if column != "nobody":
+        if column in self.tokens:
             headers["Authorization"] = "Bearer " + self.tokens[column]
         return ask(self.server, method, target, body, **headers)
+
+    def link(self, file):
+        """A fresh link that the owner made."""
+        status, _, link = self.owner.ask("POST", f"/files/{file}/links", "{}")
+        assert status == 201
+        return link
+
+    def drop(self):
+        """A fresh drop of the owner."""
+        status, _, drop = self.owner.ask("POST", "/drops", "{}")
+        assert status == 201
+        return drop
 
     def file(self, shared=False):
         """A fresh file of the owner."""
@@ -87,11 +126,32 @@ def house(tmp_path_factory):
 
 def request_of(house, method, path, column):
     """Target and body that would do, if the door were open."""
+    target, body = plain_request_of(house, method, path, column)
+    if column == "link" and path != "/links/{id}":
+        query = house.link(house.file())["url"].partition("?")[2]
+        target += ("&" if "?" in target else "?") + query
+    return target, body
+
+
+def plain_request_of(house, method, path, column):
+    if path in BODIES:
+        return path, json.dumps(BODIES[path](house))
+    for beginning, fresh_one in OTHERS.items():
+        if path.startswith(beginning):
+            body = "{}" if method in ("POST", "PATCH") else None
+            return path.replace("{id}", "{}").replace("{name}", "{}").format(fresh_one(house)), body
+    if path.startswith("/links/"):
+        link = house.link(house.file())
+        return link["url"] if column == "link" and method == "GET" else "/links/" + link["id"], None
     if path.startswith("/resample/"):
         return path.replace("{id}", house.job()), None
+    if path == "/drop/{token}":
+        return house.drop()["url"], SOUND
     file = house.file(shared=column == "shared") if path not in ("/list", "/post", "/files", "/health") else None
     if (method, path) == ("POST", "/resample"):
         return f"/resample?id={file}&rate=8000&format=wav&async=true", None
+    if path == "/files/{id}/links":
+        return path.replace("{id}", file), "{}" if method == "POST" else None
     if method == "POST":
         return path + "?name=" + next(fresh), SOUND
     if path in ("/info", "/download"):
@@ -100,6 +160,21 @@ def request_of(house, method, path, column):
     return path.replace("{id}", file or ""), body
 
 
+def some_user(house):
+    """The name of a fresh account."""
+    return Person(house.server, "u" + next(fresh)[:-4]).name
+
+
+# What is sent to these; and what the others with something in their path are about.
+BODIES = {
+    "/session": lambda house: {"name": "ann", "password": house.owner.password},
+    "/users": lambda house: {"name": "n" + next(fresh)[:-4], "password": "a good one"},
+    "/tokens": lambda house: {}, "/drops": lambda house: {}, "/me": lambda house: None,
+}
+OTHERS = {
+    "/users/": some_user, "/drops/": lambda house: house.drop()["id"],
+    "/tokens/": lambda house: house.owner.token("read").split("_")[1],
+}
 RULES = [(method, path) for path, methods in routes.ROUTES.items() for method in methods]
 
 
@@ -123,6 +198,14 @@ def test_the_table_names_no_route_that_is_not_there():
 def test_what_can_be_done_is_told_to_everybody(house):
     status, fields, _ = ask(house.server, "OPTIONS", "/files/x")
     assert status == 204 and "DELETE" in fields["allow"]
+
+
+def test_a_page_that_asks_in_the_background_makes_no_browser_ask_for_a_password(house):
+    head = "GET /list HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Mode: %s\r\nConnection: close\r\n\r\n"
+    for mode, asks in (("navigate", True), ("cors", False), ("same-origin", False)):
+        answer = raw(house.server.address, (head % mode).encode())
+        assert answer.startswith(b"HTTP/1.1 401 ") and b"WWW-Authenticate: Bearer " in answer, mode
+        assert (b"WWW-Authenticate: Basic " in answer) == asks, mode
 
 
 def test_whoever_is_refused_is_told_what_would_do(house):
@@ -186,7 +269,7 @@ def test_an_admin_lists_everybodys_files_in_order_page_by_page(house):
     for person in (house.owner, house.other, house.admin) * 3:
         person.post(next(fresh), SOUND)
     whole = house.admin.ask("GET", "/list?sort=name&limit=1000")[2]
-    assert {record["uploaded_by"] for record in whole["files"]} == {"ann", "bob", "root"}
+    assert {record["uploaded_by"] for record in whole["files"]} >= {"ann", "bob", "root"}
     found, target = [], "/list?sort=name&limit=7"
     while target:
         _, _, page = house.admin.ask("GET", target)
@@ -226,6 +309,20 @@ def test_a_conversion_that_is_gone_is_gone_only_for_whoever_began_it(house):
     assert house.other.ask("GET", "/resample/" + job)[2] == house.other.ask("GET", "/resample/never")[2]
 
 
+def test_a_conversion_belongs_to_whoever_began_it_also_after_a_restart(running, tmp_path):
+    with running(tmp_path / "var") as server:
+        ann = Person(server, "ann")
+        server.server.authenticator.changed()
+        ann.post("a.wav", SOUND)
+        status, fields, _ = ann.ask("POST", "/resample?source=a.wav&rate=8000&format=wav&async=true")
+        assert status == 202 and ann.ask("GET", fields["location"] + "/events")[0] == 200
+    with running(tmp_path / "var") as server:
+        bob = Person(server, "bob")
+        ann.server = server
+        assert bob.ask("GET", fields["location"])[0] == bob.ask("GET", fields["location"] + "/result")[0] == 404
+        assert ann.ask("GET", fields["location"] + "/result")[2] == SOUND
+
+
 def test_a_converted_file_belongs_to_whoever_asked(house):
     shared = house.file(shared=True)
     status, _, record = house.other.ask("POST", f"/resample?id={shared}&rate=8000&format=wav&save_as=mine.wav")
@@ -240,6 +337,15 @@ def test_a_credential_in_a_url_is_refused_in_words_and_not_repeated(house, query
     status, _, problem = house.owner.ask("GET", "/list?" + query.replace("=x", "=hunter2"))
     assert (status, problem["code"]) == (400, "bad-request") and "credential" in problem["detail"]
     assert "hunter2" not in json.dumps(problem)
+
+
+def test_who_has_none_but_that_in_the_url_is_told_the_same(house):
+    for target in ("/list?token=hunter2", "/health?token=hunter2"):
+        status, _, problem = ask(house.server, "GET", target)
+        assert status == 400 and "credential" in problem["detail"], target
+    body = json.dumps({"token": "x"})
+    problem = house.owner.ask("PATCH", "/files/" + house.file(), body)[2]
+    assert problem["parameter"] == "token", "in a body it is a parameter that there is not"
 
 
 def test_a_credential_before_the_host_is_refused(house):

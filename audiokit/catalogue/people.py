@@ -12,6 +12,10 @@ from ..accounts import Account, Token
 
 _ACCOUNT = "a.id, a.name, a.password, a.is_admin, a.is_disabled, a.created_ms, a.most_bytes, a.most_files, a.most_ms"
 _TOKEN = "t.id, t.account, t.scopes, t.note, t.created_ms, t.expires_ms, t.used_ms"
+_OTHER_ADMIN = (
+    " AND (is_admin = 0 OR is_disabled = 1 OR EXISTS "
+    "(SELECT 1 FROM accounts b WHERE b.is_admin = 1 AND b.is_disabled = 0 AND b.id <> accounts.id))"
+)
 _WIDTH = _ACCOUNT.count(",") + 1
 
 
@@ -72,11 +76,15 @@ class People:
             "UPDATE accounts SET password = ? WHERE id = ? AND password = ?", password, account.id, account.password
         ))
 
-    def disable(self, id: int, is_disabled: bool = True) -> bool:
-        """Let an account in no longer, or again; ends every session of it."""
+    def disable(self, id: int, is_disabled: bool = True, but_not_last_admin: bool = False) -> bool:
+        """Let an account in no longer, or again; ends every session of it.
+
+        With `but_not_last_admin` False, and nothing is done, when no other admin could come in then.
+        """
+        unless = _OTHER_ADMIN if but_not_last_admin and is_disabled else ""
         return bool(self._catalogue.write([
-            ("DELETE FROM sessions WHERE account = ?", (id,)),
-            ("UPDATE accounts SET is_disabled = ? WHERE id = ?", (int(is_disabled), id)),
+            (f"DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE id = ?{unless})", (id,)),
+            (f"UPDATE accounts SET is_disabled = ? WHERE id = ?{unless}", (int(is_disabled), id)),
         ])[1])
 
     def limit(self, id: int, most_files: Optional[int], most_bytes: Optional[int], most_ms: Optional[int]) -> bool:
