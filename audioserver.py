@@ -116,8 +116,8 @@ class Handler(BaseHTTPRequestHandler):
         if refusal.code == "bad-parameter" and self.head is not None and routes.has_credential(self.head.query):
             refusal = routes.credential_in_url()
         headers = refusal.headers
-        if refusal.status == 401 and self.head is not None and self.head.fields.get("sec-fetch-mode", "navigate") != "navigate":
-            # A page asks on its own: its browser must not open a window for a password on that account.
+        if refusal.status == 401 and self.headers.get("sec-fetch-mode", "navigate") != "navigate":
+            # A page asks on its own: its browser must not open a window for a password because of that.
             headers = tuple(pair for pair in headers if not pair[1].startswith("Basic"))
         if refusal.status in _AUDITED:
             self.server.audit(
