@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import math
 import re
 import unicodedata
@@ -386,8 +387,6 @@ def network_of(address: str) -> str:
     address = address.partition("%")[0].lower()
     if ":" not in address:
         return address
-    import ipaddress
-
     try:
         whole = ipaddress.IPv6Address(address)
     except ValueError:

@@ -102,8 +102,9 @@ class Authenticator:
             return self._who_is_logged_in(fields, is_secure) or nobody if "cookie" in fields else nobody
         digest = self._digest(field.encode("latin-1"))
         known = self._known.get(digest)
-        if known is not None and known.generation == self._generation and now < known.until and self._guesses.is_quiet:
-            return known.who
+        if known is not None and known.generation == self._generation and now < known.until:
+            if self._guesses.is_quiet or known.who.how == TOKEN:
+                return known.who
         return self._who_shows(field, digest, address, now)
 
     def changed(self) -> None:
