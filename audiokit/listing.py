@@ -27,7 +27,7 @@ MOST_PARAMETERS = 100  # each may cost a look into an index
 MOST_STARS = 4  # of a name pattern: every one multiplies the work of a comparison
 MOST_WORDS = 16  # of q
 RECORD_FIELDS = (
-    "id", "name", "size", "sha256", "uploaded", "uploaded_by", "container", "codec", "codec_profile", "mime",
+    "id", "name", "size", "sha256", "uploaded", "uploaded_by", "shared", "container", "codec", "codec_profile", "mime",
     "duration", "duration_exact", "duration_source", "duration_declared", "truncated", "sample_rate", "channels",
     "bits_per_sample", "sample_format", "bitrate", "bitrate_mode", "lossless", "tags", "pictures", "metadata",
     "warnings",

@@ -95,6 +95,13 @@ def log_format(text: str) -> str:
     return text
 
 
+def public_url(text: str) -> str:
+    """The beginning of URLs: scheme, host, perhaps a port and a path; without a slash at its end."""
+    if text and not re.fullmatch(r"https?://[0-9A-Za-z.\-\[\]:]+(/[!-~]*)?", text) or re.search(r"[?#\"<>\\]", text):
+        raise BadSetting(f"{text!r} is not a URL such as https://audio.example")
+    return text.rstrip("/")
+
+
 class Setting(NamedTuple):
     """One row of `TABLE`."""
 
@@ -133,6 +140,20 @@ TABLE: Tuple[Setting, ...] = (
     Setting("bulk_threads", "2", some, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
+    Setting("open", "no", yes_or_no, "let everybody in while there is no account, also on other addresses than loopback"),
+    Setting("public_read", "no", yes_or_no, "reading takes no credential; all else does"),
+    Setting("login_queue", "64", count, "passwords that may wait to be verified, two at a time; past it the answer is "
+            "503 busy"),
+    Setting("login_memory", "5m", seconds, "how long a verified password is not verified again; a change ends it at "
+            "once"),
+    Setting("guess_limit", "10", count, "wrong passwords of one account from one address in --guess-window, then 429; "
+            "0: no limit"),
+    Setting("guess_limit_address", "200", count, "wrong credentials from one address (IPv6: one /64), then 429; 0: no "
+            "limit"),
+    Setting("guess_window", "10m", seconds, "how long a wrong credential counts"),
+    Setting("session_ttl", "7d", seconds, "how long the page stays logged in"),
+    Setting("public_url", "", public_url, "where others reach the server, such as https://audio.example: links are "
+            "then whole URLs, not paths"),
     Setting("jobs", "cores", workers, "processes that convert audio, started when first needed; more than cores gain "
             "nothing"),
     Setting("queue", "64", count, "conversions that may wait for a process; past it the answer is 503 busy"),

@@ -103,8 +103,8 @@ class TestTheLog:
         with Serving(tmp_path / "a") as server:
             request(server.address, "GET", "/info?name=secret")
             _, err = server.end()
-        time, client, method, path, status, size, took = err.split()
-        assert (client, method, path, status) == ("127.0.0.1", "GET", "/info", "404")
+        time, client, who, method, path, status, size, took = err.split()
+        assert (client, who, method, path, status) == ("127.0.0.1", "-", "GET", "/info", "404")
         assert time.endswith("Z") and int(size) > 100 and took.endswith("ms")
         with Serving(tmp_path / "b", "--log", "json") as server:
             request(server.address, "GET", "/nowhere")
@@ -261,7 +261,7 @@ def test_a_catalogue_of_another_version_is_refused_in_one_line_that_names_both(t
     action, *more = command
     done = run("db", action, *(tmp_path / name for name in more), "--data", data)
     assert done.returncode == 1
-    assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 1: use a newer program\n"
+    assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 2: use a newer program\n"
 
 
 def not_a_database(path):

@@ -17,7 +17,7 @@ from support import long_wav, raw, request, wav
 SOUND = wav(0.5)
 OTHER = wav(0.25, pitch_hz=300.0)
 RECORD = (
-    "id name size sha256 uploaded uploaded_by container codec codec_profile mime duration duration_exact "
+    "id name size sha256 uploaded uploaded_by shared container codec codec_profile mime duration duration_exact "
     "duration_source duration_declared truncated sample_rate channels bits_per_sample sample_format bitrate "
     "bitrate_mode lossless tags pictures metadata warnings"
 ).split()

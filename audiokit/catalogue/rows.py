@@ -37,6 +37,7 @@ class Row(NamedTuple):
     truncated: int
     search: str
     record: str
+    shared: int
 
 
 Statement = Tuple[str, Tuple[Any, ...]]
@@ -131,7 +132,7 @@ def row_of(record: Dict[str, Any], *, owner: int, key: str, uploaded_ms: int, fa
         sha256=record["sha256"], uploaded_ms=uploaded_ms, family=family, codec=record["codec"], mime=record["mime"],
         duration=record["duration"], sample_rate=record["sample_rate"], channels=record["channels"],
         bits=record["bits_per_sample"], bitrate=record["bitrate"], truncated=int(record["truncated"]),
-        search=search_of(record), record=as_text(record),
+        search=search_of(record), record=as_text(record), shared=int(record["shared"]),
     )
 
 

@@ -190,10 +190,12 @@ class Catalogue:
         connection.execute("PRAGMA wal_autocheckpoint = %d" % _WAL_PAGES)
         connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone stops at the drive's cache
         connection.execute("PRAGMA checkpoint_fullfsync=ON")
+        known, spoken = migrations.version_of(connection), migrations.version_in(schema)
+        self.versions = known, spoken  # before and after
         if migrate:
             migrations.bring_up(connection, schema)
         else:
-            _same_version(migrations.version_of(connection), migrations.version_in(schema))
+            _same_version(known, spoken)
         self.has_trigrams = trigrams and _can_trigrams()
         if migrate:
             _fit_search(connection, self.has_trigrams)
@@ -269,7 +271,7 @@ class Catalogue:
 def _same_version(found: int, spoken: int) -> None:
     """MigrationError says both and what helps."""
     if found != spoken:
-        advice = "start the server once" if found < spoken else "use a newer program"
+        advice = "run `db migrate`, or start the server once" if found < spoken else "use a newer program"
         raise migrations.MigrationError(f"the catalogue has version {found}, this program speaks {spoken}: {advice}")
 
 
