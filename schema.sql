@@ -4,7 +4,7 @@
 -- catalogues into audiokit/migrations/NNNN_what.sql.  A test holds both to the same result.
 --
 --   version 1   files, their labels, the blobs still to be deleted, counters
---   version 2   accounts, tokens, sessions, links, drops; files are shared; counters of audio
+--   version 2   accounts, tokens, sessions, links, drops; files are shared; counters of audio; quotas
 --   version 3   where the audio is kept
 --
 -- Written for SQLite 3.26: no RETURNING, no STRICT, no generated columns.  Ids and times come from the program.
@@ -116,6 +116,7 @@ CREATE TRIGGER files_counted_out AFTER DELETE ON files BEGIN
         duration_ms = duration_ms - CAST(round(old.duration * 1000) AS INTEGER) WHERE owner = old.owner;
     DELETE FROM labels WHERE file = old.n;
     DELETE FROM links WHERE file = old.id;
+    DELETE FROM drop_files WHERE file = old.id;
 END;
 
 CREATE TRIGGER files_counted_anew AFTER UPDATE OF size, duration ON files BEGIN
@@ -191,6 +192,13 @@ CREATE TABLE drops (
 CREATE INDEX drops_of_account ON drops (account, created_ms, id);
 CREATE INDEX drops_by_expiry  ON drops (expires_ms);
 
+-- One row per file that came through a drop, as long as both are there.
+CREATE TABLE drop_files (
+    file         TEXT    PRIMARY KEY NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    drop_id      TEXT    NOT NULL REFERENCES drops (id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX drop_files_of_drop ON drop_files (drop_id);
+
 -- One row per thing that a server remembers of the catalogue: raised by every change, so that another process
 -- can be noticed by reading one number.
 CREATE TABLE generations (
@@ -222,6 +230,35 @@ END;
 
 CREATE TRIGGER sessions_out AFTER DELETE ON sessions BEGIN
     UPDATE generations SET n = n + 1 WHERE what = 'accounts';
+END;
+
+-- Quotas and the limits of drops hold here, so that no two uploads can pass them together: one transaction at a time
+-- writes, and one that would pass a limit is undone whole.  What shrinks is always let through.
+CREATE TRIGGER quotas_hold AFTER UPDATE ON counters BEGIN
+    SELECT RAISE(ABORT, 'over quota: files') FROM accounts
+        WHERE id = new.owner AND new.files > old.files AND new.files > most_files;
+    SELECT RAISE(ABORT, 'over quota: bytes') FROM accounts
+        WHERE id = new.owner AND new.bytes > old.bytes AND new.bytes > most_bytes;
+    SELECT RAISE(ABORT, 'over quota: seconds') FROM accounts
+        WHERE id = new.owner AND new.duration_ms > old.duration_ms AND new.duration_ms > most_ms;
+END;
+
+CREATE TRIGGER drop_files_in AFTER INSERT ON drop_files BEGIN
+    SELECT RAISE(ABORT, 'over drop: gone') WHERE NOT EXISTS (SELECT 1 FROM drops WHERE id = new.drop_id);
+    UPDATE drops SET files = files + 1,
+        bytes = bytes + (SELECT size FROM files WHERE id = new.file),
+        duration_ms = duration_ms + (SELECT CAST(round(duration * 1000) AS INTEGER) FROM files WHERE id = new.file)
+        WHERE id = new.drop_id;
+END;
+
+CREATE TRIGGER drops_hold AFTER UPDATE OF files, bytes, duration_ms ON drops BEGIN
+    SELECT RAISE(ABORT, 'over drop: files') WHERE new.files > new.most_files;
+    SELECT RAISE(ABORT, 'over drop: bytes') WHERE new.bytes > new.most_bytes;
+    SELECT RAISE(ABORT, 'over drop: minutes') WHERE new.duration_ms > new.most_ms;
+END;
+
+CREATE TRIGGER drops_out AFTER DELETE ON drops BEGIN
+    DELETE FROM drop_files WHERE drop_id = old.id;
 END;
 
 -- One row per engine on another machine that keeps something of this catalogue's, and per move to one.

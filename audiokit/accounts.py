@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import math
 import re
 import unicodedata
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from .wire.problems import Refusal
 
@@ -32,7 +34,8 @@ OWN, SHARED, ALL = "own", "shared", "all"
 OPEN, BASIC, TOKEN, SESSION, LINK, PUBLIC = "open", "basic", "token", "session", "link", "public"
 
 
-class Who(NamedTuple):
+@dataclass(frozen=True)
+class Who:
     """Who asks, and what they may."""
 
     account: int = 0  # owner of what they upload; 0 = nobody
@@ -42,35 +45,31 @@ class Who(NamedTuple):
     how: str = PUBLIC  # one of OPEN … PUBLIC
     token: Optional[str] = None  # id of the token that was shown
 
+    # Every request asks for these, so that they are worked out once.
+    reach: str = field(init=False)  # what they read by its id: OWN, SHARED or ALL
+    holds: str = field(init=False)  # what they change and remove: OWN or ALL
+    lists: Optional[int] = field(init=False)  # the owner whose files they list; None: everybody's
+    names: Optional[int] = field(init=False)  # … whose files they call by name; None: whoever's is the newest
+    label: str = field(init=False)  # for the log: the account, and the token's id; "-" for nobody
+
+    def __post_init__(self) -> None:
+        is_public = self.how == PUBLIC
+        sees_all = self.is_admin or is_public
+        derived = {
+            "reach": ALL if sees_all else SHARED if self.account else OWN,
+            "holds": ALL if self.is_admin else OWN,
+            "lists": None if sees_all else self.account,
+            "names": None if is_public else self.account,
+            "label": f"{self.name}/{self.token}" if self.token else self.name or "-",
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
     def may(self, scope: str) -> bool:
         """Whether a route that asks for `scope` is open to them."""
         if scope == ADMIN:
             return self.is_admin
         return scope in self.scopes or scope == ANYONE or (scope == KNOWN and self.how != PUBLIC)
-
-    @property
-    def reach(self) -> str:
-        """What they read by its id: OWN, SHARED or ALL."""
-        if self.is_admin or self.how == PUBLIC:
-            return ALL
-        return SHARED if self.account else OWN
-
-    @property
-    def lists(self) -> Optional[int]:
-        """The owner whose files they list; None: everybody's."""
-        return None if self.is_admin or self.how == PUBLIC else self.account
-
-    @property
-    def changes(self) -> Optional[int]:
-        """The owner whose files they change and remove; None: everybody's."""
-        return None if self.is_admin else self.account
-
-    @property
-    def label(self) -> str:
-        """For the log: the account, and the token's id where one was shown; "-" for nobody."""
-        if self.name is None:
-            return "-"
-        return f"{self.name}/{self.token}" if self.token else self.name
 
 
 NOBODY = Who()
@@ -144,6 +143,41 @@ def valid_note(text: str) -> str:
     return text
 
 
+# -- refusals -----------------------------------------------------------------------------------------------
+
+def unauthorized(detail: str) -> Refusal:
+    """401, and what would help (RFC 9110 section 11.6.1)."""
+    return Refusal("unauthorized", detail, headers=CHALLENGES)
+
+
+# Basic first: what cannot read lists of challenges reads this one (RFC 7617 section 2).
+CHALLENGES: Tuple[Tuple[str, str], ...] = (
+    ("WWW-Authenticate", 'Basic realm="audioserver", charset="UTF-8"'),
+    ("WWW-Authenticate", 'Bearer realm="audioserver"'),
+)
+
+
+def not_admitted(who: Who, scope: str) -> Refusal:
+    """Why a route of `scope` is not open to `who`: 401 for nobody, 403 for somebody."""
+    if who.how == PUBLIC:
+        return unauthorized("this takes a credential: Basic, or Bearer with a token")
+    if scope == ADMIN:
+        return Refusal("forbidden", "this is for admins")
+    return Refusal(
+        "forbidden", f"the token has not the scope {scope!r}", scope=scope,
+        headers=[("WWW-Authenticate", f'Bearer realm="audioserver", error="insufficient_scope", scope="{scope}"')],
+    )
+
+
+def too_many(wait: float) -> Refusal:
+    """429 after too many wrong credentials; `wait` in seconds."""
+    seconds = int(wait) + 1
+    return Refusal(
+        "too-many-requests", f"too many wrong credentials: come again in {seconds} s",
+        headers=[("Retry-After", str(seconds))],
+    )
+
+
 # -- passwords ----------------------------------------------------------------------------------------------
 
 SALT_BYTES = 16
@@ -176,9 +210,12 @@ def hash_password(password: str, salt: bytes, parameters: str = PARAMETERS) -> s
 
 
 def verify_password(password: str, kept: str) -> bool:
-    """Whether `password` is the one of which `kept` was kept; False also for a text that is no hash."""
+    """Whether `password` is the one of which `kept` was kept.
+
+    False also for a text that is no hash, and for a hash by scrypt where this Python has none.
+    """
     found = _HASH.fullmatch(kept)
-    if found is None:
+    if found is None or (kept.startswith("scrypt$") and not _HAS_SCRYPT):
         return False
     parameters, salt, digest = found.groups()
     return hmac.compare_digest(_derived(password, _bytes(salt), parameters), _bytes(digest))
@@ -223,7 +260,8 @@ def _bytes(text: str) -> bytes:
 # -- tokens -------------------------------------------------------------------------------------------------
 
 TOKEN_PREFIX = "aus_"  # so that people, and what searches for leaked secrets, know one when they see it
-TOKEN_ID_BYTES, TOKEN_SECRET_BYTES = 5, 32
+_ID_BYTES, _SECRET_BYTES = 5, 32
+TOKEN_CHANCE_BYTES = _ID_BYTES + _SECRET_BYTES
 _TOKEN = re.compile(r"aus_([a-z2-7]{8})_[A-Za-z0-9_-]{43}")
 
 
@@ -236,11 +274,11 @@ class NewToken(NamedTuple):
 
 
 def new_token(chance: bytes) -> NewToken:
-    """A token out of 37 bytes of `chance`."""
-    if len(chance) != TOKEN_ID_BYTES + TOKEN_SECRET_BYTES:
-        raise ValueError(f"a token takes {TOKEN_ID_BYTES + TOKEN_SECRET_BYTES} bytes of chance, not {len(chance)}")
-    id = b32encode(chance[:TOKEN_ID_BYTES]).decode("ascii").lower()
-    text = f"{TOKEN_PREFIX}{id}_{_text(chance[TOKEN_ID_BYTES:])}"
+    """A token out of TOKEN_CHANCE_BYTES bytes of `chance`."""
+    if len(chance) != TOKEN_CHANCE_BYTES:
+        raise ValueError(f"a token takes {TOKEN_CHANCE_BYTES} bytes of chance, not {len(chance)}")
+    id = b32encode(chance[:_ID_BYTES]).decode("ascii").lower()
+    text = f"{TOKEN_PREFIX}{id}_{_text(chance[_ID_BYTES:])}"
     return NewToken(id, text, secret_digest(text))
 
 
@@ -264,7 +302,7 @@ class Basic(NamedTuple):
     password: str
 
 
-def parse_authorization(field: str) -> "Optional[Basic | str]":
+def parse_authorization(field: str) -> Union[Basic, str, None]:
     """A `Basic`, or a token's text, out of an Authorization field; None when it is neither, or malformed.
 
     `Bearer` is RFC 6750's; `Token` is what many audio APIs say instead.
@@ -305,13 +343,12 @@ class Guesses:
         return not self._failures
 
     def wait(self, name: str, address: str, now: float) -> float:
-        """Seconds until `name` may be tried from `address` again; 0: now."""
-        return max(
-            self._left((name, address), self._most, now), self._left(("", address), self._most_of_address, now)
-        )
+        """Seconds until `name` ("": a token) may be tried from `address` again; 0: now."""
+        of_address = self._left(("", address), self._most_of_address, now)
+        return max(of_address, self._left((name, address), self._most, now)) if name else of_address
 
     def attempt(self, name: str, address: str, now: float) -> None:
-        """Somebody tries, and is wrong until told otherwise."""
+        """Somebody tries `name` ("": a token), and is wrong until told otherwise."""
         for key in {(name, address), ("", address)}:
             since, count = self._failures.pop(key, (now, 0))
             if now - since >= self._window:
@@ -323,16 +360,16 @@ class Guesses:
     def was_right(self, name: str, address: str) -> None:
         """The attempt was no guess: the account is as if it had not been tried from there."""
         self._failures.pop((name, address), None)
-        self.was_unheard(name, address)
+        since, count = self._failures.pop(("", address), (0.0, 0))
+        if count > 1:
+            self._failures["", address] = since, count - 1
 
-    def was_unheard(self, name: str, address: str) -> None:
-        """The attempt was not looked at after all."""
-        for key in {(name, address), ("", address)}:
-            since, count = self._failures.get(key, (0.0, 0))
-            if count > 1:
-                self._failures[key] = since, count - 1
-            else:
-                self._failures.pop(key, None)
+    def forget_old(self, now: float) -> None:
+        """Drop what does not count any more."""
+        for key, (since, _) in list(self._failures.items()):
+            if now - since < self._window:
+                break  # those behind it were touched later; what is old among them goes the next time
+            del self._failures[key]
 
     def _left(self, key: Tuple[str, str], most: int, now: float) -> float:
         found = self._failures.get(key)
@@ -350,8 +387,6 @@ def network_of(address: str) -> str:
     address = address.partition("%")[0].lower()
     if ":" not in address:
         return address
-    import ipaddress
-
     try:
         whole = ipaddress.IPv6Address(address)
     except ValueError:

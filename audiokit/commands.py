@@ -26,6 +26,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
         "create": "make an empty data folder",
         "destroy": "remove the catalogue and the audio",
         "reset": "destroy, then create",
+        "migrate": "bring an older catalogue up to this program; the server does so by itself when it starts",
         "dump": "print the catalogue as SQL",
         "check": "compare rows with bytes, both ways",
         "move": "move the audio to a store, or back to the folder, while a server goes on reading",
@@ -87,6 +88,15 @@ def _reset(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     return status or _create(given, data, storage_class)
 
 
+def _migrate(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    with storage_class(data, create=False) as storage:
+        before, now = storage.versions
+    print(f"{data} has version {now}" + (f", it had {before}" if before != now else " already"))
+    return OK
+
+
 def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
@@ -133,7 +143,7 @@ def _move(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 _DB: Dict[str, Callable[[argparse.Namespace, Path, Any], int]] = {
-    "create": _create, "destroy": _destroy, "reset": _reset, "dump": _dump, "check": _check, "backup": _backup,
+    "create": _create, "destroy": _destroy, "reset": _reset, "migrate": _migrate, "dump": _dump, "check": _check, "backup": _backup,
     "move": _move,
 }
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
+from .wire.answers import Answer, Later
 from .wire.conditions import evaluate, if_range_matches
 from .wire.fields import content_disposition, format_digest, http_date
 from .wire.problems import Refusal
 from .wire.ranges import multipart_byteranges, parse_ranges
 from .wire.responses import FileBody, Response
 
+_LOOKS = 10  # at a file that is replaced again and again, before missing bytes count as a fault
 _SANDBOX = "default-src 'none'; media-src 'self'; sandbox"
 Spans = List[Tuple[int, int]]
 
@@ -71,6 +73,46 @@ def _may_go_elsewhere(request: Any, ranges: Any) -> bool:
     if request.head.method != "GET" or any(name.startswith("if-") for name in request.fields):
         return False
     return ranges is None or len(ranges) == 1
+
+
+def stored(request: Any, find: Callable[[], Any], missing: Callable[[], Refusal], kind: str = "attachment") -> Answer:
+    """The same for a stored file, which `find` finds (a `storage.Content`); `missing` says that there is none."""
+    if request.services.storage.is_far:
+        return Later(lambda: _stored(request, find, missing, kind), is_far=True)
+    return _stored(request, find, missing, kind)
+
+
+def _stored(request: Any, find: Callable[[], Any], missing: Callable[[], Refusal], kind: str) -> Response:
+    for look in range(1, _LOOKS + 1):
+        file = find()
+        if file is None:
+            break
+        try:
+            return answer(request, _kept(request, file, kind), kind)
+        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
+            if look == _LOOKS:
+                raise
+    raise missing()
+
+
+def _kept(request: Any, file: Any, kind: str) -> Kept:
+    storage = request.services.storage
+    return Kept(
+        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000,
+        lambda start, stop: storage.open_content(file, start, stop),
+        address=_address(request, file, kind) if storage.is_far else None,
+    )
+
+
+def _address(request: Any, file: Any, kind: str) -> Optional[Callable[[], str]]:
+    """What gives the address at the store that a client may be sent to, None where it may not.
+
+    Who proves itself to us with Authorization would send that to the store as well, which refuses two proofs.
+    """
+    settings, storage = request.services.settings, request.services.storage
+    if not settings.redirect_downloads or "authorization" in request.fields:
+        return None
+    return lambda: storage.address(file, settings.redirect_ttl, content_disposition(kind, file.name))
 
 
 def whole(kept: Kept, kind: str = "attachment", is_head: bool = False) -> Response:

@@ -14,6 +14,8 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from .blobs.place import BadPlace, parse
+from .catalogue.address import BadAddress
+from .catalogue.address import parse as parse_cluster
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _SIZE_UNITS = {"": 1, "b": 1, "k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB,
@@ -47,6 +49,14 @@ def count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
         raise BadSetting(f"{text!r} is not a whole number")
     return int(text)
+
+
+def some(text: str) -> int:
+    """A whole number from 1 on."""
+    number = count(text)
+    if not number:
+        raise BadSetting("with 0 nothing would ever be answered")
+    return number
 
 
 def workers(text: str) -> int:
@@ -90,11 +100,26 @@ def store(text: str) -> str:
         raise BadSetting(str(error)) from None
 
 
+def cluster(text: str) -> str:
+    """The address of a catalogue on other machines, or nothing."""
+    try:
+        return text if not text else parse_cluster(text) and text
+    except BadAddress as error:
+        raise BadSetting(str(error)) from None
+
+
 def log_format(text: str) -> str:
     """text, json or none."""
     if text not in ("text", "json", "none"):
         raise BadSetting(f"{text!r} is not a log format: text, json or none")
     return text
+
+
+def public_url(text: str) -> str:
+    """The beginning of URLs: scheme, host, perhaps a port and a path; without a slash at its end."""
+    if text and not re.fullmatch(r"https?://[0-9A-Za-z.\-\[\]:]+(/[!-~]*)?", text) or re.search(r"[?#\"<>\\]", text):
+        raise BadSetting(f"{text!r} is not a URL such as https://audio.example")
+    return text.rstrip("/")
 
 
 class Setting(NamedTuple):
@@ -120,6 +145,8 @@ TABLE: Tuple[Setting, ...] = (
     Setting("data", "var", str, "folder of the catalogue and the audio, made on first use"),
     Setting("blobs", "", store, "where the audio is kept instead of the folder: "
             "`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`; see docs/scale.md"),
+    Setting("catalogue", "", cluster, "where the catalogue is kept instead of the folder: "
+            "`rqlite://HOST:4001,HOST:4001,…`; see docs/scale.md"),
     Setting("redirect_downloads", "no", yes_or_no, "let clients fetch the bytes from the store itself, by an address "
             "that expires"),
     Setting("redirect_ttl", "1h", seconds, "how long such an address works; players come back to it when they seek"),
@@ -134,15 +161,29 @@ TABLE: Tuple[Setting, ...] = (
     Setting("idle_timeout", "75s", seconds, "how long an unused connection is kept; nginx's value"),
     Setting("body_timeout", "20s", seconds, "a body or an answer without any progress for so long is given up"),
     Setting("linger_timeout", "2s", seconds, "how long a refused client may still send before the connection ends"),
-    Setting("max_connections", "10000", count, "connections at once; past it the longest idle one is closed"),
+    Setting("max_connections", "10000", some, "connections at once; past it the longest idle one is closed"),
     Setting("drain_limit", "64KiB", size, "an unwanted body up to so many bytes is read and dropped; beyond, "
             "the connection ends"),
     Setting("free_space", "64MiB", size, "free space kept on the disk, bytes, so that SQLite can always commit"),
     Setting("grace", "10s", seconds, "time that running requests get to finish after SIGTERM"),
-    Setting("work_threads", "8", count, "threads for what may wait on the disk; 8 keep a group commit filled"),
-    Setting("bulk_threads", "2", count, "threads that move bodies; more only fight for the interpreter lock"),
+    Setting("work_threads", "8", some, "threads for what may wait on the disk; 8 keep a group commit filled"),
+    Setting("bulk_threads", "2", some, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
+    Setting("open", "no", yes_or_no, "let everybody in while there is no account, also on other addresses than loopback"),
+    Setting("public_read", "no", yes_or_no, "reading takes no credential; all else does"),
+    Setting("login_queue", "64", count, "passwords that may wait to be verified, two at a time; past it the answer is "
+            "503 busy"),
+    Setting("login_memory", "5m", seconds, "how long a verified password is not verified again; a change ends it at "
+            "once"),
+    Setting("guess_limit", "10", count, "wrong passwords of one account from one address in --guess-window, then 429; "
+            "0: no limit"),
+    Setting("guess_limit_address", "200", count, "wrong credentials from one address (IPv6: one /64), then 429; 0: no "
+            "limit"),
+    Setting("guess_window", "10m", seconds, "how long a wrong credential counts"),
+    Setting("session_ttl", "7d", seconds, "how long the page stays logged in"),
+    Setting("public_url", "", public_url, "where others reach the server, such as https://audio.example: links are "
+            "then whole URLs, not paths"),
     Setting("jobs", "cores", workers, "processes that convert audio, started when first needed; more than cores gain "
             "nothing"),
     Setting("queue", "64", count, "conversions that may wait for a process; past it the answer is 503 busy"),
@@ -177,7 +218,7 @@ class Settings:
     @property
     def is_far(self) -> bool:
         """Whether something is kept on another machine."""
-        return bool(self.blobs)
+        return bool(self.blobs or self.catalogue)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Optional[str]], environment: Mapping[str, str]) -> Settings:

@@ -104,8 +104,8 @@ class TestTheLog:
         with Serving(tmp_path / "a") as server:
             request(server.address, "GET", "/info?name=secret")
             _, err = server.end()
-        time, client, method, path, status, size, took = err.split()
-        assert (client, method, path, status) == ("127.0.0.1", "GET", "/info", "404")
+        time, client, who, method, path, status, size, took = err.split()
+        assert (client, who, method, path, status) == ("127.0.0.1", "-", "GET", "/info", "404")
         assert time.endswith("Z") and int(size) > 100 and took.endswith("ms")
         with Serving(tmp_path / "b", "--log", "json") as server:
             request(server.address, "GET", "/nowhere")

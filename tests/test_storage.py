@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -560,6 +561,17 @@ def test_a_backup_beside_changes_is_whole(storage, tmp_path):
     for n in range(3):
         with Storage(tmp_path / f"copy{n}", create=False) as copy:
             assert leftovers(copy) == [] and copy.list(listing.parse([])).total == 30
+
+
+def test_a_dump_has_the_accounts_and_their_next_number(storage, tmp_path):
+    for name in ("ann", "bob"):
+        assert storage.people.add(name, "kept", False, 0)
+    assert storage.people.remove(2)
+    with contextlib.closing(sqlite3.connect(str(tmp_path / "again.db"))) as db:
+        db.executescript("\n".join(storage.dump()))
+        assert db.execute("SELECT id, name FROM accounts").fetchall() == [(1, "ann")]
+        db.execute("INSERT INTO accounts (name, password, created_ms) VALUES ('carl', '', 0)")
+        assert db.execute("SELECT id FROM accounts WHERE name = 'carl'").fetchall() == [(3,)]
 
 
 def test_a_dump_makes_the_same_catalogue_again(storage, tmp_path):

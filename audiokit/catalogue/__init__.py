@@ -5,7 +5,8 @@ is what any engine that speaks SQLite's SQL can do over a wire: no RETURNING, no
 time or chance, no blobs; every write safe to repeat.  `allowed` holds that, also where it would work.
 """
 
+from .errors import CatalogueDown, CatalogueRefused, InDoubt, TooSlow
 from .guard import allowed
-from .sqlite import Catalogue, InDoubt, TooSlow
+from .sqlite import Catalogue
 
-__all__ = ["Catalogue", "InDoubt", "TooSlow", "allowed"]
+__all__ = ["Catalogue", "CatalogueDown", "CatalogueRefused", "InDoubt", "TooSlow", "allowed"]

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from .. import migrations
-from .guard import allowed
+from .errors import InDoubt, TooSlow
+from .guard import allowed, bindable
+from .search import SEARCH, is_derived
 
 Statement = Tuple[str, Sequence[Any]]
 
@@ -31,15 +33,6 @@ _CACHE_KIB = 4096  # pages that the writer keeps: an upload touches some 25, all
 _READER_CACHE_KIB = 1024  # each thread has a reader; the system's own cache is behind it, and shared
 _WAL_PAGES = 4000  # of 4 KiB before the log is carried over; an upload writes some 25 pages, so SQLite's 1000 are few
 _STEP = 1000  # SQLite instructions between two looks at a deadline: some 10 us
-_SEARCH_SQL = Path(__file__).with_name("search.sql")
-
-
-class InDoubt(OSError):
-    """A commit failed: the rows are not to be seen now, but might be after a crash."""
-
-
-class TooSlow(Exception):
-    """A read passed its deadline."""
 
 
 class _Call:
@@ -55,6 +48,8 @@ class _Call:
 
 class Catalogue:
     """The SQLite door.  Thread-safe; close it when no other thread uses it any more."""
+
+    is_far = False  # nobody waits for another machine
 
     def __init__(
         self, path: Path, schema: str, ops: Any, *, create: bool = True, migrate: bool = True, trigrams: bool = True,
@@ -94,6 +89,7 @@ class Catalogue:
 
     def read(self, sql: str, params: Sequence[Any] = (), deadline_s: Optional[float] = None) -> List[tuple]:
         """All rows of a query; TooSlow when it takes longer than `deadline_s` seconds."""
+        allowed(sql)
         try:
             connection = self._here.connection
         except AttributeError:
@@ -102,10 +98,16 @@ class Catalogue:
             return connection.execute(sql, params).fetchall()
         return _within(connection, deadline_s, sql, params)
 
+    def read_all(self, queries: Sequence[Statement], deadline_s: Optional[float] = None) -> List[List[tuple]]:
+        """The rows of several queries; one round trip where the engine is on another machine."""
+        return [self.read(sql, params, deadline_s) for sql, params in queries]
+
     def write(self, statements: Sequence[Statement]) -> List[int]:
         """Carry out the statements as one transaction; how many rows each touched, once that is durable."""
-        for sql, _ in statements:
+        for sql, params in statements:
             allowed(sql)
+            for value in params:
+                bindable(value)
         call = _Call(statements)
         with self._lock:
             if self._closed:
@@ -145,7 +147,7 @@ class Catalogue:
             connection.execute("BEGIN")
             version = migrations.version_of(connection)
             for line in connection.iterdump():
-                if not _is_of_search(line):
+                if not is_derived(line):
                     yield line
             yield f"PRAGMA user_version = {version};"
         finally:
@@ -153,7 +155,11 @@ class Catalogue:
 
     def integrity(self) -> List[str]:
         """What SQLite itself finds wrong, empty when nothing is."""
-        found = [row[0] for row in self.read("PRAGMA integrity_check(20)")]
+        connection = self._connect()
+        try:
+            found = [row[0] for row in connection.execute("PRAGMA integrity_check(20)")]
+        finally:
+            connection.close()
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
@@ -190,10 +196,12 @@ class Catalogue:
         connection.execute("PRAGMA wal_autocheckpoint = %d" % _WAL_PAGES)
         connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone stops at the drive's cache
         connection.execute("PRAGMA checkpoint_fullfsync=ON")
+        known, spoken = migrations.version_of(connection), migrations.version_in(schema)
+        self.versions = known, spoken  # before and after
         if migrate:
             migrations.bring_up(connection, schema)
         else:
-            _same_version(migrations.version_of(connection), migrations.version_in(schema))
+            _same_version(known, spoken)
         self.has_trigrams = trigrams and _can_trigrams()
         if migrate:
             _fit_search(connection, self.has_trigrams)
@@ -269,7 +277,7 @@ class Catalogue:
 def _same_version(found: int, spoken: int) -> None:
     """MigrationError says both and what helps."""
     if found != spoken:
-        advice = "start the server once" if found < spoken else "use a newer program"
+        advice = "run `db migrate`, or start the server once" if found < spoken else "use a newer program"
         raise migrations.MigrationError(f"the catalogue has version {found}, this program speaks {spoken}: {advice}")
 
 
@@ -338,7 +346,7 @@ def _fit_search(connection: sqlite3.Connection, can: bool) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if can:
-            for statement in migrations.statements(_SEARCH_SQL.read_text("utf-8")):
+            for statement in migrations.statements(SEARCH.read_text("utf-8")):
                 connection.execute(statement)
             connection.execute("INSERT INTO words (words) VALUES ('rebuild')")
         else:
@@ -349,10 +357,3 @@ def _fit_search(connection: sqlite3.Connection, can: bool) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _is_of_search(line: str) -> bool:
-    return line.startswith((
-        "INSERT INTO sqlite_master", "INSERT INTO \"words", "CREATE TABLE 'words_", "CREATE TABLE \"words_",
-        "CREATE TRIGGER words_", "PRAGMA writable_schema", "DELETE FROM \"words",
-    ))
