@@ -1,4 +1,4 @@
-"""The contract of the catalogue's door, against every engine there is; and what SQLite adds to it."""
+"""What SQLite adds to the contract of the catalogue's door (test_catalogue_contract.py)."""
 
 from __future__ import annotations
 
@@ -20,91 +20,16 @@ def sqlite_door(folder, ops=None, **settings):
     return Catalogue(folder / "catalogue.db", SCHEMA, ops or FileOps(), **settings)
 
 
-@pytest.fixture(params=[sqlite_door], ids=["sqlite"])
-def door(request, tmp_path):
-    """Every kind of engine that keeps the door's contract."""
-    catalogue = request.param(tmp_path)
+@pytest.fixture
+def door(tmp_path):
+    """An empty one."""
+    catalogue = sqlite_door(tmp_path)
     yield catalogue
     catalogue.close()
 
 
 def keys(door):
     return [key for (key,) in door.read("SELECT key FROM removals ORDER BY key")]
-
-
-def test_what_was_written_is_read(door):
-    assert door.write([(NOTE, ("a", 1)), (NOTE, ("b", 2))]) == [1, 1]
-    assert door.read("SELECT since_ms FROM removals WHERE key = ?", ("b",)) == [(2,)]
-
-
-def test_counts_say_how_many_rows_each_statement_touched(door):
-    door.write([(NOTE, (key, 1)) for key in "abc"])
-    assert door.write([
-        ("UPDATE removals SET since_ms = 5 WHERE key > ?", ("a",)),
-        ("DELETE FROM removals WHERE key = ?", ("nothing",)),
-        ("DELETE FROM removals WHERE since_ms = ?", (5,)),
-    ]) == [2, 0, 2]
-
-
-def test_a_call_is_all_or_nothing(door):
-    door.write([(NOTE, ("a", 1))])
-    with pytest.raises(sqlite3.IntegrityError):
-        door.write([(NOTE, ("b", 1)), (NOTE, ("a", 1)), (NOTE, ("c", 1))])
-    assert keys(door) == ["a"]
-
-
-def test_a_call_that_fails_takes_no_other_along(door):
-    outcomes = {}
-
-    def call(n):
-        try:
-            outcomes[n] = door.write([(NOTE, ("same" if n % 2 else f"own{n}", n))])
-        except sqlite3.IntegrityError:
-            outcomes[n] = None
-
-    threads = [threading.Thread(target=call, args=(n,)) for n in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(outcomes[n] == [1] for n in range(0, 40, 2))
-    assert [outcomes[n] for n in range(1, 40, 2)].count([1]) == 1
-    assert len(keys(door)) == 21
-
-
-def test_what_a_thread_wrote_every_thread_reads(door):
-    door.write([(NOTE, ("a", 1))])
-    found = []
-    thread = threading.Thread(target=lambda: found.append(keys(door)))
-    thread.start()
-    thread.join()
-    assert found == [["a"]]
-
-
-@pytest.mark.parametrize("sql", [
-    "INSERT INTO removals VALUES ('a', 1) RETURNING key", "PRAGMA user_version = 7", "BEGIN", "COMMIT",
-    "SELECT last_insert_rowid()", "INSERT INTO removals VALUES ('a', random())",
-    "INSERT INTO removals VALUES (CURRENT_TIMESTAMP, 1)", "VACUUM",
-])
-def test_what_another_engine_could_not_do_is_refused_here_too(door, sql):
-    with pytest.raises(ValueError):
-        door.write([(sql, ())])
-    assert keys(door) == []
-
-
-def test_the_generation_rises_with_every_commit_and_not_with_a_failure(door):
-    before = door.generation
-    door.write([(NOTE, ("a", 1))])
-    assert door.generation == before + 1
-
-
-def test_after_closing_nothing_is_written(door):
-    door.close()
-    with pytest.raises(ValueError):
-        door.write([(NOTE, ("a", 1))])
-
-
-# -- SQLite's own -------------------------------------------------------------------------------------------
 
 
 class CommitFails(FileOps):

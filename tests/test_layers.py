@@ -23,7 +23,7 @@ MAY_IMPORT = {
                 "audiokit.quotas"},
     "audiometa": {"audiokit.formats"},
     "audiokit": set(),
-    "audiokit.settings": {"audiokit.blobs"},
+    "audiokit.settings": {"audiokit.catalogue", "audiokit.blobs"},
     "audiokit.accesslog": set(),
     "audiokit.accounts": {"audiokit.wire"},
     "audiokit.authentication": {"audiokit.accounts", "audiokit.sessions", "audiokit.wire"},
