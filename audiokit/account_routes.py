@@ -314,7 +314,7 @@ def remove_user(request: Any) -> Answer:
     if files not in (None, "keep", "remove"):
         raise Refusal("bad-parameter", f"files is {files[:20]!r}, not keep or remove", parameter="files")
     _account(request)
-    return Later(lambda: _remove_user(request, files))
+    return Later(lambda: _remove_user(request, files), is_far=True)
 
 
 def _remove_user(request: Any, files: Optional[str]) -> Response:
