@@ -29,14 +29,14 @@ from typing import Any, Dict, List, Optional, Tuple
 import audiometa
 from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
-from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, not_admitted
+from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, Who, not_admitted
 from audiokit.authentication import Authenticator
 from audiokit.blobs.collector import Collector
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.keyfile import BadKey, read_or_make
 from audiokit.settings import BadSetting, Settings, add_flags
-from audiokit.wire.answers import Answer, Login
+from audiokit.wire.answers import Answer, Later, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
 from audiokit.wire.fields import http_date, is_ip_literal, is_loopback, parse_host
 from audiokit.wire.heads import Head, parse_head
@@ -44,7 +44,7 @@ from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, no_space, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -97,6 +97,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def resume(self, outcome: Any) -> Answer:
         """The answer to a request once it is known who asks; `outcome` is a `Who`, or a Refusal instead."""
+        if not isinstance(outcome, (Refusal, Who)):  # found elsewhere, with all that it took
+            return outcome
         try:
             if isinstance(outcome, Refusal):
                 raise outcome
@@ -138,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             busy = Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
             return self.problem(busy)
+        if isinstance(error, OSError) and isinstance(no_space(error), Refusal):  # an engine elsewhere is away
+            return self.problem(no_space(error))
         number = secrets.token_hex(6)
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))
@@ -217,6 +221,23 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def _route(self, as_method: str) -> Answer:
+        """The answer; where the catalogue is on another machine it is found off the loop, and the body waits."""
+        if not self.server.storage.asks_far or self.head.path == "/health/live":
+            return self._routed(as_method)
+        return Login(lambda reply: self.server.reactor.far.submit(self._route_elsewhere, as_method, reply))
+
+    def _route_elsewhere(self, as_method: str, reply: Any) -> None:
+        try:
+            answer = self._routed(as_method)
+            while type(answer) is Later:
+                answer = answer.work()
+        except Refusal as refusal:
+            answer = self.problem(refusal)
+        except Exception as bug:
+            answer = self.bug(bug)
+        reply(answer)
+
+    def _routed(self, as_method: str) -> Answer:
         head = self.head
         methods, id = routes.find(head.path)
         if methods is None:
@@ -334,7 +355,8 @@ class AudioServer(ThreadingHTTPServer):
 
     def _open_storage(self, data: str) -> Storage:
         settings = self.settings
-        return Storage(data, free_space_kept=settings.free_space, blobs=settings.blobs, say=self._log.say)
+        return Storage(data, free_space_kept=settings.free_space, blobs=settings.blobs, say=self._log.say,
+                       catalogue=settings.catalogue)
 
     def _check_doors(self) -> None:
         """Refuse to let the network in by accident."""

@@ -18,6 +18,10 @@ Where the bytes are in a store on another machine, step 3 is nothing and steps 4
 there too, so that a start sweeps no bytes: the collector does, when they have been there for so long that no upload can
 be between its bytes and its row any more.
 
+Where the catalogue is in a cluster, a write may be carried out twice, or once and late, when a node wakes that was given
+up.  So whoever finds nothing changed looks at what is there before it draws conclusions, and the notes in `removals`
+stay for a day: a row whose key is noted is never written.
+
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
@@ -48,7 +52,7 @@ from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.blobs.moving import Moved, address_of, cancel, move
 from audiokit.blobs.ownership import Ownership
-from audiokit.catalogue import Catalogue, TooSlow
+from audiokit.catalogue import Catalogue, CatalogueDown, CatalogueRefused, TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
 from audiokit.catalogue.links import Drops, Links, came_through
@@ -76,6 +80,7 @@ SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 _FROZEN = "the audio is being moved"  # as the triggers of schema.sql say it
+NOTES_KEPT_MS = 86_400_000  # in a cluster: longer than a node may hang with a write in its hands
 _FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
 _PROBE = (  # changes nothing, and has to be written for that
     ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES ('', 0)", ()),
@@ -130,7 +135,12 @@ class _File(NamedTuple):
 
 
 def no_space(error: OSError) -> Union[Refusal, OSError]:
-    """The refusal that a full disk, or a store that fails, means; any other error as it is."""
+    """The refusal that a full disk, or an engine elsewhere that fails, means; any other error as it is."""
+    if isinstance(error, (CatalogueDown, CatalogueRefused)):
+        return Refusal(
+            "busy", "the catalogue does not answer" if isinstance(error, CatalogueDown) else
+            "the catalogue refuses: see /health", headers=[("Retry-After", "5")],
+        )
     if isinstance(error, StoreError):
         return Refusal(
             "busy", "the store of the audio does not answer" if isinstance(error, StoreDown) else
@@ -250,11 +260,12 @@ class Storage:
         self, data: Union[str, Path], *, create: bool = True, exclusive: bool = True,
         free_space_kept: int = 64 << 20, ops: Optional[FileOps] = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000, blobs: str = "",
-        say: Callable[[str], None] = lambda text: None,
+        say: Callable[[str], None] = lambda text: None, catalogue: str = "",
     ) -> None:
         """Open the folder `data`; with `create` make what is missing, with `exclusive` own and sweep it.
 
         `blobs` names the store of the bytes where that is not the folder itself; `say` is told when that fails.
+        `catalogue` names the cluster of the rows, in the same way.
 
         DataFolderBusy when another process owns it, FileNotFoundError when there is no catalogue.
         """
@@ -268,7 +279,7 @@ class Storage:
         self._is_open = False
         self._blobs_looked_at = -LOOK_SECONDS  # s, monotonic
         self._blobs_are: Optional[str] = None
-        if create:
+        if create or catalogue:
             self.ops.make_directory(str(self.data))
         elif not self.exists(self.data):
             raise FileNotFoundError(errno.ENOENT, "no catalogue here", str(self.data))
@@ -276,10 +287,10 @@ class Storage:
             self._folder_lock = FolderLock(self.data / "lock") if exclusive else None
             if self._folder_lock is not None:
                 stack.callback(self._folder_lock.release, False)
-            self._catalogue = Catalogue(  # first: in a folder that is not ours nothing is made
-                self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
-            )
+            # First: in a folder that is not ours nothing is made.
+            self._catalogue = _open_catalogue(catalogue, self.data / "catalogue.db", self.ops, create, exclusive)
             stack.callback(self._catalogue.close)
+            self.asks_far = self._catalogue.is_far  # whether reading a row waits for another machine
             self._spool = self.data / "uploads"
             self.ops.make_directory(str(self._spool))
             self._blobs = _open_blobs(
@@ -446,9 +457,19 @@ class Storage:
             except BaseException as error:
                 self._disown(key)
                 raise self._refusal_of(error, incoming) from None
+            kept = kept or self._kept_already(there, key)
             if kept is not None:
                 return kept
             # Someone else came first: look again.
+
+    def _kept_already(self, before: Optional[_File], key: str) -> Optional[Kept]:
+        """What became of these bytes when a write was carried out that seemed not to be, and was repeated."""
+        there = self._file("key = ?", (key,)) if self.asks_far else None
+        if there is None:
+            return None
+        if before is not None:
+            self._remove_bytes(before.key)
+        return Kept("replaced" if before else "created", there.id, there.record, f'"{there.sha256}"')
 
     def _put(self, upload: Upload, incoming: _Incoming) -> str:
         key = self._blobs.new_key()
@@ -498,8 +519,10 @@ class Storage:
         return error
 
     def _drop(self, key: str) -> None:
-        """Bytes whose row was surely never written."""
-        if key:
+        """Bytes whose row was never written."""
+        if key and self.asks_far:
+            self._disown(key)  # it may yet be: some node may have it in its hands
+        elif key:
             try:
                 self._blobs.delete(key)
             except OSError:
@@ -521,7 +544,8 @@ class Storage:
         """Carry out a noted removal; what fails now is done at the next start."""
         try:
             self._blobs.delete(key)
-            self._catalogue.write([(_FORGET_REMOVAL, (key,))])
+            if not self.asks_far:
+                self._catalogue.write([(_FORGET_REMOVAL, (key,))])
         except (OSError, sqlite3.Error, ValueError):
             self.leave_for_sweep()
 
@@ -640,10 +664,13 @@ class Storage:
         Refusal `bad-name`, `name-taken`, `no-space`.
         """
         wanted = valid_name(name) if name is not None else None
+        row: Optional[Row] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return None
+            if row is not None and there.record == row.record:  # an earlier try was carried out after all
+                return row.record
             record = json.loads(there.record)
             if shared is not None:
                 record["shared"] = shared
@@ -667,10 +694,15 @@ class Storage:
 
     def remove(self, id: str, owner: int = 0, reach: str = OWN) -> bool:
         """Remove a file within `reach` of `owner`; whether there was one."""
+        before: Optional[_File] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
-                return False
+                if before is None or not self._is_noted(before.key):
+                    return False
+                self._remove_bytes(before.key)
+                return True
+            before = there
             try:
                 counts = self._catalogue.write([
                     noted(id, there.version, self._clock_ms()),
@@ -683,6 +715,10 @@ class Storage:
             if counts[-1]:
                 self._remove_bytes(there.key)
                 return True
+
+    def _is_noted(self, key: str) -> bool:
+        """Whether bytes are to be removed: so an earlier try to remove their row was carried out after all."""
+        return self.asks_far and bool(self._catalogue.read("SELECT 1 FROM removals WHERE key = ?", (key,)))
 
     def remove_all(self, owner: int) -> int:
         """Remove every file of an owner; how many there were."""
@@ -742,13 +778,12 @@ class Storage:
         Whatever cannot be read ends it, and so does a store that is not, or no longer, this catalogue's.
         """
         self._ownership.ensure_still()
-        for (key,) in self._catalogue.read("SELECT key FROM removals"):
-            self._remove_bytes(key)
+        self._finish_removals()
         removed = []
         for key in strays(self._catalogue, self._blobs, grace_s):
             # Asked anew: the rows were read a page at a time, before the names were.
             if not self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)):
-                self._blobs.delete(key)
+                self._remove_stray(key)
                 removed.append(key)
         return removed
 
@@ -775,11 +810,28 @@ class Storage:
         """Remove what a crash left; only under the folder's lock."""
         for path in self._spool.glob("*.part"):
             self.ops.remove(str(path))
-        for (key,) in self._catalogue.read("SELECT key FROM removals"):
-            self._remove_bytes(key)
+        self._finish_removals()
         if self._folder_lock is not None and not self._folder_lock.was_clean and not self.is_far:
-            for key in strays(self._catalogue, self._blobs):
-                self._blobs.delete(key)
+            for key in list(strays(self._catalogue, self._blobs)):
+                self._remove_stray(key)
+
+    def _remove_stray(self, key: str) -> None:
+        """Bytes without a row; in a cluster that has to be made sure of first."""
+        if self.asks_far:
+            self._disown(key)
+        else:
+            self._blobs.delete(key)
+
+    def _finish_removals(self) -> None:
+        """Remove what is noted; in a cluster what was noted a day ago, once more, and then its note."""
+        if not self.asks_far:
+            for (key,) in self._catalogue.read("SELECT key FROM removals"):
+                self._remove_bytes(key)
+            return
+        old = "SELECT key FROM removals WHERE since_ms < ? LIMIT 10000"
+        for (key,) in self._catalogue.read(old, (self._clock_ms() - NOTES_KEPT_MS,)):
+            self._blobs.delete(key)
+            self._catalogue.write([(_FORGET_REMOVAL, (key,))])
 
     def check(self, *, deep: bool = False, fix: bool = False) -> Report:
         """Compare rows with bytes both ways, with `deep` every sha256; `fix` repairs, as checks.py says.
@@ -807,6 +859,17 @@ class Storage:
     def dump(self) -> Iterator[str]:
         """The catalogue as SQL, a statement at a time."""
         return self._catalogue.dump()
+
+
+def _open_catalogue(address: str, path: Path, ops: FileOps, create: bool, migrate: bool) -> Any:
+    """The catalogue: the file, or what the address names."""
+    schema = SCHEMA.read_text("utf-8")
+    if not address:
+        return Catalogue(path, schema, ops, create=create, migrate=migrate)
+    from audiokit.catalogue.address import parse
+    from audiokit.catalogue.rqlite import RqliteCatalogue  # here: an HTTP client costs each start some time
+
+    return RqliteCatalogue(parse(address), schema, migrate=migrate)
 
 
 def _open_blobs(url: str, folder: Path, ops: FileOps, say: Callable[[str], None] = lambda text: None) -> Any:

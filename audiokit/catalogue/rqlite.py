@@ -13,12 +13,13 @@ sqlite3.IntegrityError and sqlite3.OperationalError as SQLite's own door does.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Tuple
 
 from .. import migrations
 from .address import Address
@@ -36,6 +37,7 @@ _READING = Patience(answer=_SLOWEST_S + _HOP_S, deadline=5.0)
 _PER_SECOND = 4.0  # how `generation` rises by itself: others write too, and nobody tells us
 _PASSING = ("database is locked", "database table is locked", "interrupted", "within a transaction",
             "leadership lost", "not leader", "leader not found", "stale read")
+_RAISED = re.compile(r"RAISE\(ABORT, '([^']*)'\)")  # what the schema's own triggers say
 _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY NOT NULL, since_ms INTEGER NOT NULL) "
     "WITHOUT ROWID"
@@ -61,7 +63,7 @@ class RqliteCatalogue:
         self._nodes = Nodes(address, patience)
         self._write_path = f"/db/execute?transaction&timeout={_HOP_S:g}s"
         self._read_path = f"/db/query?level={address.level}&timeout={_HOP_S:g}s&db_timeout="
-        self._schema = schema
+        self._raised = frozenset(_RAISED.findall(schema))
         try:
             self.versions = _bring_up(self, schema, migrate)  # before and after
             self.has_trigrams = bool(self.read("SELECT 1 FROM sqlite_master WHERE name = 'words_in'"))
@@ -91,7 +93,7 @@ class RqliteCatalogue:
         A count of 0 may mean that an earlier try of this very call had been carried out: see what is there.
         """
         def judged(answer: Any) -> List[int]:
-            return [result.get("rows_affected", 0) for result in _results(answer, len(statements))]
+            return [result.get("rows_affected", 0) for result in _results(answer, len(statements), raised=self._raised)]
 
         try:
             counts = self._nodes.ask(self._write_path, _said(statements), judged, patience)
@@ -171,7 +173,9 @@ def _said(statements: Sequence[Statement]) -> List[List[Any]]:
     return said
 
 
-def _results(answer: Any, count: int, seconds: float = _LONG.answer) -> List[Dict[str, Any]]:
+def _results(
+    answer: Any, count: int, seconds: float = _LONG.answer, raised: FrozenSet[str] = frozenset(),
+) -> List[Dict[str, Any]]:
     """The results of an answer 200, which may be an error all the same: of the cluster, or of one statement."""
     if not isinstance(answer, dict):
         raise Unfit("it answers something else")
@@ -185,7 +189,7 @@ def _results(answer: Any, count: int, seconds: float = _LONG.answer) -> List[Dic
         raise TooSlow(f"the query took longer than {seconds:g} s")
     if answer.get("error") or any(word in wrong for word in _PASSING):
         raise Unfit(wrong)
-    if "constraint failed" in wrong or "is being moved" in wrong:
+    if "constraint failed" in wrong or wrong in raised:
         raise sqlite3.IntegrityError(wrong)
     if "malformed" in wrong:
         raise sqlite3.DatabaseError(wrong)
