@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,12 +84,12 @@ def measure(name, engine, folder, rounds):
             assert answer.status < 300, answer.status
 
         for n in range(40):
-            small_up.append(timed(lambda: ask("POST", f"/post?name=s{n}.wav", wav(0.1 + n / 1000))))
-            small_down.append(timed(lambda: ask("GET", f"/download?name=s{n}.wav")))
+            small_up.append(timed(partial(ask, "POST", f"/post?name=s{n}.wav", wav(0.1 + n / 1000))))
+            small_down.append(timed(partial(ask, "GET", f"/download?name=s{n}.wav")))
         connection.close()
         for n in range(rounds):
-            large_up.append(timed(lambda: request(
-                server.address, "POST", "/post?overwrite=true&name=l.wav", large[:-2] + bytes([n, 1]))))
+            body = large[:-2] + bytes([n, 1])
+            large_up.append(timed(partial(request, server.address, "POST", "/post?overwrite=true&name=l.wav", body)))
             there = store_address(engine, server.url, len(large)) if engine else None
             for _ in range(5):
                 proxied.append(curl("http://%s:%d/download?name=l.wav" % server.address))
@@ -96,8 +97,10 @@ def measure(name, engine, folder, rounds):
                     direct.append(curl(there))
         middle = statistics.median
         share = f"{middle(proxied) / middle(direct):.2f}" if direct else ""
-        print(f"| {name} | {middle(small_up) * 1000:.1f} | {middle(small_down) * 1000:.1f} | {size / MB / middle(large_up):.0f} | "
-              f"{middle(proxied):.0f} | {f'{middle(direct):.0f}' if direct else ''} | {share} | {server.peak_mb():.0f} |", flush=True)
+        alone = f"{middle(direct):.0f}" if direct else ""
+        print(f"| {name} | {middle(small_up) * 1000:.1f} | {middle(small_down) * 1000:.1f} "
+              f"| {size / MB / middle(large_up):.0f} | {middle(proxied):.0f} | {alone} | {share} "
+              f"| {server.peak_mb():.0f} |", flush=True)
     finally:
         server.close()
 

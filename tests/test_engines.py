@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from functools import partial
 
 import pytest
 from engines import Rclone, Swift, free_port, wait_for_port
@@ -239,6 +240,10 @@ class Uploaders:
             if self._ended.is_set():
                 return
 
+    def have(self, count):
+        """Whether more than so many were acknowledged."""
+        return len(self.acknowledged) > count
+
     def end(self):
         """All threads are over; the longest time without an acknowledgement, in seconds."""
         self._ended.set()
@@ -252,8 +257,7 @@ def test_nothing_acknowledged_is_lost_whoever_is_killed_and_what_is_left_over_go
     uploaders = Uploaders(server)
     try:
         for victim in (rclone, server, rclone, server, server, rclone):
-            before = len(uploaders.acknowledged)
-            server.until(lambda: len(uploaders.acknowledged) > before + 20)
+            server.until(partial(uploaders.have, len(uploaders.acknowledged) + 20))
             victim.kill()
             victim.start()
     finally:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -464,7 +465,7 @@ def test_a_catalogue_that_cannot_be_read_collects_nothing(server, tiny):
     post(server, "a.wav", WAV)
     storage = server.server.storage
     storage._catalogue.close()
-    with pytest.raises(Exception):
+    with pytest.raises((OSError, sqlite3.Error, ValueError)):
         storage.collect(0)
     assert len(kept(tiny)) == 1
 

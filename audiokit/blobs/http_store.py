@@ -55,6 +55,9 @@ class Patience(NamedTuple):
     rest: float = 1.0  # nobody waits for so long after some failures in a row; then one request finds out
 
 
+PATIENT = Patience()
+
+
 class Request(NamedTuple):
     """What is asked of the store."""
 
@@ -164,7 +167,7 @@ class HttpStore:
 
     def __init__(
         self, place: Place, credentials: Credentials, environment: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.time, patience: Patience = Patience(),
+        clock: Callable[[], float] = time.time, patience: Patience = PATIENT,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.place = place

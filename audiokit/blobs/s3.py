@@ -26,7 +26,7 @@ from .directory import KEY
 from .errors import StoreDown, StoreRefused
 from .fileops import FileOps
 from .flow import Cut, Flow
-from .http_store import Answer, HttpStore, Patience, Request
+from .http_store import PATIENT, Answer, HttpStore, Patience, Request
 from .place import Credentials, parse, settled
 
 LARGEST = 5 << 30  # bytes of one PUT: "Amazon S3 multipart upload limits"
@@ -52,7 +52,7 @@ class S3Blobs:
     settles_s = 3600.0  # bytes that no row names may be an upload of another server until then
 
     def __init__(
-        self, url: str, ops: FileOps, environment: Mapping[str, str] = os.environ, patience: Patience = Patience(),
+        self, url: str, ops: FileOps, environment: Mapping[str, str] = os.environ, patience: Patience = PATIENT,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         place = settled(parse(url), environment)
