@@ -60,6 +60,9 @@ bench-resample:  ## The resampling service against FastAPI with ffmpeg
 stores:  ## A server on real S3 engines (rclone, OpenStack Swift), which are killed and hung; fetched on first use
 	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_blobs_contract.py tests/test_engines.py
 
+cluster:  ## Three rqlite nodes, a store, two servers: one story of deaths and hangs, told as a table
+	$(TEST_PYTHON) -m pytest -m slow -rs -s tests/test_catalogue_contract.py tests/test_cluster.py
+
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py
 
@@ -67,4 +70,4 @@ clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample stores bench-stores clean
+.PHONY: help run test test-sound test-rest test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample stores cluster bench-stores clean
