@@ -210,6 +210,20 @@ def test_an_answer_that_is_cut_short_is_gone_on_with_by_range(tiny, blobs, put):
     ]
 
 
+def test_a_short_answer_that_is_cut_is_asked_for_again_and_holds_no_connection(tiny, blobs, put):
+    put(blobs, b"sound")
+    blobs.set_mark("ef" * 16)
+
+    def cuts_the_list(handler):
+        handler.reply(200, b"<ListBucketResult></ListBucketResult>", cut=9)
+
+    tiny.faults += [cuts_the_list]
+    assert list(blobs.scan()) == [KEY]
+    tiny.faults += [cuts_after(5)]
+    assert blobs.mark() == "ef" * 16
+    assert not blobs._store._busy
+
+
 def test_an_answer_that_never_brings_anything_is_given_up(tiny, blobs, put):
     put(blobs, b"sound" * 100)
     tiny.faults += [serves] + [cuts_after(0)] * 50

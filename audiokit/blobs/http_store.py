@@ -206,7 +206,7 @@ class HttpStore:
 
     def ask(self, request: Request) -> Answer:
         """The answer, whole, to a request whose answer is short.  Tries again as said above."""
-        answer = self.begin(request, _read_whole)
+        answer = self.begin(request, self._whole)
         self.give_back(answer.line, answer)
         return answer
 
@@ -348,6 +348,14 @@ class HttpStore:
                 return
         line.close()
 
+    def _whole(self, answer: Answer) -> Answer:
+        """The answer with its body, which is short; a connection that breaks under it is closed."""
+        try:
+            return _read_whole(answer)
+        except BaseException:
+            self.drop(answer.line)
+            raise
+
     def drop(self, line: Line) -> None:
         """Close a connection whose state nobody knows."""
         with self._lock:
@@ -364,7 +372,7 @@ class HttpStore:
 
     def _fault(self, request: Request, answer: Answer) -> Exception:
         """Why an answer is not what was asked for; its connection is given back."""
-        answer = _read_whole(answer)
+        answer = self._whole(answer)
         self.give_back(answer.line, answer)
         status, code, members = answer.status, *_error_of(answer.body or b"")
         bucket, who = self.place.bucket, self._who(answer.line.endpoint)
