@@ -49,7 +49,7 @@ class AccessLog:
 
         `status` is None where the client left before there was an answer.
         """
-        self._put((time.time(), connection.peer, note, status, sent, time.monotonic() - connection.started, whole))
+        self._put((time.time(), connection.handler.client_host, note, status, sent, time.monotonic() - connection.started, whole))
 
     def bug(self, number: str, text: str) -> None:
         """A fault of ours, with the id that its answer carried."""
@@ -98,13 +98,13 @@ class AccessLog:
                 pass
 
     def _format(self, item: tuple) -> str:
-        now, peer, (method, target), status, sent, seconds, whole = item
+        now, client, (method, target), status, sent, seconds, whole = item
         second = int(now)
         if self._second[0] != second:
             self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
         entry = {
             "time": "%s.%03dZ" % (self._second[1], now % 1 * 1000),
-            "client": peer[0] if peer else "-",
+            "client": client,
             "method": printable(method) or "-",
             "path": printable(target.split("?", 1)[0]) or "-",
             "status": status,
