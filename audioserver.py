@@ -27,15 +27,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
 import audiometa
-from audiokit import commands, resample_command, routes
+from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
+from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, not_admitted
+from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
+from audiokit.keyfile import BadKey, read_or_make
 from audiokit.settings import BadSetting, Settings, add_flags
-from audiokit.wire.answers import Answer
+from audiokit.wire.answers import Answer, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
 from audiokit.wire.cors import Sharing
-from audiokit.wire.fields import http_date, is_ip_literal, parse_host
+from audiokit.wire.fields import http_date, is_ip_literal, is_loopback, parse_host
 from audiokit.wire.heads import Head, parse_head
 from audiokit.wire.policies import DATA, private, with_fields
 from audiokit.wire.problems import Refusal
@@ -43,11 +46,12 @@ from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import DataFolderBusy, MigrationError, Storage, valid_name
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 _NO_BODY = Framing(None, False)
+_AUDITED = (401, 403, 429)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -72,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         self.keep_alive = True
         self.is_private = False  # the answer is for the one whose credential came with the request
         self._is_proxied = server.proxies.trust(client_address[0]) if client_address else False
+        self.who = NOBODY
+        self._asked: Any = None  # the rule and the id of a request whose log-in is looked at
         self._memo: dict = {}  # the last header block and its parse: most requests repeat it
         self._checked: Any = None  # the fields whose Host was found good
         self.command, self.path, self.headers = "", "", {}
@@ -93,17 +99,40 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
+    def resume(self, outcome: Any) -> Answer:
+        """The answer to a request once it is known who asks; `outcome` is a `Who`, or a Refusal instead."""
+        try:
+            if isinstance(outcome, Refusal):
+                raise outcome
+            self.who = outcome
+            return self._admitted(*self._asked)
+        except Refusal as refusal:
+            return self.problem(refusal)
+        except Exception as bug:
+            return self.bug(bug)
+
     def refuse(self, refusal: Refusal) -> Response:
         """The answer to a head that never became whole: of the request before it nothing holds."""
         self._forget()
         return self.problem(refusal)
 
     def problem(self, refusal: Refusal) -> Response:
-        """A refusal as an answer."""
+        """A refusal as an answer; one that is about who asks is written down."""
+        if refusal.code == "bad-parameter" and self.head is not None and routes.has_credential(self.head.query):
+            refusal = routes.credential_in_url()
+        headers = refusal.headers
+        if refusal.status == 401 and self.headers.get("sec-fetch-mode", "navigate") != "navigate":
+            # A page asks on its own: its browser must not open a window for a password because of that.
+            headers = tuple(pair for pair in headers if not pair[1].startswith("Basic"))
+        if refusal.status in _AUDITED:
+            self.server.audit(
+                f"refused: {self.command} {routes.without_secret(self.path)} by {self.who.label} from "
+                f"{self.client_host}: {refusal.status} {refusal.detail}"
+            )
         return Response(
             refusal.status,
             (("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"),
-             ("Content-Security-Policy", DATA), *refusal.headers),
+             ("Content-Security-Policy", DATA), *headers),
             refusal.body(),
             close=refusal.close,
         )
@@ -117,9 +146,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))
 
-    def note(self) -> Tuple[str, str]:
-        """Method and path of the request under way, for the log."""
-        return self.command, self.path
+    def note(self) -> Tuple[str, str, str]:
+        """Method, path and who asks of the request under way, for the log."""
+        return self.command, routes.without_secret(self.path), self.who.label
 
     @property
     def client_host(self) -> str:
@@ -155,7 +184,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _forget(self) -> None:
         """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
-        self.head, self.command, self.path, self.is_private = None, "", "", False
+        self.head, self.command, self.path, self.who = None, "", "", NOBODY
+        self.is_private = False
         self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
 
     def _check_host(self, head: Head) -> None:
@@ -193,9 +223,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _no_method(self) -> Refusal:
         if self.command in _KNOWN_METHODS:
+            if self.command == "CONNECT":  # of no path
+                return self._not_allowed({"GET": None})
             methods, _ = routes.find(self.head.path)
-            return self._not_allowed(methods or {"GET": None})
+            return self._nothing_there() if methods is None else self._not_allowed(methods)
         return Refusal("not-implemented", f"the method {self.command!r} is not known here")
+
+    def _nothing_there(self) -> Refusal:
+        return Refusal("not-found", f"there is nothing at {self.head.path}")
 
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
@@ -208,11 +243,37 @@ class Handler(BaseHTTPRequestHandler):
         head = self.head
         methods, id = routes.find(head.path)
         if methods is None:
-            raise Refusal("not-found", f"there is nothing at {head.path}")
-        route = methods.get(as_method)
-        if route is None:
+            raise self._nothing_there()
+        rule = methods.get(as_method)
+        if rule is None:
             raise self._not_allowed(methods)
-        return route(routes.Request(head, self.framing, self.server.services, id))
+        if rule.scope == ANYONE:
+            return rule.run(self._request(id, NOBODY))
+        authenticator = self.server.authenticator
+        if authenticator.is_open and time.monotonic() < authenticator.look_again:
+            who: Any = EVERYBODY
+        else:
+            self.is_private = True
+            who = authenticator.who(head.fields, rule.scope, self.client_host, self.is_secure)
+            if type(who) is Login:
+                self._asked = rule, id
+                return who
+        self.who = who
+        return self._admitted(rule, id)
+
+    def _admitted(self, rule: routes.Rule, id: str) -> Answer:
+        who = self.who
+        self.is_private = who is not EVERYBODY  # others, and who sends no credential, get another answer
+        if rule.scope not in who.scopes and not who.may(rule.scope):
+            if routes.has_credential(self.head.query):
+                raise routes.credential_in_url()
+            raise not_admitted(who, rule.scope)
+        return rule.run(self._request(id, who))
+
+    def _request(self, id: str, who: Who) -> routes.Request:
+        return routes.Request(
+            self.head, self.framing, self.server.services, id, who, self.client_host, self.is_secure
+        )
 
     def do_GET(self) -> Answer:
         """Read something."""
@@ -243,7 +304,7 @@ class Handler(BaseHTTPRequestHandler):
             return Response(200, (("Allow", "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),))
         methods, _ = routes.find(self.head.path)
         if methods is None:
-            raise Refusal("not-found", f"there is nothing at {self.head.path}")
+            raise self._nothing_there()
         allowed = _allowed(methods)
         preflight = self.server.sharing.preflight(self.head.fields, allowed.split(", "))
         return Response(204, (("Allow", allowed), *preflight))
@@ -261,7 +322,8 @@ class AudioServer(ThreadingHTTPServer):
 
     `address` is (host, port), port 0 takes a free one; `data` the folder of catalogue and bytes; `settings` a
     `Settings`, or keyword arguments make one.  A context manager: leaving it ends everything.  Raises OSError
-    when the address is taken and `DataFolderBusy` when another process serves the folder.
+    when the address is taken, `DataFolderBusy` when another process serves the folder, and BadSetting when others
+    than this machine could come in and there is no account.
     """
 
     daemon_threads = True
@@ -287,7 +349,9 @@ class AudioServer(ThreadingHTTPServer):
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
             self.storage = undo.enter_context(Storage(data or settings.data, free_space_kept=settings.free_space))
+            self._link_key = read_or_make(self.storage.data / LINK_KEY, self.storage.ops)
             self.server_bind()
+            self._check_doors()
             self.server_activate()
             undo.pop_all()
         self._log = AccessLog(settings.log, sys.stderr)
@@ -298,16 +362,30 @@ class AudioServer(ThreadingHTTPServer):
         self._date = (0, "")  # of the second it was made in
         self._begin()
 
+    def _check_doors(self) -> None:
+        """Refuse to let the network in by accident."""
+        self._may_be_open = self.settings.open or is_loopback(self.server_address[0])
+        if not self._may_be_open and not self.storage.people.are_there():
+            raise BadSetting(
+                f"{self.server_address[0]} is not loopback and there is no account, so that everybody who reaches it "
+                "could come in: make one (`audioserver.py user add NAME --admin`), or say --open"
+            )
+
     def _begin(self) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
+        self.authenticator = Authenticator(
+            self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
+            on_bug=self.report, audit=self.audit,
+        )
         self.jobs = Jobs(
             self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
             most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs,
+            lambda: secrets.token_hex(12), self.jobs, self.authenticator, self.audit, self._link_key,
+            lambda: time.time_ns() // 1_000_000, os.urandom,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),
@@ -367,6 +445,7 @@ class AudioServer(ThreadingHTTPServer):
                 return
             self._is_closed = True
         self.shutdown()
+        self.authenticator.close()
         self.reactor.close()
         self.jobs.close()
         self.hashing.close()
@@ -391,6 +470,10 @@ class AudioServer(ThreadingHTTPServer):
             return False
         self._log.say(f"the certificate {self.settings.tls_cert} was read again")
         return True
+
+    def audit(self, text: str) -> None:
+        """A line of the log about accounts: what changed, who was refused."""
+        self._log.audit(text)
 
     def _encode(self, response: Response, handler: Handler, closing: bool) -> bytes:
         if handler.is_private:
@@ -436,6 +519,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     actions = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
     commands.add_db(actions.add_parser("db", help="administer the catalogue and its bytes"))
+    account_commands.add_user(actions.add_parser("user", help="administer accounts"))
+    account_commands.add_token(actions.add_parser("token", help="make, list and revoke API tokens"))
     commands.add_info(actions.add_parser("info", help="say what local files are"))
     resample_command.add_arguments(actions.add_parser("resample", help="convert a file to MP3 or WAV, any rate"))
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -447,9 +532,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
+    except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
-        return 1
+    except CatalogueError as error:
+        print(f"audioserver: the catalogue is broken: {error}", file=sys.stderr)
+    return 1
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -460,6 +547,8 @@ def _run(given: argparse.Namespace) -> int:
     settings = Settings.of(vars(given), os.environ)
     if given.command == "db":
         return commands.run_db(given, settings.data, Storage)
+    if given.command in ("user", "token"):
+        return account_commands.run(given, settings.data, Storage)
     return _serve(settings)
 
 
