@@ -22,7 +22,9 @@ from contextlib import closing
 
 import pytest
 
+from audiokit.settings import networks
 from conftest import Running
+from people import Person
 from support import ROOT, long_wav, raw, request, wav
 
 ssl = pytest.importorskip("ssl")
@@ -397,6 +399,23 @@ class TestOrigins:
         for origin, status in (("https://localhost", (200, 201)), ("http://localhost", (403,))):
             fields = {"Origin": origin, "Host": "localhost"}
             assert ask(sealed.address, "POST", "/post?name=origin.wav", SOUND, fields)[0] in status
+
+
+    @pytest.mark.parametrize("is_behind", [False, True])
+    def test_a_session_over_tls_has_a_cookie_for_tls_alone(self, running, is_behind):
+        """With us, or with a trusted proxy in front of us."""
+        server = running(trusted_proxy=networks("127.0.0.1"), **({} if is_behind else ONE))
+        person = Person(server, "ann")
+        fields = {"X-Forwarded-Proto": "https"} if is_behind else {}
+        asking = request if is_behind else ask
+        login = json.dumps({"name": "ann", "password": person.password})
+        status, said, _ = asking(server.address, "POST", "/session", login, fields)
+        assert status == 201 and said["set-cookie"].startswith("__Host-") and said["set-cookie"].endswith("; Secure")
+        fields["Cookie"] = said["set-cookie"].partition(";")[0]
+        assert asking(server.address, "GET", "/me", None, fields)[0] == 200
+        if is_behind:
+            fields["X-Forwarded-Proto"] = "http"
+            assert asking(server.address, "GET", "/me", None, fields)[0] == 401
 
 
 class TestCertificates:

@@ -10,6 +10,7 @@ from audiokit.settings import BadSetting, Settings, networks, origins
 from audiokit.wire import policies
 from audiokit.wire.cors import EXPOSED, Sharing
 from audiokit.wire.proxies import Proxies
+from people import Person
 from support import raw, request, wav
 
 SITE = "https://app.example"
@@ -62,6 +63,17 @@ class TestProxies:
         lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
         assert [line["client"] for line in lines] == [client, "127.0.0.1"]
 
+    def test_guesses_count_for_whom_the_proxy_speaks(self, running):
+        server = running(trusted_proxy=networks("127.0.0.1"), guess_limit=2)
+        person = Person(server, "ann")
+
+        def log_in(password, client):
+            body = json.dumps({"name": "ann", "password": password})
+            return request(server.address, "POST", "/session", body, {"X-Forwarded-For": client})[0]
+
+        assert [log_in("wrong " * 2, "203.0.113.9") for _ in range(3)] == [401, 401, 429]
+        assert log_in(person.password, "203.0.113.10") == 201, "the right password gets in from elsewhere"
+
     def test_the_scheme_of_the_proxy_is_the_only_one_the_page_may_have(self, running):
         server = running(trusted_proxy=networks("127.0.0.1"))
         for origin, status in (("https://localhost", 201), ("http://localhost", 403)):
@@ -102,6 +114,20 @@ class TestPolicies:
         found = policies.private((("A", "b"), *fields))
         assert found[0] == ("A", "b") and dict(found)["Cache-Control"] == control and dict(found)["Vary"] == vary
         assert len(found) == 3 and policies.private(found)
+
+    def test_answers_to_a_credential_are_private_and_those_to_everybody_are_not(self, running, both_ways):
+        assert "vary" not in request(both_ways.address, "GET", "/list")[1], "nobody has an account there"
+        server = running()
+        person = Person(server, "ann")
+        person.post("a.wav", wav())
+        asked = [("/list", 200), ("/download?name=a.wav", 200), ("/info?name=none", 404)]
+        for target, status in asked:
+            found, said, _ = person.ask("GET", target)
+            assert found == status and said["vary"] == "Authorization, Cookie"
+            assert said["cache-control"] == ("private, no-cache" if status == 200 else "no-store")
+        said = request(server.address, "GET", "/list")[1]
+        assert said["vary"] == "Authorization, Cookie" and said["cache-control"] == "no-store"
+        assert "vary" not in request(server.address, "GET", "/health")[1]
 
     # method, target, fields, status, policy
     ANSWERS = [
