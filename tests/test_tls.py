@@ -406,6 +406,7 @@ class TestOrigins:
         """With us, or with a trusted proxy in front of us."""
         server = running(trusted_proxy=networks("127.0.0.1"), **({} if is_behind else ONE))
         person = Person(server, "ann")
+        server.server.authenticator.changed()
         fields = {"X-Forwarded-Proto": "https"} if is_behind else {}
         asking = request if is_behind else ask
         login = json.dumps({"name": "ann", "password": person.password})

@@ -66,6 +66,7 @@ class TestProxies:
     def test_guesses_count_for_whom_the_proxy_speaks(self, running):
         server = running(trusted_proxy=networks("127.0.0.1"), guess_limit=2)
         person = Person(server, "ann")
+        server.server.authenticator.changed()
 
         def log_in(password, client):
             body = json.dumps({"name": "ann", "password": password})
@@ -119,6 +120,7 @@ class TestPolicies:
         assert "vary" not in request(both_ways.address, "GET", "/list")[1], "nobody has an account there"
         server = running()
         person = Person(server, "ann")
+        server.server.authenticator.changed()
         person.post("a.wav", wav())
         asked = [("/list", 200), ("/download?name=a.wav", 200), ("/info?name=none", 404)]
         for target, status in asked:
