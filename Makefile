@@ -19,6 +19,9 @@ test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 
+browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromium (chromium, chromium-driver)
+	$(TEST_PYTHON) -m pytest tests/browser -o python_files="story_*.py" -rs
+
 check:  ## Compile everything; ruff too where it is installed
 	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
 	@if command -v ruff >/dev/null; then ruff check .; else echo "ruff is not installed: skipped"; fi
@@ -54,4 +57,4 @@ clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean
+.PHONY: help run test test-all browser check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean

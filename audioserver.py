@@ -31,6 +31,7 @@ from audiokit import commands, resample_command, routes
 from audiokit.accesslog import AccessLog
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
+from audiokit.pages import Pages
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer
 from audiokit.wire.bodies import Framing, expects_continue, framing
@@ -235,6 +236,7 @@ class AudioServer(ThreadingHTTPServer):
         self.limits = settings
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
+        pages = Pages(settings.ui, is_live=bool(settings.ui))
         super().__init__(address, handler, bind_and_activate=False)
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
@@ -246,9 +248,9 @@ class AudioServer(ThreadingHTTPServer):
         self._stopped = threading.Event()
         self._serving = False
         self._date = (0, "")  # of the second it was made in
-        self._begin()
+        self._begin(pages)
 
-    def _begin(self) -> None:
+    def _begin(self, pages: Pages) -> None:
         self.hashing = Workers(1, "hash", self.report)
         settings = self.settings
         self.jobs = Jobs(
@@ -257,7 +259,7 @@ class AudioServer(ThreadingHTTPServer):
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs,
+            lambda: secrets.token_hex(12), self.jobs, pages,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),

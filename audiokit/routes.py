@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from . import content, listing, resample_routes
+from . import content, listing, pages, resample_routes
 from .uploads import UploadSink, Wishes, check_metadata, parameters
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
@@ -36,6 +36,7 @@ class Services(NamedTuple):
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
     jobs: Any  # conversions
+    pages: Any  # what browsers are shown
 
 
 class Request(NamedTuple):
@@ -258,6 +259,9 @@ def remove(request: Request) -> Answer:
 
 Route = Callable[[Request], Answer]
 ROUTES: Dict[str, Dict[str, Route]] = {
+    "/": {"GET": pages.page},
+    "/file/{id}": {"GET": pages.page},
+    "/ui/{id}": {"GET": pages.part},
     "/post": {"POST": post},
     "/list": {"GET": list_files},
     "/info": {"GET": info},
@@ -271,7 +275,7 @@ ROUTES: Dict[str, Dict[str, Route]] = {
     "/resample/{id}/result": {"GET": resample_routes.result},
     "/health": {"GET": health},
 }
-_WITH_ID = ("/files/", "/resample/")
+_WITH_ID = ("/files/", "/resample/", "/file/", "/ui/")
 
 
 def find(path: str) -> Tuple[Optional[Dict[str, Route]], str]:
