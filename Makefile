@@ -20,6 +20,7 @@ test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 
 browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromium (chromium, chromium-driver)
+	@test -d build/axe || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.10.2 || echo "axe-core cannot be had: its stories are skipped"
 	$(TEST_PYTHON) -m pytest tests/browser -o python_files="story_*.py" -rs
 
 check:  ## Compile everything; ruff too where it is installed

@@ -49,6 +49,9 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+/** A place in a sound, as a clock shows it. */
+const moment = (seconds) => clock(Math.floor(seconds));
+
 /** Seconds of a wait: 8 sec, 3 min, 2 hr. */
 function wait(seconds) {
   if (seconds < 90) return measured(Math.ceil(seconds), "second", 0);
@@ -188,7 +191,6 @@ async function ask(method, target, { json, ...more } = {}) {
   return response;
 }
 
-const record = async (id) => (await ask("GET", "/files/" + encodeURIComponent(id))).json();
 const content = (id) => `/files/${encodeURIComponent(id)}/content`;
 const address = (id) => `/file/${encodeURIComponent(id)}`;
 const curlLine = (id) => `curl -O -J "${location.origin}${content(id)}"`;
@@ -624,6 +626,11 @@ const player = {
     this.seek(this.audio.currentTime + direction * Math.min(SEEK, this.duration / 20 || SEEK));
   },
 
+  rename(file) {
+    this.file = file;
+    $("player").querySelector(".title").textContent = file.name;
+  },
+
   close() {
     this.audio.pause();
     this.audio.removeAttribute("src");
@@ -642,7 +649,7 @@ const player = {
   build() {
     document.body.classList.add("playing");
     $("player").hidden = false;
-    this.slider = el("input", { type: "range", min: 0, max: 1000, step: 1, value: 0, "aria-label": "Position",
+    this.slider = el("input", { type: "range", class: "seek", min: 0, max: 1000, step: 1, value: 0, "aria-label": "Position",
       oninput: () => this.seek((this.slider.value / 1000) * this.duration) });
     this.volume = el("input", { type: "range", min: 0, max: 100, value: this.audio.volume * 100, class: "volume", "aria-label": "Volume",
       oninput: () => { this.audio.volume = this.volume.value / 100; this.audio.muted = false; this.tell(); } });
@@ -665,9 +672,9 @@ const player = {
     const at = duration ? audio.currentTime / duration : 0;
     setIcon(this.knob, audio.paused ? "play" : "pause", audio.paused ? "Play" : "Pause");
     setIcon(this.silence, audio.muted ? "mute" : "volume", audio.muted ? "Sound on" : "Mute");
-    this.now.textContent = `${clock(audio.currentTime)} / ${clock(duration)}`;
+    this.now.textContent = `${moment(audio.currentTime)} / ${clock(duration)}`;
     this.slider.value = at * 1000;
-    this.slider.setAttribute("aria-valuetext", `${clock(audio.currentTime)} of ${clock(duration)}`);
+    this.slider.setAttribute("aria-valuetext", `${moment(audio.currentTime)} of ${clock(duration)}`);
     this.slider.style.setProperty("--at", `${at * 100}%`);
     this.wave.draw(at);
     const code = audio.error?.code;
@@ -692,9 +699,9 @@ const player = {
   key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
     const { target } = event;
-    const isOwn = target === this.slider || target.classList?.contains("seek");
-    if (!isOwn && target.matches?.("input:not([type=checkbox]), select, textarea, canvas")) return;
-    if (event.key === " " && !target.matches?.("button, summary, input:not(.seek, [aria-label=Position])")) {
+    const isBusy = (css) => target.matches?.(css) && !target.classList.contains("seek");
+    if (isBusy("input:not([type=checkbox]), select, textarea")) return;
+    if (event.key === " " && !isBusy("button, summary, input")) {
       const row = target.closest?.("tr");
       const file = row && list.rowFile(row);
       if (!file && !this.file) return;
@@ -714,25 +721,12 @@ function setIcon(node, name, label) {
   node.querySelector("svg").replaceWith(icon(name));
 }
 
-/** A waveform: peaks that the server computed, drawn as bars. */
-class Wave {
-  constructor(file) {
-    this.file = file;
-    this.canvas = el("canvas", { class: "wave", "aria-hidden": "true" });
-    this.peaks = null;
-  }
-
-  async load() {}
-
-  draw() {}
-}
-
 // == 6 list ==========================================================================================================
 
 const ROW_FIELDS = "id,name,size,uploaded,container,codec,duration,duration_exact,sample_rate,channels,truncated";
-const FIRST = 100; // records of the first answer, so that it is there at once
+const FIRST = 60; // records of the first answer, so that it is there at once
 const STEP = 250; // records of the following ones
-const STRIDE = 1000; // records of each when the way is long
+const STRIDE = 1000; // records that are only counted at once, on a long way
 const KEPT = 40; // answers that stay in memory; of the others the cursor is enough
 const TALLEST = 300_000; // rows: browsers end an element at some 17 million pixels
 
@@ -785,10 +779,10 @@ class Rows {
     }
   }
 
-  async fetch(cursor, limit) {
+  async fetch(cursor, limit, fields = ROW_FIELDS) {
     const query = new URLSearchParams(this.filters);
     query.set("limit", limit);
-    query.set("fields", ROW_FIELDS);
+    query.set("fields", fields);
     if (cursor) query.set("cursor", cursor);
     const page = await (await ask("GET", "/list?" + query, { signal: this.control.signal })).json();
     page.cursor = page.next && new URL(page.next, location).searchParams.get("cursor");
@@ -797,9 +791,11 @@ class Rows {
   }
 
   async extend(missing) {
-    const limit = !this.blocks.length ? FIRST : missing > STRIDE ? STRIDE : STEP;
-    const page = await this.fetch(this.cursor, limit);
-    this.blocks.push({ start: this.reached, count: page.files.length, records: page.files, cursor: this.cursor, limit });
+    const isPassed = missing > 2 * STRIDE; // nobody looks at these: their number and the next cursor are enough
+    const limit = !this.blocks.length ? FIRST : isPassed ? STRIDE : STEP;
+    const page = await this.fetch(this.cursor, limit, isPassed ? "id" : ROW_FIELDS);
+    const records = isPassed ? null : page.files;
+    this.blocks.push({ start: this.reached, count: page.files.length, records, cursor: this.cursor, limit });
     if (this.blocks.length === 1) Object.assign(this, { total: page.total, isExact: page.total_exact });
     Object.assign(this, { cursor: page.cursor, isOpen: page.cursor !== null });
   }
@@ -984,7 +980,7 @@ const list = {
     this.parameters = parameters;
     this.fillForm();
     if (!isSame) this.load();
-    return this.node;
+    return this;
   },
 
   /** Change the parameters, and with them the address. */
@@ -998,7 +994,7 @@ const list = {
 
   async load({ quietly = false } = {}) {
     const rows = new Rows(String(this.parameters), (changed) => { if (changed === this.rows) this.draw(); });
-    const last = quietly ? Math.max(FIRST, this.lastVisible()) : FIRST;
+    const last = quietly ? Math.max(1, this.lastVisible()) : 1;
     this.loading?.control.abort();
     this.loading = rows;
     try {
@@ -1024,7 +1020,7 @@ const list = {
   }),
 
   freshen() {
-    if (this.isStale && this.node?.isConnected && this.lastVisible() < 5 * FIRST) this.load({ quietly: true });
+    if (this.isStale && this.node?.isConnected && this.lastVisible() < 2 * STEP) this.load({ quietly: true });
   },
 
   fail(error) {
@@ -1076,14 +1072,17 @@ const list = {
   },
 
   listen() {
-    let last = { name: "", at: 0 };
-    for (const [name, field] of Object.entries(FIELDS)) {
-      field.node.addEventListener("input", calm(field.node.tagName === "SELECT" ? 0 : 180, () => {
-        const now = Date.now();
-        // What is typed in one go is one step back.
-        this.change((p) => field.write(p, field.node.value), { replace: last.name === name && now - last.at < 2000 });
-        last = { name, at: now };
-      }));
+    const touched = new Map(); // field: its value, until the address has it
+    let before = { field: null, at: 0 };
+    const apply = calm(180, () => {
+      const [field] = [...touched.keys()].slice(-1);
+      const now = Date.now();
+      const replace = before.field === field && now - before.at < 2000; // what is typed in one go is one step back
+      before = { field, at: now };
+      this.change((p) => { for (const [{ write }, value] of touched) write(p, value); touched.clear(); }, { replace });
+    });
+    for (const field of Object.values(FIELDS)) {
+      field.node.addEventListener("input", () => { touched.delete(field); touched.set(field, field.node.value); apply(); });
     }
     const draw = () => { if (this.node.isConnected) { this.draw(); this.freshen(); } };
     let frame = 0;
@@ -1100,8 +1099,7 @@ const list = {
   fillForm() {
     for (const { node, read } of Object.values(FIELDS)) {
       const value = read(this.parameters);
-      if (document.activeElement !== node || !node.value.trim() !== !value) node.value = value;
-      else if (node.type === "search" && node.value.trim() !== value) node.value = value;
+      if (document.activeElement !== node || node.id === "search" && node.value.trim() !== value) node.value = value;
     }
     this.order.value = this.sort;
     this.heads.forEach((head, at) => {
@@ -1138,7 +1136,7 @@ const list = {
   },
 
   lastVisible() {
-    return this.rows && this.node?.isConnected ? this.window()[1] : FIRST;
+    return this.rows && this.node?.isConnected ? this.window()[1] : 1;
   },
 
   redraw() {
@@ -1349,51 +1347,558 @@ const list = {
 
 // == 7 file ==========================================================================================================
 
-const filePage = {
-  async open(id) {
-    const file = await record(id);
-    document.title = `${file.name} · audioserver`;
-    return el("article", { class: "file" }, el("p", {}, el("a", { href: "/", class: "back" }, icon("back"), "All files")),
-      el("h1", { dir: "auto", tabIndex: -1 }, file.name),
-      el("div", { class: "row" }, button("Play", () => player.toggle(file), { sign: "play", kind: "primary" }),
-        button("Download", () => save(file.id, file.name), { sign: "download", kind: "quiet" })));
-  },
+const SOURCES = {
+  samples: "counted in samples of the sound itself",
+  frames: "counted: every frame was looked at",
+  header: "as the file’s own header states it",
+  estimate: "estimated from the bit rate; it may be somewhat off",
 };
+const SAMPLE_FORMATS = { int: "whole numbers", float: "floating point", ulaw: "G.711 µ-law", alaw: "G.711 A-law" };
+const BITRATE_MODES = { CBR: "constant", VBR: "variable", ABR: "variable around an average" };
+const yes = (value) => (value ? "yes" : "no");
+
+// field of the record: label, value as people read it, what it means
+const FACTS = [
+  ["duration", "Duration", (f) => `${clock(f.duration)} (${plain.format(f.duration)} s)`, () => "Of what is really there, without the padding that the format declares."],
+  ["duration_exact", "Exact", (f) => yes(f.duration_exact), (f) => (f.duration_exact ? "To the sample." : "A good guess, not to the sample.")],
+  ["duration_source", "Duration from", (f) => f.duration_source, (f) => `The duration is ${SOURCES[f.duration_source] ?? f.duration_source}.`],
+  ["duration_declared", "Declared duration", (f) => clock(f.duration_declared), () => "What a header claims, where that is not true."],
+  ["truncated", "Cut short", (f) => yes(f.truncated), (f) => (f.truncated ? "The file ends before its sound does." : "Nothing is missing at the end.")],
+  ["sample_rate", "Sample rate", (f) => `${plain.format(f.sample_rate)} Hz`, () => "Samples a second and channel; half of it is the highest tone it can hold."],
+  ["channels", "Channels", (f) => plain.format(f.channels), (f) => ({ 1: "Mono.", 2: "Stereo." }[f.channels] ?? "Surround, or several tracks.")],
+  ["bits_per_sample", "Bits per sample", (f) => plain.format(f.bits_per_sample), () => "Resolution of PCM and of lossless codecs; lossy ones have none."],
+  ["sample_format", "Sample format", (f) => SAMPLE_FORMATS[f.sample_format] ?? f.sample_format, () => "How one sample is written down."],
+  ["bitrate", "Bit rate", (f) => `${plain.format(Math.round(f.bitrate / 1000))} kbit/s`, () => "Of the sound alone, without tags and pictures."],
+  ["bitrate_mode", "Bit rate mode", (f) => BITRATE_MODES[f.bitrate_mode] ?? f.bitrate_mode, () => "Whether each second takes as many bits."],
+  ["lossless", "Lossless", (f) => yes(f.lossless), (f) => (f.lossless ? "Sounds as it did before it was packed, bit for bit." : "What is hard to hear was left out to save room.")],
+  ["container", "Container", (f) => f.container, () => "The wrapping, found out from the content, not from the name."],
+  ["codec", "Codec", (f) => f.codec, () => "How the sound itself is coded."],
+  ["codec_profile", "Codec profile", (f) => f.codec_profile, () => "Which variant of the codec."],
+  ["mime", "Media type", (f) => f.mime, () => "What downloads are labelled with."],
+  ["size", "Size", (f) => `${bytes(f.size)} (${counted(f.size, "byte")})`, () => "The whole file as it was uploaded; it is kept byte for byte."],
+  ["uploaded", "Uploaded", (f) => longDate.format(new Date(f.uploaded)), () => "When this content was stored, in your time zone."],
+  ["uploaded_by", "Uploaded by", (f) => f.uploaded_by, () => "The account that it belongs to."],
+  ["sha256", "SHA-256", (f) => f.sha256, () => "The fingerprint of the content: equal files have equal ones."],
+  ["id", "Id", (f) => f.id, () => "How programs call it; it stays when the name changes."],
+];
+
+function factList(file) {
+  const known = FACTS.filter(([field]) => file[field] !== null && file[field] !== undefined);
+  const absent = FACTS.filter(([field]) => file[field] === null).map(([, label]) => label.toLowerCase());
+  return el("section", { class: "card" }, el("h2", {}, "What it is"),
+    el("dl", { class: "facts" }, known.map(([, label, show, mean]) => el("div", {}, el("dt", {}, label), el("dd", { class: "number" }, show(file), el("small", {}, mean(file)))))),
+    absent.length > 0 && el("p", { class: "muted small" }, `Does not apply here: ${absent.join(", ")}.`));
+}
+
+class FilePage {
+  constructor(file, isDecoded) {
+    Object.assign(this, { file, isDecoded });
+    this.title = el("div", { class: "title" });
+    this.notes = el("section", { class: "card" });
+    this.listen = button("Play", () => player.toggle(this.file), { sign: "play", kind: "primary" });
+    this.node = el("article", { class: "file" },
+      el("p", {}, el("a", { href: "/", class: "back", onclick: (event) => this.back(event) }, icon("back"), "All files")),
+      this.title, el("p", { class: "muted number", dir: "auto" }, this.summary()),
+      el("div", { class: "row acts" }, this.listen,
+        button("Download", () => save(file.id, this.file.name), { sign: "download", kind: "quiet" }),
+        button("Rename", () => this.rename(), { kind: "quiet" }), button("Remove", () => this.remove(), { kind: "quiet" })),
+      file.warnings.length > 0 && el("section", { class: "card warnings" }, el("h2", {}, "Worth knowing"), el("ul", {}, file.warnings.map((words) => el("li", {}, words)))),
+      new WaveView(this).node,
+      el("div", { class: "columns" },
+        el("div", {}, factList(file)),
+        el("div", {}, this.tags(), this.notes, converter(file, isDecoded), this.elsewhere())));
+    this.drawTitle();
+    this.drawNotes();
+    this.watch = () => this.drawPlaying();
+    player.watchers.add(this.watch);
+    this.watch();
+  }
+
+  static async open(id) {
+    const response = await ask("GET", "/files/" + encodeURIComponent(id));
+    return new FilePage(await response.json(), isConvertible(response));
+  }
+
+  close() {
+    player.watchers.delete(this.watch);
+  }
+
+  summary() {
+    const { duration, duration_exact: isExact, sample_rate: hertz, channels, container, codec, size } = this.file;
+    const sound = { 1: "mono", 2: "stereo" }[channels] ?? counted(channels, "channel");
+    return [(isExact ? "" : "≈ ") + clock(duration), codec === container ? container : `${container} with ${codec}`, rate(hertz), sound, bytes(size)].join(" · ");
+  }
+
+  /** To the list as it was left, if that is where we come from. */
+  back(event) {
+    if (!list.node || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const query = String(list.parameters);
+    go(query ? "/?" + query : "/", { isBack: true });
+  }
+
+  drawPlaying() {
+    const isOn = player.has(this.file.id) && player.isPlaying;
+    const label = isOn ? "Pause" : "Play";
+    if (this.listen.textContent !== label) this.listen.replaceChildren(icon(isOn ? "pause" : "play"), el("span", {}, label));
+  }
+
+  // . changes
+
+  async change(what) {
+    this.file = await (await ask("PATCH", "/files/" + encodeURIComponent(this.file.id), { json: what })).json();
+    list.touch();
+  }
+
+  drawTitle() {
+    this.title.replaceChildren(el("h1", { dir: "auto", tabIndex: -1 }, this.file.name));
+    document.title = `${this.file.name} · audioserver`;
+  }
+
+  rename() {
+    const field = el("input", { type: "text", value: this.file.name, "aria-label": "New name", dir: "auto", required: true });
+    const refusal = el("p", { class: "refusal", role: "alert" });
+    const done = () => { this.drawTitle(); this.title.querySelector("h1").focus(); };
+    const form = el("form", { class: "row", onsubmit: async (event) => {
+      event.preventDefault();
+      try {
+        await this.change({ name: field.value });
+        if (player.has(this.file.id)) player.rename(this.file);
+        done();
+      } catch (error) {
+        refusal.textContent = error.message;
+      }
+    }, onkeydown: (event) => { if (event.key === "Escape") done(); } },
+    el("span", { class: "grow" }, field), el("button", { class: "primary" }, "Save"), button("Cancel", done, { kind: "quiet" }), refusal);
+    this.title.replaceChildren(form);
+    field.focus();
+    field.setSelectionRange(0, field.value.lastIndexOf(".") > 0 ? field.value.lastIndexOf(".") : field.value.length);
+  }
+
+  remove() {
+    const { file } = this;
+    remove([file], { gone: () => list.touch(), taken: () => {
+      list.touch();
+      go("/");
+      return () => { list.touch(); go(address(file.id)); };
+    } });
+  }
+
+  tags() {
+    const { tags, pictures } = this.file;
+    const rows = Object.entries(tags).map(([key, value]) => el("div", {}, el("dt", {}, key),
+      el("dd", {}, [value].flat().map((text) => el("p", { dir: "auto" }, text)))));
+    const node = el("section", { class: "card", hidden: !rows.length && !pictures.length }, el("h2", {}, "Tags"), el("dl", { class: "facts" }, rows));
+    if (pictures.length) this.cover(node);
+    return node;
+  }
+
+  /** The first picture inside the audio, cut out by its place. */
+  async cover(node) {
+    const { mime, offset, length } = this.file.pictures[0];
+    const kinds = { "image/jpeg": [0xff, 0xd8], "image/png": [0x89, 0x50], "image/gif": [0x47, 0x49], "image/webp": [0x52, 0x49] };
+    if (!kinds[mime] || !length || offset === null || length > 8_000_000) return;
+    try {
+      const response = await ask("GET", content(this.file.id), { headers: { Range: `bytes=${offset}-${offset + length - 1}` } });
+      const picture = await response.arrayBuffer();
+      const head = new Uint8Array(picture, 0, 2);
+      if (response.status !== 206 || kinds[mime].some((value, at) => head[at] !== value)) return; // coded once more inside its tag
+      node.querySelector("h2").after(el("img", { class: "cover", alt: "The picture in the file", src: URL.createObjectURL(new Blob([picture], { type: mime })) }));
+    } catch { /* a page without a picture is a page */ }
+  }
+
+  drawNotes() {
+    const rows = el("div", { class: "notes" });
+    const refusal = el("p", { class: "refusal", role: "alert" });
+    const add = (key = "", value = "") => {
+      const row = el("div", { class: "row" },
+        el("input", { type: "text", value: key, "aria-label": "Field", placeholder: "field", class: "key", dir: "auto" }),
+        el("input", { type: "text", value, "aria-label": key ? `Value of ${key}` : "Value", placeholder: "value", class: "value", dir: "auto" }),
+        button("", () => row.remove(), { sign: "close", label: key ? `Remove ${key}` : "Remove this field", kind: "quiet round" }));
+      rows.append(row);
+      return row;
+    };
+    for (const [key, value] of Object.entries(this.file.metadata)) add(key, value);
+    this.notes.replaceChildren(el("h2", {}, "Notes"), el("p", { class: "muted small" }, "Fields of your own; search finds them."),
+      el("form", { onsubmit: async (event) => {
+        event.preventDefault();
+        const pairs = [...rows.children].map((row) => [row.querySelector(".key").value.trim(), row.querySelector(".value").value]);
+        try {
+          await this.change({ metadata: Object.fromEntries(pairs.filter(([key]) => key)) });
+          this.drawNotes();
+          say("Saved.");
+        } catch (error) {
+          refusal.textContent = error.message;
+        }
+      } }, rows, refusal, el("div", { class: "row" },
+        button("Add a field", () => add().querySelector("input").focus(), { kind: "quiet" }), el("button", { class: "primary" }, "Save the notes"))));
+  }
+
+  elsewhere() {
+    const line = (label, text) => el("div", { class: "copyable" }, el("p", { class: "muted small" }, label), el("code", {}, text), button("Copy", () => copy(text), { kind: "quiet", label: `Copy: ${label}` }));
+    return el("section", { class: "card" }, el("h2", {}, "Elsewhere"),
+      line("Download in a terminal", curlLine(this.file.id)),
+      line("The record as JSON", `curl "${location.origin}/files/${this.file.id}"`),
+      line("This page", location.origin + address(this.file.id)));
+  }
+}
+
+// -- the wave ------------------------------------------------------------------------------------------------------------
+
+/** Whether the server decodes it: then its record points to the conversion (RFC 8288). */
+const isConvertible = (response) => /rel="?related/.test(response.headers.get("Link") ?? "");
+
+const BAR = 3; // CSS pixels of one bar and its gap
+const MOST_PEAKS = 8192; // asked for at once
+
+/** Bars of a waveform on a canvas; `view` is the part that is seen, in fractions of the whole. */
+class Wave {
+  constructor(file) {
+    Object.assign(this, { file, peaks: null, view: [0, 1], played: 0 });
+    this.canvas = el("canvas", { class: "wave", "aria-hidden": "true" });
+  }
+
+  /** Fetch peaks that are fine enough for the view; false where the server decodes no such sound. */
+  async load(isDecoded) {
+    try {
+      isDecoded ??= isConvertible(await ask("GET", "/files/" + encodeURIComponent(this.file.id)));
+      if (!isDecoded) return false;
+      const bars = Math.ceil(this.canvas.clientWidth / BAR) || 400;
+      const width = Math.min(MOST_PEAKS, Math.max(400, Math.ceil(bars / (this.view[1] - this.view[0]))));
+      if (this.peaks?.width >= width) return true;
+      const { data, channels, length, bits } = await (await ask("GET", `/files/${encodeURIComponent(this.file.id)}/peaks?width=${width}`)).json();
+      this.peaks = { width, heights: heightsOf(data, channels, length, 2 ** (bits - 1)) };
+      this.draw();
+      return true;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.refusal = `There is no waveform. ${error.message}`;
+      return false;
+    }
+  }
+
+  draw(played = this.played) {
+    this.played = played;
+    const { canvas, peaks } = this;
+    const [wide, high] = [canvas.clientWidth, canvas.clientHeight];
+    canvas.parentNode?.classList.toggle("drawn", peaks !== null);
+    if (!peaks || !wide) return;
+    const scale = devicePixelRatio || 1;
+    if (canvas.width !== Math.round(wide * scale) || canvas.height !== Math.round(high * scale)) {
+      canvas.width = Math.round(wide * scale);
+      canvas.height = Math.round(high * scale);
+    }
+    const pen = canvas.getContext("2d");
+    const style = getComputedStyle(canvas);
+    const [behind, ahead] = [style.getPropertyValue("--accent"), style.getPropertyValue("--wave")];
+    const [from, to] = this.view;
+    const bars = Math.floor(wide / BAR);
+    const { heights } = peaks;
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, wide, high);
+    for (let bar = 0; bar < bars; bar += 1) {
+      const start = from + (to - from) * (bar / bars);
+      const first = Math.floor(start * heights.length);
+      const last = Math.max(first + 1, Math.floor((from + (to - from) * ((bar + 1) / bars)) * heights.length));
+      let tall = 0;
+      for (let at = first; at < last && at < heights.length; at += 1) tall = Math.max(tall, heights[at]);
+      tall = Math.max(1.5, tall * (high - 2));
+      pen.fillStyle = start < this.played ? behind : ahead;
+      pen.fillRect(bar * BAR, (high - tall) / 2, BAR - 1, tall);
+    }
+  }
+}
+
+/** How loud each point is, 0 to 1 of the loudest; what is nearly silent is left small. */
+function heightsOf(data, channels, length, full) {
+  const heights = new Float32Array(length);
+  const each = 2 * channels;
+  let loudest = full / 10;
+  for (let at = 0; at < length; at += 1) {
+    for (let n = 0; n < each; n += 1) heights[at] = Math.max(heights[at], Math.abs(data[at * each + n]));
+    loudest = Math.max(loudest, heights[at]);
+  }
+  return heights.map((height) => height / loudest);
+}
+
+/** The large wave of a file: press to hear from there, drag to see a part closer. */
+class WaveView {
+  constructor(page) {
+    this.page = page;
+    this.wave = new Wave(page.file);
+    this.mark = el("span", { class: "mark", hidden: true });
+    this.head = el("span", { class: "head" });
+    this.surface = el("div", { class: "surface seek", role: "slider", tabIndex: 0, "aria-label": "Position in the sound", "aria-valuemin": 0,
+      onpointerdown: (event) => this.grip(event), onkeydown: (event) => this.key(event) }, this.wave.canvas, this.mark, this.head);
+    this.from = el("span", { class: "number" });
+    this.to = el("span", { class: "number" });
+    this.words = el("p", { class: "muted small" });
+    this.node = el("section", { class: "waves", "aria-label": "Waveform" }, this.surface,
+      el("div", { class: "row muted small" }, this.from, el("span", { class: "grow" }),
+        this.tools = el("span", { class: "row", hidden: true }, button("Closer", () => this.zoom(2), { kind: "quiet" }), button("Wider", () => this.zoom(0.5), { kind: "quiet" }),
+          button("Whole", () => this.look(0, 1), { kind: "quiet" })),
+        el("span", { class: "grow" }), this.to), this.words);
+    this.watch = () => (this.node.isConnected || !this.wasShown ? this.draw() : player.watchers.delete(this.watch));
+    player.watchers.add(this.watch);
+    this.resized = new ResizeObserver(() => { this.wasShown = true; this.fetch(); });
+    this.resized.observe(this.surface);
+  }
+
+  get duration() {
+    return player.has(this.page.file.id) && player.duration || this.page.file.duration || 0;
+  }
+
+  get position() {
+    return player.has(this.page.file.id) ? player.audio.currentTime : 0;
+  }
+
+  async fetch() {
+    this.draw();
+    const isDrawn = await this.wave.load(this.page.isDecoded);
+    this.tools.hidden = !isDrawn;
+    this.surface.classList.toggle("flat", !isDrawn);
+    this.words.textContent = isDrawn ? "Press to listen from there; drag over a part to see it closer."
+      : this.wave.refusal ?? `The server does not decode ${this.page.file.codec}, so there is no waveform. Your browser may play it all the same.`;
+    this.draw();
+  }
+
+  draw() {
+    const { duration, position } = this;
+    const [from, to] = this.wave.view;
+    const at = duration ? position / duration : 0;
+    this.wave.draw(at);
+    this.head.hidden = !player.has(this.page.file.id) || at < from || at > to;
+    this.head.style.left = `${((at - from) / (to - from)) * 100}%`;
+    this.from.textContent = clock(from * duration);
+    this.to.textContent = clock(to * duration);
+    this.surface.setAttribute("aria-valuemax", duration.toFixed(2));
+    this.surface.setAttribute("aria-valuenow", position.toFixed(2));
+    this.surface.setAttribute("aria-valuetext", `${moment(position)} of ${clock(duration)}`);
+  }
+
+  look(from, to) {
+    const least = Math.min(1, 0.02 / Math.max(0.02, this.duration)); // 20 ms
+    const length = Math.min(1, Math.max(least, to - from));
+    const start = Math.max(0, Math.min(1 - length, from));
+    this.wave.view = [start, start + length];
+    this.fetch();
+  }
+
+  zoom(factor) {
+    const [from, to] = this.wave.view;
+    const at = this.duration ? this.position / this.duration : 0;
+    const middle = at > from && at < to ? at : (from + to) / 2;
+    const half = (to - from) / factor / 2;
+    this.look(middle - half, middle + half);
+  }
+
+  seek(fraction) {
+    if (!player.has(this.page.file.id)) player.toggle(this.page.file);
+    player.seek(fraction * this.duration);
+  }
+
+  key(event) {
+    if (!player.has(this.page.file.id) && (event.key === "ArrowRight" || event.key === "ArrowLeft")) player.load(this.page.file);
+    const { key } = event;
+    if (key === "Home" || key === "End") this.seek(key === "Home" ? 0 : 1);
+    else if (key === "+" || key === "-") this.zoom(key === "+" ? 2 : 0.5);
+    else if (key === " ") player.toggle(this.page.file);
+    else return;
+    event.preventDefault();
+  }
+
+  grip(event) {
+    if (event.button) return;
+    const box = this.surface.getBoundingClientRect();
+    const [from, to] = this.wave.view;
+    const fraction = (x) => from + (to - from) * Math.max(0, Math.min(1, (x - box.left) / box.width));
+    const start = event.clientX;
+    const move = ({ clientX }) => {
+      this.mark.hidden = Math.abs(clientX - start) < 6 || !this.wave.peaks;
+      this.mark.style.left = `${Math.max(0, Math.min(start, clientX) - box.left)}px`;
+      this.mark.style.width = `${Math.min(Math.abs(clientX - start), box.width)}px`;
+    };
+    const stop = ({ clientX, type }) => {
+      for (const kind of ["pointermove", "pointerup", "pointercancel"]) this.surface.removeEventListener(kind, kind === "pointermove" ? move : stop);
+      const isDrag = !this.mark.hidden;
+      this.mark.hidden = true;
+      if (type === "pointercancel") return;
+      if (isDrag) this.look(fraction(Math.min(start, clientX)), fraction(Math.max(start, clientX)));
+      else this.seek(fraction(clientX));
+    };
+    this.surface.setPointerCapture(event.pointerId);
+    this.surface.addEventListener("pointermove", move);
+    this.surface.addEventListener("pointerup", stop);
+    this.surface.addEventListener("pointercancel", stop);
+  }
+}
+
+// -- conversion ----------------------------------------------------------------------------------------------------------
+
+const MP3_RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000];
+const WAV_RATES = [8000, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 192000];
+const BITRATES = { high: [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320], low: [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160] };
+const conversions = new Map(); // id of a file: its conversion under way, so that it is there when one comes back
+
+function options(select, pairs, value) {
+  select.replaceChildren(...pairs.map(([of, label]) => el("option", { value: of }, label)));
+  select.value = value;
+  if (select.selectedIndex < 0) select.selectedIndex = 0;
+}
+
+function converter(file, isDecoded) {
+  if (!isDecoded) {
+    return el("section", { class: "card" }, el("h2", {}, "Convert"), el("p", { class: "muted small" }, "The server converts MP3, and PCM in WAV and AIFF. This file is kept and served as it is."));
+  }
+  const stem = file.name.replace(/\.[^.]*$/, "");
+  const [format, hertz, size, channels] = [0, 0, 0, 0].map(() => el("select"));
+  const keep = el("input", { type: "checkbox" });
+  const name = el("input", { type: "text", dir: "auto" });
+  const fill = () => {
+    const isMp3 = format.value === "mp3";
+    options(hertz, (isMp3 ? MP3_RATES : WAV_RATES).map((value) => [value, rate(value)]), hertz.value || "32000");
+    const rates = BITRATES[Number(hertz.value) >= 32000 ? "high" : "low"];
+    options(size, [["", "usual"], ...rates.map((value) => [`bitrate=${value}`, `${value} kbit/s`]), ...[0, 2, 4, 6, 9].map((value) => [`quality=${value}`, `variable, ${value === 0 ? "best" : value === 9 ? "smallest" : "level " + value}`])], size.value);
+    size.parentNode.hidden = !isMp3;
+    name.parentNode.hidden = !keep.checked;
+    name.value = `${stem} ${hertz.value}.${format.value}`;
+  };
+  const labelled = (label, node) => el("label", { class: "field" }, el("span", {}, label), node);
+  const place = el("div", { "aria-live": "polite" });
+  const form = el("form", { onchange: fill, onsubmit: (event) => {
+    event.preventDefault();
+    const query = new URLSearchParams({ id: file.id, format: format.value, rate: hertz.value, async: "true" });
+    if (size.value && format.value === "mp3") query.set(...size.value.split("="));
+    if (channels.value) query.set("channels", channels.value);
+    if (keep.checked) query.set("save_as", name.value);
+    conversions.get(file.id)?.close();
+    const conversion = new Conversion(file, query);
+    conversions.set(file.id, conversion);
+    place.replaceChildren(conversion.node);
+  } }, el("div", { class: "fields" }, labelled("To", format), labelled("Sample rate", hertz), labelled("Bit rate", size), labelled("Channels", channels)),
+  el("label", { class: "tick" }, keep, "Keep the result in the list"), labelled("Name", name), el("button", { class: "primary" }, "Convert"));
+  options(format, [["mp3", "MP3"], ["wav", "WAV, 16 bits"]], "mp3");
+  options(channels, [["", "as they are"], ["1", "mono"], ["2", "stereo"]], "");
+  fill();
+  name.addEventListener("change", (event) => event.stopPropagation());
+  if (conversions.has(file.id)) place.append(conversions.get(file.id).node);
+  return el("section", { class: "card" }, el("h2", {}, "Convert"), form, place);
+}
+
+/** One conversion on its way: what the server tells of it as it happens. */
+class Conversion {
+  constructor(file, query) {
+    Object.assign(this, { file, query });
+    this.words = el("p", { class: "number grow" }, "asked for");
+    this.bar = el("progress", { max: 1, "aria-label": "Conversion" });
+    this.acts = el("span", { class: "row" }, button("Cancel", () => this.cancel(), { kind: "quiet" }));
+    this.node = el("div", { class: "conversion" }, el("div", { class: "row" }, this.words, this.acts), this.bar);
+    this.begin();
+  }
+
+  async begin() {
+    try {
+      this.job = (await (await ask("POST", "/resample?" + this.query)).json()).id;
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.isClosed) return;
+    this.events = new EventSource(`/resample/${this.job}/events`);
+    this.events.onmessage = ({ data }) => this.tell(JSON.parse(data));
+    this.events.onerror = () => { if (this.events.readyState === EventSource.CLOSED && !this.isClosed) this.fail(new Problem(0, { title: LOST })); };
+  }
+
+  tell(status) {
+    this.bar.value = status.progress ?? 0;
+    if (status.status === "queued") this.words.textContent = status.position ? `waits; place ${plain.format(status.position)}` : "waits";
+    else if (status.status === "running") this.words.textContent = `${new Intl.NumberFormat(locale, { style: "percent" }).format(status.progress ?? 0)}${status.seconds_left ? ` · ${wait(status.seconds_left)} left` : ""}`;
+    else if (status.status === "failed") this.fail(new Problem(status.problem?.status, status.problem));
+    else this.finish(status);
+  }
+
+  finish(status) {
+    this.close();
+    this.words.textContent = [status.done, status.size && bytes(status.size), ...(status.warnings ?? [])].filter(Boolean).join(" · ");
+    if (status.file) {
+      list.touch();
+      this.acts.replaceChildren(el("a", { class: "button", href: address(status.file.id ?? status.file.split("/").pop()) }, "Open the result"));
+    } else {
+      this.acts.replaceChildren(el("a", { class: "button", href: status.result, download: status.name, onclick: () => {
+        this.words.textContent = "Fetched; a result is given once.";
+        this.acts.replaceChildren();
+        conversions.delete(this.file.id);
+      } }, icon("download"), "Download the result"));
+    }
+  }
+
+  fail(error) {
+    this.close();
+    this.words.className = "refusal grow";
+    this.words.setAttribute("role", "alert");
+    this.words.textContent = error.message;
+    this.acts.replaceChildren();
+  }
+
+  close() {
+    this.isClosed = true;
+    this.events?.close();
+    this.bar.hidden = true;
+  }
+
+  cancel() {
+    this.close();
+    conversions.delete(this.file.id);
+    this.node.replaceChildren(el("p", { class: "muted" }, "Cancelled."));
+    if (this.job) ask("DELETE", `/resample/${this.job}`).catch(() => {});
+  }
+}
 
 // == 8 start =========================================================================================================
 
-let shown = 0; // counts the views, so that a slow one does not come after a quick one
+let turns = 0; // counts the views, so that a slow one does not come after a quick one
+let view = null; // what is seen: {node, close}
 
-/** Go to an address of this page; `keep` leaves focus and scrolling alone. */
-function go(target, { replace = false, keep = false } = {}) {
-  if (list.node?.isConnected) list.scroll = scrollY;
+/** Go to an address of this page.  `keep` leaves focus and scrolling alone; `isBack` scrolls to where the list was. */
+function go(target, { replace = false, ...how } = {}) {
+  remember();
   history[replace ? "replaceState" : "pushState"](null, "", target);
-  show({ keep });
+  show(how);
+}
+
+function remember() {
+  if (list.node?.isConnected) list.scroll = scrollY;
+}
+
+async function viewOf({ pathname, search }) {
+  try {
+    if (pathname === "/") return list.open(search);
+    if (pathname.startsWith("/file/")) return await FilePage.open(decodeURIComponent(pathname.slice("/file/".length)));
+    throw new Problem(404, { title: "There is no such page" });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { node: el("div", { class: "state" }, el("h1", { tabIndex: -1 }, error.message), el("a", { href: "/" }, "All files")) };
+  }
 }
 
 async function show({ keep = false, isBack = false } = {}) {
-  const turn = shown += 1;
-  const { pathname, search } = location;
-  let view;
-  try {
-    if (pathname === "/") view = list.open(search);
-    else if (pathname.startsWith("/file/")) view = await filePage.open(decodeURIComponent(pathname.slice("/file/".length)));
-    else throw new Problem(404, { title: "There is no such page" });
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    view = el("div", { class: "state" }, el("h1", { tabIndex: -1 }, error.message), el("a", { href: "/" }, "All files"));
+  const turn = turns += 1;
+  const next = await viewOf(location);
+  if (turn !== turns) {
+    next.close?.();
+    return;
   }
-  if (turn !== shown) return;
-  const isList = view === list.node;
-  if (isList) document.title = "audioserver";
-  if (view.isConnected) return;
-  $("main").replaceChildren(view);
-  if (isList) {
+  if (next === list) document.title = "audioserver";
+  if (next === view && next === list) return;
+  view?.close?.();
+  view = next;
+  $("main").replaceChildren(next.node);
+  if (next === list) {
     list.redraw();
     list.freshen();
   }
-  scrollTo(0, isList && isBack ? list.scroll : 0);
-  if (!keep && turn > 1) view.querySelector("h1")?.focus({ preventScroll: true });
+  scrollTo(0, next === list && isBack ? list.scroll : 0);
+  if (!keep && turn > 1) next.node.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function followLinks() {
@@ -1405,7 +1910,7 @@ function followLinks() {
     event.preventDefault();
     go(url.pathname + url.search);
   });
-  addEventListener("popstate", () => show({ isBack: true }));
+  addEventListener("popstate", () => { remember(); show({ isBack: true }); });
   history.scrollRestoration = "manual";
 }
 

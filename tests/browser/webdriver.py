@@ -26,7 +26,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--lang=en-US", "--hide-scrollbars",
 ]
-SECONDS = 20  # the longest that a condition is waited for
+SECONDS = 10  # the longest that a condition is waited for
 _UNTIL = """
 const done = arguments[arguments.length - 1];
 const holds = new Function(arguments[0]);
@@ -164,8 +164,8 @@ class Browser:
         self.find(css).click()
 
     def labelled(self, text: str) -> Element:
-        """The visible button or link whose text or label begins with `text`; waited for."""
-        pick = ("[...document.querySelectorAll('button, a, summary')].find((node) => node.checkVisibility() && "
+        """What is visible and can be pressed, and whose text or label begins with `text`; waited for."""
+        pick = ("[...document.querySelectorAll('button, a, label, summary, input')].find((node) => node.checkVisibility() && "
                 f"(node.getAttribute('aria-label') || node.textContent).trim().startsWith({json.dumps(text)}))")
         self.until(pick)
         return Element(self, self.script("return " + pick)[ELEMENT])
