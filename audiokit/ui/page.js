@@ -385,8 +385,7 @@ const uploads = {
     const left = pending.reduce((sum, item) => sum + item.file.size - item.sent, 0);
     const speed = pending.reduce((sum, item) => sum + (item.state === "sending" ? item.speed : 0), 0);
     const words = [pending.length ? `${plain.format(finished)} of ${counted(finished + items.length, "file")} uploaded`
-      : `${counted(finished, "file")} uploaded`];
-    if (refused) words.push(`${plain.format(refused)} refused`);
+      : finished > 0 && `${counted(finished, "file")} uploaded`, refused > 0 && `${counted(refused, "file")} refused`].filter(Boolean);
     if (pending.length && speed) words.push(`${bytes(speed)}/s`, `${wait(left / speed)} left`);
     this.head.textContent = words.join(" · ");
     const total = finished + items.length;
