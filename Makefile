@@ -10,7 +10,14 @@ run:  ## Serve on http://127.0.0.1:8000, data in ./var
 	$(PYTHON) audioserver.py
 
 test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass before a commit, under a minute
-	$(TEST_PYTHON) -m pytest -m "not slow"
+	@$(MAKE) --no-print-directory -j2 test-sound test-rest
+
+SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
+        tests/test_formats_*.py tests/test_audiometa.py)
+test-sound:  ## The half of `test` that is formats and codec; the two run beside each other
+	$(TEST_PYTHON) -m pytest -m "not slow" -o cache_dir=.pytest_cache/sound $(SOUND)
+test-rest:  ## The other half: the wire, the storage, the routes, the commands
+	$(TEST_PYTHON) -m pytest -m "not slow" $(addprefix --ignore=,$(SOUND))
 
 test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	$(TEST_PYTHON) -m pytest
@@ -58,4 +65,4 @@ clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-all browser check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean
+.PHONY: help run test test-sound test-rest test-all browser check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean

@@ -12,6 +12,7 @@ Readers are imported when the first file of their kind comes by, so that startin
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import os
@@ -221,6 +222,7 @@ def _read(source: Source, start: int) -> AudioInfo:
     return _module("mpeg").read(source, start)  # looks for frames behind a little that is none
 
 
+@functools.lru_cache(maxsize=None)
 def _module(name: str) -> Any:
     return importlib.import_module("audiokit.formats." + name)
 

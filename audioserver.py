@@ -89,6 +89,11 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
+    def refuse(self, refusal: Refusal) -> Response:
+        """The answer to a head that never became whole: of the request before it nothing holds."""
+        self._forget()
+        return self.problem(refusal)
+
     def problem(self, refusal: Refusal) -> Response:
         """A refusal as an answer."""
         return Response(
@@ -116,8 +121,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
-        self.command, self.path = "", ""
-        self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
+        self._forget()
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields
@@ -130,6 +134,11 @@ class Handler(BaseHTTPRequestHandler):
             self._check_host(head)
             self._checked = fields
         return True
+
+    def _forget(self) -> None:
+        """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
+        self.head, self.command, self.path = None, "", ""
+        self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""
@@ -251,7 +260,7 @@ class AudioServer(ThreadingHTTPServer):
         self._begin(pages)
 
     def _begin(self, pages: Pages) -> None:
-        self.hashing = Workers(1, "hash", self.report)
+        self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
         self.jobs = Jobs(
             self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,

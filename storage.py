@@ -53,6 +53,7 @@ __all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Repor
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 NAME_BYTES = 255  # what file systems allow for a name
+AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -140,6 +141,7 @@ class Upload:
         self._ops = storage.ops
         self._written = 0
         self._look_at = LOOK_BYTES
+        self._reserved = self._begun = 0
         self._is_over = False
         make = None if is_there else lambda name, _: self._ops.create(name)
         self.file = open(path, "r+b", buffering=0, opener=make)
@@ -156,16 +158,36 @@ class Upload:
 
     @property
     def written(self) -> int:
-        """Bytes that are in the file.  Setting it looks, now and then, whether the disk has room for more."""
+        """Bytes that are in the file.  Setting it sees, now and then, to room for more."""
         return self._written
 
     @written.setter
     def written(self, count: int) -> None:
         self._written = count
+        if count - self._begun >= AHEAD_BYTES:
+            self.begin_sync()
+        if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
+            self._reserve()
         if count >= self._look_at:
             self._look_at = count + LOOK_BYTES
             if self.expected is None or count > self.expected:
                 self._storage.check_room(0)
+
+    def begin_sync(self) -> None:
+        """Have what is there go to the disk while more comes, or while it is looked at; does not wait."""
+        self._begun = self._written
+        self._ops.begin_sync(self.file.fileno())
+
+    def _reserve(self) -> None:
+        """Blocks for what comes next, never far ahead: a promised length alone must not fill the disk."""
+        start = max(self._written, self._reserved)
+        self._reserved = min(start + 2 * AHEAD_BYTES, self.expected)
+        self._ops.reserve(self.file.fileno(), start, self._reserved - start)
+
+    @property
+    def promised(self) -> int:
+        """Bytes that are still to come and have no blocks yet."""
+        return max(0, (self.expected or 0) - max(self._written, self._reserved))
 
     def write(self, data: Any) -> None:
         """Append bytes; Refusal `no-space` when the disk is full."""
@@ -288,7 +310,7 @@ class Storage:
     def check_room(self, expected: Optional[int]) -> None:
         """Refusal `no-space` unless `expected` bytes more leave the disk the space that is kept free."""
         with self._lock:
-            promised = sum(max(0, (u.expected or 0) - u.written) for u in self._uploads.values())
+            promised = sum(upload.promised for upload in self._uploads.values())
         free = self.ops.free_bytes(str(self.data)) - self._kept_free - promised
         if free < (expected or 0):
             raise Refusal("no-space", f"{expected or 0} bytes are to be stored, there is room for {max(0, free)}")
@@ -296,7 +318,7 @@ class Storage:
     def begin_upload(self, expected: Optional[int]) -> Upload:
         """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
         self.check_room(expected)
-        path = str(self._spool / (os.urandom(16).hex() + ".part"))
+        path = os.path.join(self._spool, os.urandom(16).hex() + ".part")
         try:
             upload = Upload(self, path, expected)
         except OSError as error:

@@ -219,7 +219,10 @@ class ReceivingSink(Sink):
 
     def _checked_digest(self) -> bytes:
         """The sha256 of the audio; Refusal where the client promised another one."""
-        wishes, sha256 = self._wishes, self._digest.digest()
+        wishes, upload = self._wishes, self._upload
+        if upload.written >= _BEHIND:
+            upload.begin_sync()  # the disk works while the rest is hashed
+        sha256 = self._digest.digest()
         message = sha256 if self._form is None else self._message and self._message.digest()
         for promised, found, field in (
             (wishes.repr_digest, sha256, "Repr-Digest"), (wishes.content_digest, message, "Content-Digest"),

@@ -44,7 +44,12 @@ def fit(samples, rate, hz):
     return math.hypot(a, b), rest
 
 
-@pytest.mark.parametrize("rate_in", RATES)
+QUICK_RATES = (8000, 44100, 48000)  # the others take as long again each, and are slow
+
+
+@pytest.mark.parametrize(
+    "rate_in", [rate if rate in QUICK_RATES else pytest.param(rate, marks=pytest.mark.slow) for rate in RATES]
+)
 def test_the_output_has_exactly_its_share_of_frames(rate_in):
     for rate_out in RATES:
         if max(ratio_of(rate_in, rate_out)[:2]) > _PHASED:
@@ -85,7 +90,10 @@ def test_by_design_the_stop_band_is_100_db_down(rate_in, rate_out):
         assert math.hypot(real, imaginary) < 1e-5, step
 
 
-@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (44100, 44056)])
+@pytest.mark.parametrize(
+    "rate_in, rate_out",
+    [(44100, 32000), (48000, 32000), pytest.param(44100, 44056, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("dither", ["none", "tpdf"])
 def test_how_the_input_is_cut_changes_nothing(rate_in, rate_out, dither):
     rng = random.Random(3)

@@ -83,7 +83,7 @@ def test_segments_of_pcm_are_the_whole_bit_for_bit(
     [
         (48000, wanted()),
         (32000, wanted(channels=1, bitrate=64)),
-        (48000, wanted(bitrate=None, quality=5)),
+        pytest.param(48000, wanted(bitrate=None, quality=5), marks=pytest.mark.slow),
         (16000, wanted(rate=16000, channels=1, bitrate=32)),
     ],
 )
@@ -110,7 +110,7 @@ def test_segments_of_mp3_are_one_stream_of_the_same_sound(tmp_path, rate, what):
     )  # the first frames of a segment have fewer bits to spend: a few per cent of the sine's 16,000
 
 
-@pytest.mark.parametrize("dither", ["none", "tpdf"])
+@pytest.mark.parametrize("dither", ["none", pytest.param("tpdf", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rate, channels, rate_out", [(44100, 2, 32000), (22050, 1, 16000)])
 def test_segments_of_mp3_are_decoded_and_resampled_bit_for_bit(
     tmp_path, rate, channels, rate_out, dither

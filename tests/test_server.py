@@ -289,11 +289,31 @@ class TestManners:
         statuses = re.findall(rb"HTTP/1.1 (\d+) ", answer)
         assert statuses == [b"200", b"200", b"404", b"404"] * 40
 
+    def test_a_thousand_pipelined_downloads_are_answered_in_order(self, both_ways):
+        _, _, record = post(both_ways.address, SOUND)
+        target = b"/files/%b/content" % record["id"].encode()
+        ask = b"GET %b HTTP/1.1\r\nHost: localhost\r\n" % target
+        ask += b"Range: bytes=0-%d\r\n"
+        data = b"".join(ask % n + b"\r\n" for n in range(999)) + ask % 999 + b"Connection: close\r\n\r\n"
+        lengths = re.findall(rb"Content-Length: (\d+)\r\n", raw(both_ways.address, data, end=False))
+        assert lengths == [b"%d" % (n + 1) for n in range(1000)]
+
     def test_requests_behind_an_upload_are_answered_after_it(self, both_ways):
         first = b"POST /post?name=pipe.wav&overwrite=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(OTHER)
         then = b"GET /info?name=pipe.wav HTTP/1.1\r\nHost: localhost\r\n\r\n"
         answer = raw(both_ways.address, first + OTHER + then)
         assert answer.count(b"HTTP/1.1 20") == 2 and answer.count(b'"name": "pipe.wav"') == 2
+
+    @pytest.mark.parametrize("framing", ["length", "chunked"])
+    def test_requests_behind_a_body_refused_in_its_middle_are_answered(self, both_ways, framing):
+        form = b"--X\r\nno header line\r\n\r\nx\r\n--X--\r\n"
+        length, body = b"Content-Length: %d" % len(form), form
+        if framing == "chunked":
+            length, body = b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(form), form)
+        first = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=X\r\n"
+        then = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        answer = raw(both_ways.address, first + length + b"\r\n\r\n" + body + then, end=False)
+        assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"400", b"200"]
 
     def test_a_small_unwanted_body_is_dropped_and_a_large_one_ends_the_connection(self, both_ways):
         small = b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n" + b"GET /list HTTP/1.1\r\nHost: x\r\n\r\n"[:30]
@@ -309,6 +329,13 @@ class TestManners:
             for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":
                 sock.sendall(bytes([byte]))
             assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+    def test_a_malformed_head_behind_a_head_request_gets_the_body_of_its_answer(self, server):
+        """Of the request before it, whose answer had no body, nothing holds."""
+        first = b"HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for then in (b"G@T /", b"GET / HTTP/1.1\r\nHost : x\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", b"GET /cut"):
+            *_, head, body = raw(server.address, first + then).split(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["code"] == "bad-request", then
 
     def test_a_head_that_takes_too_long_is_told_and_ended(self, running):
         server = running(head_timeout=0.3)

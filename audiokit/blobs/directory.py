@@ -52,8 +52,7 @@ class DirectoryBlobs:
         self._ops.sync(file.fileno())
         file.close()  # Windows renames no open file
         folder = self._folder(key)
-        target = str(self.path(key))
-        self._ops.rename(file.name, target)
+        self._ops.rename(file.name, os.path.join(folder, key))
         self._together.sync(folder)
 
     def open(self, key: str) -> int:
@@ -86,7 +85,7 @@ class DirectoryBlobs:
                         yield key
 
     def _folder(self, key: str) -> str:
-        folder = str(self._root / key[:2])
+        folder = os.path.join(self._root, key[:2])
         if key[:2] not in self._folders:
             self._ops.make_directory(folder)
             self._ops.sync_directory(str(self._root))

@@ -16,6 +16,8 @@ counted.  Raises NotAudio for other versions, Damaged where no frame is there.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from typing import List, NamedTuple, Tuple
 
 from audiokit.formats import tail
@@ -116,19 +118,29 @@ def _read_sv7(source: Source, start: int) -> AudioInfo:
 def _count_sv7(part: Source, frames: int) -> int:
     """How many of `frames` are whole in `part`, which begins with the magic."""
     bit, stop = _SV7_FIRST_BIT, 8 * part.size
-    base, words = 0, b""
+    words, first, last = array("I"), 0, -1  # the words of `part` from the first that is here
     for whole in range(min(frames, MAX_COUNTED)):
         if bit + _LENGTH_BITS > stop:
             return whole
-        at = bit >> 5 << 2
-        if not base <= at <= base + len(words) - 8:
-            base, words = at, part.read(at, MAX_READ)
-        low, high = words[at - base : at - base + 4], words[at - base + 4 : at - base + 8]
-        pair = int.from_bytes(low, "little") << 32 | int.from_bytes(high, "little")
+        at = (bit >> 5) - first
+        if not 0 <= at < last:
+            first, at = bit >> 5, 0
+            words = _little_words(part.read(4 * first, MAX_READ))
+            is_all = 4 * first + MAX_READ >= part.size
+            last = len(words) - 1 if is_all else len(words) - 2  # the pair of the last one is behind
+        pair = words[at] << 32 | words[at + 1]
         bit += _LENGTH_BITS + (pair >> (64 - _LENGTH_BITS - (bit & 31)) & 0xFFFFF)
         if bit > stop:
             return whole
     return frames
+
+
+def _little_words(data: bytes) -> array[int]:
+    """The 32-bit words of `data`, with a zero word behind it for whoever reads in pairs."""
+    words = array("I", data + bytes(-len(data) % 4 + 4))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words
 
 
 # Stream version 8

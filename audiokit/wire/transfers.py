@@ -21,6 +21,8 @@ from .problems import Refusal
 DONE, WAIT, AGAIN = "done", "wait", "again"  # finished; wants the socket ready; budget spent, has more
 BUDGET = 8 << 20  # bytes a step may move before others get their turn
 _PIECE = 1 << 20  # bytes a system call moves; larger gains nothing (measured), smaller costs calls
+_CORK = getattr(socket, "TCP_CORK", None)  # Linux: only full segments leave until it is taken off
+_CORKED = 1 << 18  # bytes of a file from which that pays: 10 % of 100 MB, as no call ends in a short segment
 _MSG_MORE = getattr(socket, "MSG_MORE", 0)  # "more follows": head and file leave in one segment
 _AGAIN = (BlockingIOError, InterruptedError)
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -111,13 +113,14 @@ class Receiving:
         if self._chunks is None:
             piece, rest = data[: self._left], data[self._left :]
             self._left -= len(piece)
+            self.leftover = bytes(rest)  # before the sink may refuse: the next request is none of its business
             self._write(piece)
-            self.leftover = bytes(rest)
             return
-        for piece in self._chunks.feed(data):
-            self._write(piece)
+        pieces = self._chunks.feed(data)
         if self._chunks.done:
             self.leftover = bytes(self._chunks.leftover)
+        for piece in pieces:
+            self._write(piece)
 
     def _write(self, piece: memoryview) -> None:
         if not len(piece):
@@ -221,6 +224,8 @@ class Sending:
         self.sent = 0
         self._sock = sock
         self._pieces: Deque[Union[memoryview, Span]] = deque()
+        self._is_corked = False
+        self._may_cork = _CORK is not None and not portable
         self._may_sendfile = hasattr(os, "sendfile") and not portable
         self._may_pread = hasattr(os, "pread") and not portable
 
@@ -243,6 +248,8 @@ class Sending:
             piece = pieces[0]
             try:
                 if isinstance(piece, Span):
+                    if self._may_cork and not self._is_corked and len(piece) >= _CORKED:
+                        self._cork(True)
                     count = self._send_span(piece)
                 else:
                     count = self._sock.send(piece, _MSG_MORE if len(pieces) > 1 else 0)
@@ -258,7 +265,16 @@ class Sending:
                 piece.start += count
             else:
                 pieces[0] = piece[count:]
+        if self._is_corked:
+            self._cork(False)  # or the last short segment would wait for 200 ms
         return DONE
+
+    def _cork(self, on: bool) -> None:
+        try:
+            self._sock.setsockopt(socket.IPPROTO_TCP, _CORK, on)
+            self._is_corked = on
+        except OSError:  # not TCP, or gone: the next send tells
+            self._may_cork = False
 
     def _send_span(self, span: Span) -> int:
         count = min(len(span), _PIECE)

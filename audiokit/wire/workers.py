@@ -6,21 +6,31 @@ a bug of the task's: it is handed to `on_bug`, and the thread goes on.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from queue import SimpleQueue
 from typing import Any, Callable, List
+
+_NICE = 10  # of threads that give way: they run when the loop does not want to
 
 
 class Workers:
     """`threads` daemon threads that take tasks in the order they came.
 
+    With `gives_way` they have a lower priority than the loop, where threads have one of their own (Linux): on a
+    busy machine whoever moves gigabytes would else run for milliseconds before a request of 30 us gets its turn.
+
     `concurrent.futures` would do, at four times the cost a task: its futures carry a lock each, and nobody
     here waits for a result.
     """
 
-    def __init__(self, threads: int, name: str, on_bug: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, threads: int, name: str, on_bug: Callable[[BaseException], None], gives_way: bool = False,
+    ) -> None:
         self._tasks: SimpleQueue = SimpleQueue()
         self._on_bug = on_bug
+        self._gives_way = gives_way and sys.platform.startswith("linux")
         self._closed = False
         self._threads: List[threading.Thread] = [
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
@@ -36,6 +46,11 @@ class Workers:
         else:
             self._tasks.put((task, arguments))
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether somebody waits for a thread, if only to have it end."""
+        return self._closed or not self._tasks.empty()
+
     def close(self, timeout: float = 5.0) -> None:
         """Finish what was submitted, then end the threads."""
         for _ in self._threads:
@@ -45,6 +60,8 @@ class Workers:
         self._closed = True
 
     def _run(self) -> None:
+        if self._gives_way:
+            _lower_priority()
         while True:
             item = self._tasks.get()
             if item is None:
@@ -55,3 +72,10 @@ class Workers:
             except BaseException as bug:  # the edge of a thread: nobody is above to catch it
                 self._on_bug(bug)
             del item, task, arguments  # an idle thread must not keep the last upload alive
+
+
+def _lower_priority() -> None:
+    try:  # Linux takes a thread's number where POSIX means a process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    except OSError:
+        pass  # it works as well, only less politely
