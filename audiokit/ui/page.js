@@ -729,7 +729,8 @@ const STRIDE = 1000; // records that are only counted at once, on a long way
 const KEPT = 40; // answers that stay in memory; of the others the cursor is enough
 const TALLEST = 300_000; // rows: browsers end an element at some 17 million pixels
 
-/** All records that fit some filters, in order, as far as the cursor has been followed. */
+/** All records that fit some filters, in order, as far as the cursor has been followed: from the front, and for what is
+    nearer to the end from behind, in the opposite order. */
 class Rows {
   constructor(filters, changed) {
     Object.assign(this, { filters, changed, blocks: [], total: 0, isExact: true, cursor: "", isOpen: true, wanted: [0, 0], busy: null });
@@ -756,7 +757,17 @@ class Rows {
       else high = middle - 1;
     }
     const block = this.blocks[low];
-    return block?.records?.[index - block.start];
+    return block?.records?.[index - block.start] ?? this.tail?.at(this.total - 1 - index);
+  }
+
+  /** Whether it is shorter to come from behind.  Orders with many equals are not the same from both sides. */
+  isBehind(first, last) {
+    const { sort, parameters } = orderOf(this.filters);
+    if (!this.blocks.length || !this.isExact || !this.isOpen || !/^-?(name|uploaded)$/.test(sort) || first - this.reached < 3 * STRIDE) return false;
+    if (this.total - last > first - this.reached) return false;
+    parameters.set("sort", opposite(sort));
+    this.tail ??= new Rows(String(parameters), () => this.changed(this));
+    return true;
   }
 
   /** Have the records from `first` to `last`; a later wish takes the place of this one. */
@@ -771,7 +782,10 @@ class Rows {
       const [first, last] = this.wanted;
       const lost = this.blocks.findIndex((block) => !block.records && block.start < last && block.start + block.count > first);
       if (lost >= 0) await this.refill(lost);
-      else if (this.isOpen && this.reached < last) await this.extend(last - this.reached);
+      else if (this.isBehind(first, last)) {
+        await this.tail.reach(Math.max(0, this.total - last), this.total - first);
+        if (this.wanted[0] === first && this.wanted[1] === last) return;
+      } else if (this.isOpen && this.reached < last) await this.extend(last - this.reached);
       else return;
       this.forget();
       this.changed(this);
@@ -818,6 +832,12 @@ class Rows {
     for (const block of kept.slice(0, Math.max(0, kept.length - KEPT))) block.records = null;
   }
 
+  /** Nobody waits for it any more. */
+  end() {
+    this.control.abort();
+    this.tail?.end();
+  }
+
   renumber() {
     let start = 0;
     for (const block of this.blocks) {
@@ -837,12 +857,19 @@ class Rows {
     }
     this.total = Math.max(0, total - ids.size);
     this.renumber();
+    const tailBack = this.tail?.without(ids);
     return () => {
+      tailBack?.();
       for (const [block, records, count] of before) Object.assign(block, { records, count });
       this.total = total;
       this.renumber();
     };
   }
+}
+
+function orderOf(filters) {
+  const parameters = new URLSearchParams(filters);
+  return { parameters, sort: parameters.get("sort") ?? "-uploaded" };
 }
 
 const leaving = new Set(); // ids that a person has removed and the server does not know of yet
@@ -967,7 +994,7 @@ const list = {
   },
 
   get sort() {
-    return this.parameters.get("sort") ?? "-uploaded";
+    return orderOf(this.parameters).sort;
   },
 
   /** Show the list that the address asks for. */
@@ -994,7 +1021,7 @@ const list = {
   async load({ quietly = false } = {}) {
     const rows = new Rows(String(this.parameters), (changed) => { if (changed === this.rows) this.draw(); });
     const last = quietly ? Math.max(1, this.lastVisible()) : 1;
-    this.loading?.control.abort();
+    this.loading?.end();
     this.loading = rows;
     try {
       await rows.reach(0, last);
@@ -1003,7 +1030,7 @@ const list = {
       return;
     }
     if (this.loading !== rows) return;
-    this.rows?.control.abort();
+    this.rows?.end();
     Object.assign(this, { rows, loading: null, error: null, isStale: false });
     if (!quietly) {
       this.current = 0;

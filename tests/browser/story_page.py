@@ -260,6 +260,10 @@ class TestTheList:
         page.browser.script("scrollTo(0, document.body.scrollHeight)")
         page.browser.until("document.querySelector('tr[aria-rowindex=\"100001\"] a')")
         assert page.browser.script("return document.querySelectorAll('tbody tr').length") < 100
+        oldest, = json.loads(request(page.server.address, "GET", "/list?sort=uploaded&limit=1")[2])["files"]
+        assert rows(page)[-1] == oldest["name"]
+        page.browser.script("scrollTo(0, document.body.scrollHeight / 2)")
+        page.browser.until("document.querySelector('tr[aria-rowindex=\"50000\"] a')")
         page.browser.script("scrollTo(0, 0)")
         page.browser.until("document.querySelector('tr[aria-rowindex=\"2\"] a')")
 
