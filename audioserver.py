@@ -32,6 +32,7 @@ from audiokit.accesslog import AccessLog
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.pages import Pages
+from audiokit.peaks import PeakCache
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer
 from audiokit.wire.bodies import Framing, expects_continue, framing
@@ -262,13 +263,18 @@ class AudioServer(ThreadingHTTPServer):
     def _begin(self, pages: Pages) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
+        converter = Conversions(settings.jobs)
         self.jobs = Jobs(
-            self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
+            self.storage.data / "conversions", converter, self.storage, audiometa.identify,
             most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
+        )
+        self.peaks = PeakCache(
+            self.storage.data / "peaks", converter, self.storage, most_bytes=settings.peaks_cache,
+            most_waiting=settings.jobs + settings.queue, on_bug=self.report,
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs, pages,
+            lambda: secrets.token_hex(12), self.jobs, self.peaks, pages,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),
@@ -321,6 +327,7 @@ class AudioServer(ThreadingHTTPServer):
         """Give everything back: connections, threads, the catalogue, the folder's lock."""
         self.reactor.close()
         self.jobs.close()
+        self.peaks.close()
         self.hashing.close()
         super().server_close()
         self.storage.close()

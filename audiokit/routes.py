@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from . import content, listing, pages, resample_routes
+from . import content, listing, pages, peak_routes, resample_routes
 from .uploads import UploadSink, Wishes, check_metadata, parameters
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
@@ -36,6 +36,7 @@ class Services(NamedTuple):
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
     jobs: Any  # conversions
+    peaks: Any  # what waveforms are drawn from
     pages: Any  # what browsers are shown
 
 
@@ -269,6 +270,7 @@ ROUTES: Dict[str, Dict[str, Route]] = {
     "/files": {"GET": list_files, "POST": post},
     "/files/{id}": {"GET": info, "PATCH": change, "DELETE": remove},
     "/files/{id}/content": {"GET": download},
+    "/files/{id}/peaks": {"GET": peak_routes.peaks},
     "/resample": {"POST": resample_routes.resample},
     "/resample/{id}": {"GET": resample_routes.status, "DELETE": resample_routes.remove},
     "/resample/{id}/events": {"GET": resample_routes.events},
