@@ -237,7 +237,7 @@ async function copy(text) {
 
 const AT_ONCE = 3; // uploads in flight: more only share the line
 const SHOWN = 100; // rows of the queue; the others are counted
-const AGAIN = new Set([0, 408, 429, 500, 503, 507]); // statuses after which the same request may succeed
+const AGAIN = new Set([0, 401, 408, 429, 500, 503, 507]); // statuses after which the same request may succeed
 
 class Upload {
   constructor(file, folder) {
@@ -306,7 +306,7 @@ const uploads = {
       if (free <= 0) break;
       if (item.state !== "waiting") continue;
       free -= 1;
-      item.send((changed) => this.drawRow(changed)).then(() => this.ended(item));
+      item.send((changed) => { this.drawRow(changed); this.drawHead(); }).then(() => this.ended(item));
     }
   },
 
@@ -372,7 +372,7 @@ const uploads = {
         this.rows.set(item, el("li"));
         this.body.append(this.rows.get(item));
       }
-      this.drawRow(item, true);
+      this.drawRow(item);
     }
     this.more.hidden = items.length <= SHOWN;
     this.more.textContent = `and ${plain.format(items.length - SHOWN)} more`;
@@ -394,16 +394,15 @@ const uploads = {
     this.bar.value = total ? (finished + refused + parts) / total : 0;
   },
 
-  drawRow(item, whole = false) {
+  drawRow(item) {
     const row = this.rows.get(item);
     if (!row) return;
-    if (whole || row.dataset.state !== item.state) this.fillRow(row, item);
+    if (row.dataset.state !== item.state) this.fillRow(row, item);
     if (item.state === "sending") {
       row.querySelector("progress").value = item.sent / Math.max(1, item.file.size);
       const left = item.speed ? ` · ${bytes(item.speed)}/s · ${wait((item.file.size - item.sent) / item.speed)} left` : "";
       row.querySelector(".told").textContent = `${bytes(item.sent)} of ${bytes(item.file.size)}${left}`;
     }
-    this.drawHead();
   },
 
   fillRow(row, item) {
@@ -1575,26 +1574,33 @@ class FilePage {
 const isConvertible = (response) => /rel="?related/.test(response.headers.get("Link") ?? "");
 
 const BAR = 3; // CSS pixels of one bar and its gap
-const MOST_PEAKS = 8192; // asked for at once
+const FEWEST = 400; // points of the whole that are asked for at least, so that a wider window needs no more
 
 /** Bars of a waveform on a canvas; `view` is the part that is seen, in fractions of the whole. */
 class Wave {
   constructor(file) {
-    Object.assign(this, { file, peaks: null, view: [0, 1], played: 0 });
+    Object.assign(this, { file, whole: null, part: null, view: [0, 1], played: 0 });
     this.canvas = el("canvas", { class: "wave", "aria-hidden": "true" });
   }
 
-  /** Fetch peaks that are fine enough for the view; false where the server decodes no such sound. */
+  get bars() {
+    return Math.floor(this.canvas.clientWidth / BAR);
+  }
+
+  /** Fetch points that are fine enough for the view; false where the server decodes no such sound. */
   async load(isDecoded) {
     try {
       isDecoded ??= isConvertible(await ask("GET", "/files/" + encodeURIComponent(this.file.id)));
       if (!isDecoded) return false;
-      const bars = Math.ceil(this.canvas.clientWidth / BAR) || 400;
-      const width = Math.min(MOST_PEAKS, Math.max(400, Math.ceil(bars / (this.view[1] - this.view[0]))));
-      if (this.peaks?.width >= width) return true;
-      const { data, channels, length, bits } = await (await ask("GET", `/files/${encodeURIComponent(this.file.id)}/peaks?width=${width}`)).json();
-      this.peaks = { width, heights: heightsOf(data, channels, length, 2 ** (bits - 1)) };
+      if (!this.whole || this.whole.width < this.bars) this.whole = await this.fetch({ width: Math.max(FEWEST, this.bars) });
       this.draw();
+      const { view, file: { duration } } = this;
+      const [from, to] = view;
+      if (this.whole.heights.length * (to - from) < this.bars && !(this.part?.view === view)) {
+        const part = await this.fetch({ width: this.bars, start: from * duration, stop: to * duration });
+        if (this.view === view) this.part = { ...part, view };
+        this.draw();
+      }
       return true;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -1603,12 +1609,28 @@ class Wave {
     }
   }
 
+  /** How loud each point is, and where it lies in seconds. */
+  async fetch({ width, start = 0, stop }) {
+    const query = new URLSearchParams({ width });
+    if (stop !== undefined) {
+      query.set("from", start.toFixed(6));
+      query.set("to", stop.toFixed(6));
+    }
+    const { data, channels, length, bits, sample_rate: hertz, samples_per_pixel: each } = await (await ask("GET", `/files/${encodeURIComponent(this.file.id)}/peaks?${query}`)).json();
+    const heights = new Float32Array(length);
+    for (let at = 0; at < data.length; at += 1) {
+      const point = Math.floor(at / (2 * channels));
+      heights[point] = Math.max(heights[point], Math.abs(data[at]) / 2 ** (bits - 1));
+    }
+    return { width, start, each: each / hertz, heights, loudest: heights.reduce((most, height) => Math.max(most, height), 0) };
+  }
+
   draw(played = this.played) {
     this.played = played;
-    const { canvas, peaks } = this;
+    const { canvas, whole, part, view, bars, file: { duration } } = this;
     const [wide, high] = [canvas.clientWidth, canvas.clientHeight];
-    canvas.parentNode?.classList.toggle("drawn", peaks !== null);
-    if (!peaks || !wide) return;
+    canvas.parentNode?.classList.toggle("drawn", whole !== null);
+    if (!whole || !wide) return;
     const scale = devicePixelRatio || 1;
     if (canvas.width !== Math.round(wide * scale) || canvas.height !== Math.round(high * scale)) {
       canvas.width = Math.round(wide * scale);
@@ -1617,34 +1639,22 @@ class Wave {
     const pen = canvas.getContext("2d");
     const style = getComputedStyle(canvas);
     const [behind, ahead] = [style.getPropertyValue("--accent"), style.getPropertyValue("--wave")];
-    const [from, to] = this.view;
-    const bars = Math.floor(wide / BAR);
-    const { heights } = peaks;
+    const [from, to] = view;
+    const { start, each, heights } = part?.view === view ? part : whole;
+    const loudest = Math.max(whole.loudest, 0.1); // what is nearly silent stays small
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, wide, high);
     for (let bar = 0; bar < bars; bar += 1) {
-      const start = from + (to - from) * (bar / bars);
-      const first = Math.floor(start * heights.length);
-      const last = Math.max(first + 1, Math.floor((from + (to - from) * ((bar + 1) / bars)) * heights.length));
+      const place = from + (to - from) * (bar / bars);
+      const first = Math.floor((place * duration - start) / each);
+      const last = Math.max(first + 1, Math.floor(((place + (to - from) / bars) * duration - start) / each));
       let tall = 0;
-      for (let at = first; at < last && at < heights.length; at += 1) tall = Math.max(tall, heights[at]);
-      tall = Math.max(1.5, tall * (high - 2));
-      pen.fillStyle = start < this.played ? behind : ahead;
+      for (let at = Math.max(0, first); at < last && at < heights.length; at += 1) tall = Math.max(tall, heights[at]);
+      tall = Math.max(1.5, (tall / loudest) * (high - 2));
+      pen.fillStyle = place < this.played ? behind : ahead;
       pen.fillRect(bar * BAR, (high - tall) / 2, BAR - 1, tall);
     }
   }
-}
-
-/** How loud each point is, 0 to 1 of the loudest; what is nearly silent is left small. */
-function heightsOf(data, channels, length, full) {
-  const heights = new Float32Array(length);
-  const each = 2 * channels;
-  let loudest = full / 10;
-  for (let at = 0; at < length; at += 1) {
-    for (let n = 0; n < each; n += 1) heights[at] = Math.max(heights[at], Math.abs(data[at * each + n]));
-    loudest = Math.max(loudest, heights[at]);
-  }
-  return heights.map((height) => height / loudest);
 }
 
 /** The large wave of a file: press to hear from there, drag to see a part closer. */
@@ -1740,7 +1750,7 @@ class WaveView {
     const fraction = (x) => from + (to - from) * Math.max(0, Math.min(1, (x - box.left) / box.width));
     const start = event.clientX;
     const move = ({ clientX }) => {
-      this.mark.hidden = Math.abs(clientX - start) < 6 || !this.wave.peaks;
+      this.mark.hidden = Math.abs(clientX - start) < 6 || !this.wave.whole;
       this.mark.style.left = `${Math.max(0, Math.min(start, clientX) - box.left)}px`;
       this.mark.style.width = `${Math.min(Math.abs(clientX - start), box.width)}px`;
     };

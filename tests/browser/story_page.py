@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from audio_files import aiff
+from audio_files import aiff, flac
 from support import ROOT, long_wav, request, wav
 from webdriver import WebDriverError
 
@@ -381,6 +381,69 @@ class TestHearing:
         page.open("/file/" + record["id"])
         page.browser.labelled("Play").click()
         page.browser.until("document.querySelector('#player .refusal').checkVisibility()")
+
+
+HEIGHTS = """
+    const canvas = document.querySelector('article canvas');
+    const { data, width, height } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const tall = (x) => { let n = 0; for (let y = 0; y < height; y += 1) n += data[4 * (y * width + x) + 3] > 128; return n / height; };
+    return [0.1, 0.4, 0.6, 0.9].map((part) => { const x = Math.round(part * width / 3) * 3; return tall(x); });
+"""
+
+
+def quiet_then_loud():
+    """A WAV of 20 s: silence, then a tone."""
+    sound = bytearray(long_wav(20))
+    sound[44 : 44 + (len(sound) - 44) // 2] = bytes((len(sound) - 44) // 2)
+    return bytes(sound)
+
+
+class TestTheWaveform:
+    @pytest.fixture
+    def drawn(self, page):
+        record = page.store("half.wav", quiet_then_loud())
+        page.open("/file/" + record["id"])
+        page.browser.until("document.querySelector('article .surface.drawn')")
+        return page
+
+    def test_it_is_drawn_as_the_sound_is(self, drawn):
+        first, second, third, last = drawn.browser.script(HEIGHTS)
+        assert first < 0.1 and second < 0.1 and third > 0.7 and last > 0.7
+
+    def test_a_part_is_seen_closer_by_dragging_and_by_buttons(self, drawn):
+        drawn.browser.requests()
+        drawn.browser.drag(".surface", 0.25, 0.75)
+        drawn.browser.until("document.querySelector('.waves .number').textContent === '0:05'")
+        drawn.browser.labelled("Closer").click()
+        drawn.browser.until("/^0:0[78]/.test(document.querySelector('.waves .number').textContent)")
+        drawn.browser.labelled("Whole").click()
+        drawn.browser.until("document.querySelector('.waves .number').textContent === '0:00'")
+
+    def test_a_part_of_something_long_is_asked_for_in_detail(self, page):
+        record = page.store("long.wav", long_wav(600))
+        page.open("/file/" + record["id"])
+        page.browser.until("document.querySelector('article .surface.drawn')")
+        page.browser.requests()
+        page.browser.drag(".surface", 0.5, 0.51)
+        page.browser.until("document.querySelector('.waves .number').textContent.startsWith('5:0')")
+        page.browser.until("performance.getEntriesByType('resource').some((entry) => /peaks.*from=30/.test(entry.name) && entry.responseEnd)")
+
+    def test_a_press_plays_from_there(self, drawn):
+        drawn.browser.drag(".surface", 0.5, 0.5)
+        drawn.browser.until(f"{PLAYER} === 'Pause' && /^0:1/.test(document.querySelector('#player .number').textContent)")
+
+    def test_the_keyboard_seeks_and_zooms_on_it(self, drawn):
+        drawn.browser.script("document.querySelector('.surface').focus()")
+        drawn.browser.keys("Right", "Right")
+        drawn.browser.until("document.querySelector('.surface').getAttribute('aria-valuenow') === '2.00'")
+        drawn.browser.keys("+")
+        drawn.browser.until("document.querySelector('.waves .number:last-child').textContent === '0:10'")
+
+    def test_what_the_server_does_not_decode_is_said_and_nothing_is_asked(self, page):
+        record = page.store("song.flac", flac())
+        page.open("/file/" + record["id"])
+        page.browser.until("document.querySelector('.waves p').textContent.startsWith('The server does not decode flac')")
+        assert not any("/peaks" in one["url"] for one in page.browser.requests())
 
 
 class TestForEveryone:

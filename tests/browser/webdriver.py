@@ -189,6 +189,19 @@ class Browser:
             actions.append({"type": "keyUp", "value": KEYS[held]})
         self.command("POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
+    def drag(self, css: str, start: float, stop: float) -> None:
+        """Press in the middle of an element's height, at `start` of its width, and let go at `stop`; 0 to 1."""
+        box = self.script("const { x, y, width, height } = document.querySelector(arguments[0]).getBoundingClientRect(); return [x, y, width, height]", css)
+        x, y, width, height = box
+        moves = [(start, "pointerDown"), ((start + stop) / 2, ""), (stop, "pointerUp")]
+        actions: List[Dict[str, Any]] = []
+        for at, act in moves:
+            actions.append({"type": "pointerMove", "duration": 0, "x": int(x + at * width), "y": int(y + height / 2)})
+            if act:
+                actions.append({"type": act, "button": 0})
+        pointer = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
+        self.command("POST", "actions", {"actions": [pointer]})
+
     def drop(self, paths: List[str], x: int = 300, y: int = 300) -> None:
         """Drop files or folders on the page, as from a file manager."""
         data = {"items": [], "files": [os.path.abspath(path) for path in paths], "dragOperationsMask": 1}
