@@ -27,26 +27,30 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
 import audiometa
-from audiokit import commands, resample_command, routes
+from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
+from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, not_admitted
+from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
+from audiokit.keyfile import BadKey, read_or_make
 from audiokit.pages import Pages
 from audiokit.peaks import PeakCache
 from audiokit.settings import BadSetting, Settings, add_flags
-from audiokit.wire.answers import Answer
+from audiokit.wire.answers import Answer, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
-from audiokit.wire.fields import http_date, is_ip_literal, parse_host
+from audiokit.wire.fields import http_date, is_ip_literal, is_loopback, parse_host
 from audiokit.wire.heads import Head, parse_head
 from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
-from audiokit.wire.workers import Workers
-from storage import DataFolderBusy, MigrationError, Storage, valid_name
+from audiokit.wire.workers import Workers, brisk_threads
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 _NO_BODY = Framing(None, False)
+_AUDITED = (401, 403, 429)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,6 +73,8 @@ class Handler(BaseHTTPRequestHandler):
         self.expects_continue = False
         self.had_body = False
         self.keep_alive = True
+        self.who = NOBODY
+        self._asked: Any = None  # the rule and the id of a request whose log-in is looked at
         self._memo: dict = {}  # the last header block and its parse: most requests repeat it
         self._checked: Any = None  # the fields whose Host was found good
         self.command, self.path, self.headers = "", "", {}
@@ -90,17 +96,40 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
+    def resume(self, outcome: Any) -> Answer:
+        """The answer to a request once it is known who asks; `outcome` is a `Who`, or a Refusal instead."""
+        try:
+            if isinstance(outcome, Refusal):
+                raise outcome
+            self.who = outcome
+            return self._admitted(*self._asked)
+        except Refusal as refusal:
+            return self.problem(refusal)
+        except Exception as bug:
+            return self.bug(bug)
+
     def refuse(self, refusal: Refusal) -> Response:
         """The answer to a head that never became whole: of the request before it nothing holds."""
         self._forget()
         return self.problem(refusal)
 
     def problem(self, refusal: Refusal) -> Response:
-        """A refusal as an answer."""
+        """A refusal as an answer; one that is about who asks is written down."""
+        if refusal.code == "bad-parameter" and self.head is not None and routes.has_credential(self.head.query):
+            refusal = routes.credential_in_url()
+        headers = refusal.headers
+        if refusal.status == 401 and self.headers.get("sec-fetch-mode", "navigate") != "navigate":
+            # A page asks on its own: its browser must not open a window for a password because of that.
+            headers = tuple(pair for pair in headers if not pair[1].startswith("Basic"))
+        if refusal.status in _AUDITED:
+            self.server.audit(
+                f"refused: {self.command} {routes.without_secret(self.path)} by {self.who.label} from "
+                f"{self.client_host}: {refusal.status} {refusal.detail}"
+            )
         return Response(
             refusal.status,
             (("Content-Type", "application/problem+json"), ("X-Content-Type-Options", "nosniff"),
-             ("Cache-Control", "no-store"), *refusal.headers),
+             ("Cache-Control", "no-store"), *headers),
             refusal.body(),
             close=refusal.close,
         )
@@ -114,9 +143,19 @@ class Handler(BaseHTTPRequestHandler):
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))
 
-    def note(self) -> Tuple[str, str]:
-        """Method and path of the request under way, for the log."""
-        return self.command, self.path
+    def note(self) -> Tuple[str, str, str]:
+        """Method, path and who asks of the request under way, for the log."""
+        return self.command, routes.without_secret(self.path), self.who.label
+
+    @property
+    def client_host(self) -> str:
+        """The address of whoever sent the request under way."""
+        return self.client_address[0] if self.client_address else "-"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the request under way came over TLS."""
+        return False
 
     # -- the request -----------------------------------------------------------------------------------
 
@@ -138,7 +177,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _forget(self) -> None:
         """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
-        self.head, self.command, self.path = None, "", ""
+        self.head, self.command, self.path, self.who = None, "", "", NOBODY
         self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
 
     def _check_host(self, head: Head) -> None:
@@ -178,10 +217,34 @@ class Handler(BaseHTTPRequestHandler):
         methods, id = routes.find(head.path)
         if methods is None:
             raise Refusal("not-found", f"there is nothing at {head.path}")
-        route = methods.get(as_method)
-        if route is None:
+        rule = methods.get(as_method)
+        if rule is None:
             raise self._not_allowed(methods)
-        return route(routes.Request(head, self.framing, self.server.services, id))
+        if rule.scope == ANYONE:
+            return rule.run(routes.Request(head, self.framing, self.server.services, id, NOBODY))
+        authenticator = self.server.authenticator
+        if authenticator.is_open and time.monotonic() < authenticator.look_again:
+            who: Any = EVERYBODY
+        else:
+            who = authenticator.who(head.fields, rule.scope, self.client_host)
+            if type(who) is Login:
+                self._asked = rule, id
+                return who
+        self.who = who
+        return self._admitted(rule, id)
+
+    def _admitted(self, rule: routes.Rule, id: str) -> Answer:
+        who = self.who
+        if rule.scope not in who.scopes and not who.may(rule.scope):
+            if routes.has_credential(self.head.query):
+                raise routes.credential_in_url()
+            raise not_admitted(who, rule.scope)
+        return rule.run(self._request(id, who))
+
+    def _request(self, id: str, who: Who) -> routes.Request:
+        return routes.Request(
+            self.head, self.framing, self.server.services, id, who, self.client_host, self.is_secure
+        )
 
     def do_GET(self) -> Answer:
         """Read something."""
@@ -228,7 +291,8 @@ class AudioServer(ThreadingHTTPServer):
 
     `address` is (host, port), port 0 takes a free one; `data` the folder of catalogue and bytes; `settings` a
     `Settings`, or keyword arguments make one.  A context manager: leaving it ends everything.  Raises OSError
-    when the address is taken and `DataFolderBusy` when another process serves the folder.
+    when the address is taken, `DataFolderBusy` when another process serves the folder, and BadSetting when others
+    than this machine could come in and there is no account.
     """
 
     daemon_threads = True
@@ -251,19 +315,36 @@ class AudioServer(ThreadingHTTPServer):
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
             self.storage = undo.enter_context(Storage(data or settings.data, free_space_kept=settings.free_space))
+            self._link_key = read_or_make(self.storage.data / LINK_KEY, self.storage.ops)
             self.server_bind()
+            self._check_doors()
             self.server_activate()
             undo.pop_all()
         self._log = AccessLog(settings.log, sys.stderr)
         self._stopped = threading.Event()
-        self._serving = False
+        self._changing = threading.Lock()
+        self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
+        self._is_closed = False
         self._date = (0, "")  # of the second it was made in
         self._begin(pages)
+
+    def _check_doors(self) -> None:
+        """Refuse to let the network in by accident."""
+        self._may_be_open = self.settings.open or is_loopback(self.server_address[0])
+        if not self._may_be_open and not self.storage.people.are_there():
+            raise BadSetting(
+                f"{self.server_address[0]} is not loopback and there is no account, so that everybody who reaches it "
+                "could come in: make one (`audioserver.py user add NAME --admin`), or say --open"
+            )
 
     def _begin(self, pages: Pages) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
         converter = Conversions(settings.jobs)
+        self.authenticator = Authenticator(
+            self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
+            on_bug=self.report, audit=self.audit,
+        )
         self.jobs = Jobs(
             self.storage.data / "conversions", converter, self.storage, audiometa.identify,
             most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
@@ -274,7 +355,8 @@ class AudioServer(ThreadingHTTPServer):
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs, self.peaks, pages,
+            lambda: secrets.token_hex(12), self.jobs, self.peaks, pages, self.authenticator, self.audit, self._link_key,
+            lambda: time.time_ns() // 1_000_000, os.urandom,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),
@@ -303,14 +385,14 @@ class AudioServer(ThreadingHTTPServer):
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until `shutdown` (or `stop`), then let running requests finish within the grace."""
-        before = sys.getswitchinterval()
-        # 5 ms of a hashing or walking thread is a long time for a request of 30 us.
-        sys.setswitchinterval(0.0005)
-        self._serving = True
+        with self._changing:
+            if self._is_closed:
+                return
+            self._serving = threading.get_ident()
         try:
-            self.reactor.serve()
+            with brisk_threads():
+                self.reactor.serve()
         finally:
-            sys.setswitchinterval(before)
             self._stopped.set()
 
     def stop(self, grace: Optional[float] = None) -> None:
@@ -318,13 +400,22 @@ class AudioServer(ThreadingHTTPServer):
         self.reactor.stop(self.settings.grace if grace is None else grace)
 
     def shutdown(self) -> None:
-        """End `serve_forever` and wait until it has returned.  Call it from another thread."""
+        """End `serve_forever`; wait until it has returned, unless this is the thread that it runs in."""
         self.stop()
-        if self._serving:
+        if self._serving not in (None, threading.get_ident()):
             self._stopped.wait()
 
     def server_close(self) -> None:
-        """Give everything back: connections, threads, the catalogue, the folder's lock."""
+        """Give everything back: connections, threads, the catalogue, the folder's lock.
+
+        Ends `serve_forever` first where it still runs in another thread; harmless a second time.
+        """
+        with self._changing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self.shutdown()
+        self.authenticator.close()
         self.reactor.close()
         self.jobs.close()
         self.peaks.close()
@@ -337,6 +428,10 @@ class AudioServer(ThreadingHTTPServer):
         """A fault of ours, for the log."""
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._log.bug(number, text)
+
+    def audit(self, text: str) -> None:
+        """A line of the log about accounts: what changed, who was refused."""
+        self._log.audit(text)
 
     def _encode(self, response: Response, handler: Handler, closing: bool) -> bytes:
         is_old = handler.head is not None and handler.head.version == (1, 0)
@@ -360,6 +455,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     actions = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
     commands.add_db(actions.add_parser("db", help="administer the catalogue and its bytes"))
+    account_commands.add_user(actions.add_parser("user", help="administer accounts"))
+    account_commands.add_token(actions.add_parser("token", help="make, list and revoke API tokens"))
     commands.add_info(actions.add_parser("info", help="say what local files are"))
     resample_command.add_arguments(actions.add_parser("resample", help="convert a file to MP3 or WAV, any rate"))
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -371,9 +468,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
+    except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
-        return 1
+    except CatalogueError as error:
+        print(f"audioserver: the catalogue is broken: {error}", file=sys.stderr)
+    return 1
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -384,6 +483,8 @@ def _run(given: argparse.Namespace) -> int:
     settings = Settings.of(vars(given), os.environ)
     if given.command == "db":
         return commands.run_db(given, settings.data, Storage)
+    if given.command in ("user", "token"):
+        return account_commands.run(given, settings.data, Storage)
     return _serve(settings)
 
 

@@ -17,7 +17,7 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
-A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/` and `lock`.  Whoever writes files
+A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/`, `link.key` and `lock`.  Whoever writes files
 holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`,
 `MigrationError` for a catalogue of another version, and OSError for a disk that fails.
 """
@@ -38,36 +38,51 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import audiometa
+from audiokit import quotas
+from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.catalogue import Catalogue, TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
+from audiokit.catalogue.links import Drops, Links, came_through
 from audiokit.catalogue.pages import Page, Pages
+from audiokit.catalogue.people import People
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
+from audiokit.catalogue.sessions import Sessions
 from audiokit.formats.info import AudioInfo
 from audiokit.migrations import MigrationError
+from audiokit.names import free_names, other_names, valid_name
 from audiokit.wire.problems import Refusal
 
-__all__ = ["Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
+__all__ = [
+    "LINK_KEY", "CatalogueError", "Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage",
+    "Upload", "valid_name",
+]
 
+LINK_KEY = "link.key"  # signs links: whoever has it can make one, so that it is in no backup
+CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
 SCHEMA = Path(__file__).with_name("schema.sql")
-NAME_BYTES = 255  # what file systems allow for a name
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-_BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 _FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
 _PROBE = (  # changes nothing, and has to be written for that
     ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES ('', 0)", ()),
     ("DELETE FROM removals WHERE key = ''", ()),
 )
-_FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record FROM files WHERE "
+_FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record, owner, shared FROM files WHERE "
 _CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
-_BY_ID = "id = ? AND owner = ?"
+# What is not there and what one may not see are asked for by the same statement, and look the same.
+_BY_ID = {
+    OWN: "id = ? AND owner = ?", SHARED: "id = ? AND (owner = ? OR shared = 1)", ALL: "id = ? AND (owner = ? OR 1)",
+}
 _BY_NAME = "owner = ? AND name = ?"
+_BY_NAME_OF_ANYBODY = (
+    "owner IN (SELECT owner FROM counters) AND name = ? ORDER BY uploaded_ms DESC, id LIMIT 1"
+)
 
 
 class Kept(NamedTuple):
@@ -102,26 +117,8 @@ class _File(NamedTuple):
     uploaded_ms: int
     family: str
     record: str
-
-
-def valid_name(text: str) -> str:
-    """`text` as a file's name, in NFC; Refusal `bad-name` says what is wrong with it."""
-    if not text:
-        raise _bad_name("the name is empty")
-    for character in text:
-        kind = unicodedata.category(character)
-        if kind in ("Cc", "Cs", "Zl", "Zp") or character in "/\\" or character in _BIDI:
-            raise _bad_name(f"the name has the character U+{ord(character):04X} in it")
-    name = unicodedata.normalize("NFC", text)
-    if name in (".", ".."):
-        raise _bad_name(f"{name!r} is a directory's name")
-    if len(name.encode("utf-8")) > NAME_BYTES:
-        raise _bad_name(f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken")
-    return name
-
-
-def _bad_name(why: str) -> Refusal:
-    return Refusal("bad-name", why, parameter="name")
+    owner: int
+    shared: int
 
 
 def no_space(error: OSError) -> Union[Refusal, OSError]:
@@ -254,13 +251,15 @@ class Storage:
             self._folder_lock = FolderLock(self.data / "lock") if exclusive else None
             if self._folder_lock is not None:
                 stack.callback(self._folder_lock.release, False)
-            self._spool = self.data / "uploads"
-            self.ops.make_directory(str(self._spool))
-            self._blobs = DirectoryBlobs(self.data / "files", self.ops)
-            self._catalogue = Catalogue(
+            self._catalogue = Catalogue(  # first: in a folder that is not ours nothing is made
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
             stack.callback(self._catalogue.close)
+            self._spool = self.data / "uploads"
+            self.ops.make_directory(str(self._spool))
+            self._blobs = DirectoryBlobs(self.data / "files", self.ops)
+            self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
+            self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
                 self.ops.sync_directory(str(self.data))
@@ -290,11 +289,16 @@ class Storage:
             for name in ("files", "uploads", "conversions", "peaks"):
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
-            for name in ("catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
+            for name in (LINK_KEY, "catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
                 if (folder / name).exists():
                     os.remove(folder / name)
         finally:
             lock.release(True)
+
+    @property
+    def versions(self) -> Tuple[int, int]:
+        """The catalogue's version before it was opened, and now."""
+        return self._catalogue.versions
 
     def close(self) -> None:
         """Give up the folder; uploads still under way are discarded."""
@@ -350,25 +354,28 @@ class Storage:
     def keep(
         self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
         metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
-        now_ms: Optional[int] = None, default_extension: str = "",
+        now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
     ) -> Kept:
         """Make a received file one of ours, durable when this returns; the upload is over either way.
 
-        `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.
-        Refusal `name-taken` when the name has other bytes and `overwrite` is false, `bad-name`, `no-space`.
+        `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
+        `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
+        bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
         """
         with upload:
             if now_ms is None:
                 now_ms = self._clock_ms()
             fields = {
                 "id": "", "name": "", "size": size, "sha256": sha256, "uploaded": when(now_ms),
-                "uploaded_by": uploaded_by, **audiometa.record_fields(info), "metadata": dict(metadata),
+                "uploaded_by": uploaded_by, "shared": False, **audiometa.record_fields(info), "metadata": dict(metadata),
             }
             fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
             family = audiometa.FAMILY.get(info.container, info.container)
-            incoming = _Incoming(fields, owner, now_ms, family, overwrite)
-            names = [valid_name(name)] if name is not None else _free_names(sha256[:12], default_extension)
-            return self._place(upload, incoming, iter(names), name is None)
+            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop)
+            names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
+            if drop is not None:
+                names = other_names(next(names), os.urandom)
+            return self._place(upload, incoming, names, name is None or drop is not None)
 
     def _place(self, upload: Upload, incoming: _Incoming, names: Iterator[str], is_generated: bool) -> Kept:
         """Find out under which name, then move the bytes and write the row."""
@@ -377,7 +384,7 @@ class Storage:
         while True:
             incoming.fields["name"] = name
             there = self._file(_BY_NAME, (incoming.owner, name))
-            if there is not None and (there.sha256, there.size) == incoming.identity:
+            if there is not None and incoming.drop is None and (there.sha256, there.size) == incoming.identity:
                 self._drop(key)
                 return Kept("same", there.id, there.record, f'"{there.sha256}"')
             if there is not None and is_generated:
@@ -392,7 +399,7 @@ class Storage:
                 kept = self._replace(there, key, incoming) if there else self._create(key, incoming)
             except BaseException as error:
                 self._disown(key)
-                raise no_space(error) if isinstance(error, OSError) else error
+                raise self._refusal_of(error, incoming) from None
             if kept is not None:
                 return kept
             # Someone else came first: look again.
@@ -412,13 +419,14 @@ class Storage:
         record = incoming.fields
         record["id"] = b32encode(os.urandom(15)).decode("ascii").lower()  # 120 bits
         row = incoming.row(key, 1)
-        if not self._catalogue.write(added(record, row))[0]:
+        through = [came_through(incoming.drop, key)] if incoming.drop is not None else []
+        if not self._catalogue.write(added(record, row) + through)[0]:
             return None
         return Kept("created", record["id"], row.record, f'"{record["sha256"]}"')
 
     def _replace(self, there: _File, key: str, incoming: _Incoming) -> Optional[Kept]:
         record = incoming.fields
-        record["id"] = there.id
+        record["id"], record["shared"] = there.id, bool(there.shared)
         row = incoming.row(key, there.version + 1)
         counts = self._catalogue.write([
             noted(there.id, there.version, incoming.now_ms), *changed(record, row, there.version),
@@ -427,6 +435,15 @@ class Storage:
             return None
         self._remove_bytes(there.key)
         return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
+
+    def _refusal_of(self, error: BaseException, incoming: _Incoming) -> BaseException:
+        """What a failed write means for the caller: a full disk, a quota, or what it was."""
+        if isinstance(error, OSError):
+            return no_space(error)
+        if isinstance(error, sqlite3.IntegrityError):
+            limits = self.limits(incoming.owner)
+            return quotas.refusal_of(str(error), limits, incoming.drop is not None) or error
+        return error
 
     def _drop(self, key: str) -> None:
         """Bytes whose row was surely never written."""
@@ -466,16 +483,45 @@ class Storage:
         except (OSError, sqlite3.Error, ValueError):
             self.leave_for_sweep()
 
+    # -- quotas ----------------------------------------------------------------------------------------
+
+    def limits(self, owner: int) -> Optional[quotas.Limits]:
+        """What an account may have; None for nobody, who may have anything."""
+        account = self.people.of_id(owner) if owner else None
+        return quotas.Limits(account.most_files, account.most_bytes, account.most_ms) if account else None
+
+    def room(self, owner: int, size: Optional[int], name: Optional[str], overwrite: bool) -> Optional[int]:
+        """How many bytes of audio an owner's upload may have (None: any); Refusal `over-quota` when it cannot fit.
+
+        `size`: bytes that it is known to have; `name`: where it will go, None where that is not known.
+        """
+        limits = self.limits(owner)
+        if limits is None or limits == (None, None, None):
+            return None
+        there = self._file(_BY_NAME, (owner, unicodedata.normalize("NFC", name))) if name else None
+        if there is not None and not overwrite:
+            return None  # the same again, which takes nothing, or refused for its name
+        usage = quotas.Usage(*self.people.usage(owner))
+        return quotas.room(limits, usage, size, there.size if there is not None else None)
+
     # -- reading ---------------------------------------------------------------------------------------
 
-    def record(self, *, id: Optional[str] = None, name: Optional[str] = None, owner: int = 0) -> Optional[str]:
-        """The record of one file as JSON text, by id or by name; None when there is none."""
-        rows = self._one("SELECT record FROM files WHERE ", id, name, owner)
+    def record(
+        self, *, id: Optional[str] = None, name: Optional[str] = None, owner: Optional[int] = 0, reach: str = OWN,
+    ) -> Optional[str]:
+        """The record of one file as JSON text; None when there is none.
+
+        By its id where that is within `reach` of `owner`, or by its name among the files of `owner` (None: of all,
+        the newest).
+        """
+        rows = self._one("SELECT record FROM files WHERE ", id, name, owner, reach)
         return rows[0][0] if rows else None
 
-    def content(self, *, id: Optional[str] = None, name: Optional[str] = None, owner: int = 0) -> Optional[Content]:
-        """What it takes to send one file, by id or by name; None when there is none."""
-        rows = self._one(_CONTENT, id, name, owner)
+    def content(
+        self, *, id: Optional[str] = None, name: Optional[str] = None, owner: Optional[int] = 0, reach: str = OWN,
+    ) -> Optional[Content]:
+        """What it takes to send one file, found as `record` finds it; None when there is none."""
+        rows = self._one(_CONTENT, id, name, owner, reach)
         return Content._make(rows[0]) if rows else None
 
     def open_content(self, content: Content) -> int:
@@ -494,18 +540,26 @@ class Storage:
         except OSError as error:
             raise no_space(error) from error
 
-    def list(self, listing: Any, owner: int = 0) -> Page:
-        """The page of records that a `Listing` asks for; Refusal `busy` when no index helps in time."""
+    def list(self, listing: Any, owner: Optional[int] = 0) -> Page:
+        """The page of an owner's records (None: of everybody's) that a `Listing` asks for.
+
+        Refusal `busy` when no index helps in time.
+        """
         try:
             return self._pages.page(listing, owner)
         except TooSlow as error:
             raise Refusal("busy", f"{error}: narrow the filters", headers=[("Retry-After", "10")]) from None
 
-    def _one(self, select: str, id: Optional[str], name: Optional[str], owner: int) -> List[tuple]:
+    def _one(
+        self, select: str, id: Optional[str], name: Optional[str], owner: Optional[int], reach: str
+    ) -> List[tuple]:
         if id is not None:
-            return self._catalogue.read(select + _BY_ID, (id, owner))
+            return self._catalogue.read(select + _BY_ID[reach], (id, owner))
+        name = unicodedata.normalize("NFC", name or "")
         try:
-            return self._catalogue.read(select + _BY_NAME, (owner, unicodedata.normalize("NFC", name or "")))
+            if owner is None:
+                return self._catalogue.read(select + _BY_NAME_OF_ANYBODY, (name,))
+            return self._catalogue.read(select + _BY_NAME, (owner, name))
         except UnicodeEncodeError:  # half a surrogate pair: no file is called so
             return []
 
@@ -516,24 +570,27 @@ class Storage:
     # -- changing --------------------------------------------------------------------------------------
 
     def change(
-        self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None, owner: int = 0,
+        self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None,
+        shared: Optional[bool] = None, owner: int = 0, reach: str = OWN,
     ) -> Optional[str]:
-        """Rename a file or replace its metadata; the new record, None when there is no such file.
+        """Rename a file, replace its metadata or share it; the new record, None when there is no such file.
 
         Refusal `bad-name`, `name-taken`, `no-space`.
         """
         wanted = valid_name(name) if name is not None else None
         while True:
-            there = self._file(_BY_ID, (id, owner))
+            there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return None
             record = json.loads(there.record)
+            if shared is not None:
+                record["shared"] = shared
             if wanted is not None:
                 record["name"] = wanted
             if metadata is not None:
                 record["metadata"] = dict(metadata)
             row = row_of(
-                record, owner=owner, key=there.key, uploaded_ms=there.uploaded_ms, family=there.family,
+                record, owner=there.owner, key=there.key, uploaded_ms=there.uploaded_ms, family=there.family,
                 version=there.version + 1,
             )
             try:
@@ -545,10 +602,10 @@ class Storage:
             if counts[-1]:
                 return row.record
 
-    def remove(self, id: str, owner: int = 0) -> bool:
-        """Remove a file; whether there was one."""
+    def remove(self, id: str, owner: int = 0, reach: str = OWN) -> bool:
+        """Remove a file within `reach` of `owner`; whether there was one."""
         while True:
-            there = self._file(_BY_ID, (id, owner))
+            there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return False
             try:
@@ -561,6 +618,15 @@ class Storage:
             if counts[-1]:
                 self._remove_bytes(there.key)
                 return True
+
+    def remove_all(self, owner: int) -> int:
+        """Remove every file of an owner; how many there were."""
+        count = 0
+        while True:
+            rows = self._catalogue.read("SELECT id FROM files WHERE owner = ? LIMIT 1000", (owner,))
+            if not rows:
+                return count
+            count += sum(self.remove(id, owner) for (id,) in rows)
 
     # -- care ------------------------------------------------------------------------------------------
 
@@ -621,9 +687,11 @@ class Storage:
 class _Incoming:
     """An upload's record while its place is looked for."""
 
-    def __init__(self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool) -> None:
+    def __init__(
+        self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool, drop: Optional[str],
+    ) -> None:
         self.fields, self.owner, self.now_ms = fields, owner, now_ms
-        self.family, self.overwrite = family, overwrite
+        self.family, self.overwrite, self.drop = family, overwrite, drop
         self.identity = (fields["sha256"], fields["size"])
 
     def row(self, key: str, version: int) -> Row:
@@ -631,11 +699,3 @@ class _Incoming:
         return row_of(
             self.fields, owner=self.owner, key=key, uploaded_ms=self.now_ms, family=self.family, version=version
         )
-
-
-def _free_names(stem: str, extension: str) -> Iterator[str]:
-    yield stem + extension
-    number = 2
-    while True:
-        yield f"{stem}-{number}{extension}"
-        number += 1

@@ -21,8 +21,8 @@ def printable(text: str) -> str:
 
 
 def _text_line(entry: Dict[str, Any]) -> str:
-    return "{time} {client} {method} {path} {status} {bytes} {ms:.1f}ms{note}".format(
-        note="" if entry["whole"] else " broken", **entry
+    return "{time} {client} {who} {method} {path} {status} {bytes} {ms:.1f}ms{note}".format(
+        note="" if entry["whole"] else " broken", **dict(entry, status=entry["status"] or "-")
     )
 
 
@@ -36,19 +36,31 @@ class AccessLog:
     def __init__(self, kind: str, stream: TextIO) -> None:
         self.is_on = kind != "none"
         self._line: Callable[[Dict[str, Any]], str] = _json_line if kind == "json" else _text_line
+        self._audit_line = _json_line if kind == "json" else "{time} audit: {audit}".format_map
         self._stream = stream
         self._queue: SimpleQueue = SimpleQueue()
         self._lost = 0
         self._second: Tuple[int, str] = (0, "")
         self._thread: Optional[threading.Thread] = None
 
-    def entry(self, connection: Any, note: Tuple[str, str], status: int, sent: int, whole: bool) -> None:
-        """One answered request: `note` is (method, target), `sent` bytes with the head, `whole` unless broken."""
+    def entry(
+        self, connection: Any, note: Tuple[str, str, str], status: Optional[int], sent: int, whole: bool
+    ) -> None:
+        """One request: `note` is (method, target, who), `sent` bytes with the head, `whole` unless broken.
+
+        `status` is None where the client left before there was an answer.
+        """
         self._put((time.time(), connection.peer, note, status, sent, time.monotonic() - connection.started, whole))
 
     def bug(self, number: str, text: str) -> None:
         """A fault of ours, with the id that its answer carried."""
         self._put(f"audioserver: internal error {number}\n{text}")
+
+    def audit(self, text: str) -> None:
+        """A line about who may come in: what was changed, who was refused."""
+        if self.is_on:
+            now = time.time()
+            self._put(self._audit_line({"time": self._time(now), "audit": printable(text)}) + "\n")
 
     def say(self, text: str) -> None:
         """A line of the program's own."""
@@ -92,14 +104,18 @@ class AccessLog:
             except (OSError, ValueError):  # standard error is gone: serving matters more
                 pass
 
+    def _time(self, now: float) -> str:
+        known, second = self._second, int(now)
+        if known[0] != second:
+            self._second = known = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        return "%s.%03dZ" % (known[1], now % 1 * 1000)
+
     def _format(self, item: tuple) -> str:
-        now, peer, (method, target), status, sent, seconds, whole = item
-        second = int(now)
-        if self._second[0] != second:
-            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        now, peer, (method, target, who), status, sent, seconds, whole = item
         entry = {
-            "time": "%s.%03dZ" % (self._second[1], now % 1 * 1000),
+            "time": self._time(now),
             "client": peer[0] if peer else "-",
+            "who": who,
             "method": printable(method) or "-",
             "path": printable(target.split("?", 1)[0]) or "-",
             "status": status,

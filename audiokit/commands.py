@@ -26,6 +26,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
         "create": "make an empty data folder",
         "destroy": "remove the catalogue and the audio",
         "reset": "destroy, then create",
+        "migrate": "bring an older catalogue up to this program; the server does so by itself when it starts",
         "dump": "print the catalogue as SQL",
         "check": "compare rows with bytes, both ways",
         "backup": "copy catalogue and bytes to a folder that --data can serve, while the server runs",
@@ -78,10 +79,21 @@ def _reset(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     return status or _create(given, data, storage_class)
 
 
+def _migrate(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if not storage_class.exists(data):
+        return _fail(f"there is no catalogue in {data}")
+    with storage_class(data, create=False) as storage:
+        before, now = storage.versions
+    print(f"{data} has version {now}" + (f", it had {before}" if before != now else " already"))
+    return OK
+
+
 def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False, exclusive=False) as storage:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8")  # which is what reads it again, whatever this terminal shows
         for line in storage.dump():
             print(line)
     return OK
@@ -107,7 +119,7 @@ def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 _DB: Dict[str, Callable[[argparse.Namespace, Path, Any], int]] = {
-    "create": _create, "destroy": _destroy, "reset": _reset, "dump": _dump, "check": _check, "backup": _backup,
+    "create": _create, "destroy": _destroy, "reset": _reset, "migrate": _migrate, "dump": _dump, "check": _check, "backup": _backup,
 }
 
 
@@ -133,6 +145,8 @@ def run_info(
     """Print what each file is; 1 when any is not audio or cannot be read."""
     as_table = given.table or (out.isatty() and not given.json)
     status = OK
+    if as_table and hasattr(out, "reconfigure"):
+        out.reconfigure(errors="backslashreplace")  # a terminal of few characters
     for path in given.files:
         try:
             fields = record_fields(identify_path(path))
@@ -143,8 +157,17 @@ def run_info(
         if as_table:
             _print_table(path, record, out)
         else:
-            print(json.dumps({"file": path, **record}, ensure_ascii=False), file=out)
+            _print_json({"file": path, **record}, out)
     return status
+
+
+def _print_json(value: Dict[str, Any], out: TextIO) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(out.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal of few characters, or a name that is no text
+        text = json.dumps(value)
+    print(text, file=out)
 
 
 def _why(error: Exception) -> str:

@@ -16,6 +16,7 @@ from .wire.problems import Refusal
 from .wire.ranges import multipart_byteranges, parse_ranges
 from .wire.responses import FileBody, Response
 
+_LOOKS = 10  # at a file that is replaced again and again, before missing bytes count as a fault
 _SANDBOX = "default-src 'none'; media-src 'self'; sandbox"
 Spans = List[Tuple[int, int]]
 
@@ -58,6 +59,27 @@ def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     if ranges is None:
         return whole(kept, kind, is_head=request.head.method == "HEAD")
     return _in_ranges(kept, kind, [tuple(one) for one in ranges], request.services.boundary())
+
+
+def stored(request: Any, find: Callable[[], Any], kind: str = "attachment") -> Optional[Response]:
+    """The same for a stored file, which `find` finds (a `storage.Content`); None when there is none."""
+    for look in range(1, _LOOKS + 1):
+        file = find()
+        if file is None:
+            return None
+        try:
+            return answer(request, _kept(request, file), kind)
+        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
+            if look == _LOOKS:
+                raise
+    return None
+
+
+def _kept(request: Any, file: Any) -> Kept:
+    storage = request.services.storage
+    return Kept(
+        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000, lambda: storage.open_content(file)
+    )
 
 
 def whole(kept: Kept, kind: str = "attachment", is_head: bool = False) -> Response:

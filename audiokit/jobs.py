@@ -147,8 +147,10 @@ class Job:
     """One conversion; whoever changes it holds the lock of `Jobs`."""
 
     def __init__(
-        self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float
+        self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float,
+        owner: int = 0, by: Optional[str] = None,
     ) -> None:
+        self.owner, self.by = owner, by  # the account that began it, and its name
         self.id, self.order, self.is_wanted_later, self.created = (
             id,
             order,
@@ -233,13 +235,13 @@ class Jobs:
                 "busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")]
             )
 
-    def find(self, id: str) -> Job:
-        """The job; Refusal `gone` or `not-found`."""
+    def find(self, id: str, owner: Optional[int] = 0) -> Job:
+        """The job, if `owner` began it (None: whoever did); Refusal `gone` or `not-found`."""
         with self._changed:
             job = self._jobs.get(id)
-            if job is not None and job.is_wanted_later:
+            if job is not None and job.is_wanted_later and owner in (None, job.owner):
                 return job
-            if id in self._gone:
+            if id in self._gone and owner in (None, self._gone[id]):
                 raise Refusal("gone", "the conversion has been delivered, removed or has expired")
         raise Refusal("not-found", "there is no such conversion")
 
@@ -289,14 +291,16 @@ class Jobs:
 
     # -- from order to result ----------------------------------------------------------------------
 
-    def add(self, order: Order, put: Callable[[str], None], is_wanted_later: bool) -> Job:
-        """A job that `start` begins; `put(path)` brings its input there.  May wait on the disk.
+    def add(
+        self, order: Order, put: Callable[[str], None], is_wanted_later: bool, owner: int = 0, by: Optional[str] = None,
+    ) -> Job:
+        """A job of `owner`, named `by`, that `start` begins; `put(path)` brings its input there.  May wait on the disk.
 
         Refusal `busy`, or what `put` raises; then nothing is left.
         """
         self.check_room()
         id = secrets.token_urlsafe(18)
-        job = Job(id, self._folder / id, order, is_wanted_later, self._clock())
+        job = Job(id, self._folder / id, order, is_wanted_later, self._clock(), owner, by)
         try:
             os.makedirs(str(self._folder), 0o700, exist_ok=True)
             os.mkdir(str(job.folder), 0o700)
@@ -395,6 +399,8 @@ class Jobs:
                 sha256=sha256,
                 size=size,
                 metadata={},
+                owner=job.owner,
+                uploaded_by=job.by,
             )
         job.record, job.file_id, job.is_new_file = kept.record, kept.id, kept.outcome == "created"
 
@@ -462,7 +468,7 @@ class Jobs:
 
     def _forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
-        self._gone[job.id] = None
+        self._gone[job.id] = job.owner
         if len(self._gone) > _REMEMBERED:
             self._gone.popitem(last=False)
 
@@ -529,6 +535,8 @@ class Jobs:
         text = json.dumps(
             {
                 "created": job.created,
+                "owner": job.owner,
+                "by": job.by,
                 "order": order,
                 "expires": job.expires,
                 "warnings": job.warnings,
@@ -568,7 +576,8 @@ def _noted(folder: Path) -> Optional[Job]:
         order = dict(note["order"], warnings=tuple(note["order"]["warnings"]))
         if order["conversion"] is not None:
             order["conversion"] = Conversion(**order["conversion"])
-        job = Job(folder.name, folder, Order(**order), True, note["created"])
+        owner, by = note.get("owner", 0), note.get("by")  # not in the notes of a version without accounts
+        job = Job(folder.name, folder, Order(**order), True, note["created"], owner, by)
         job.warnings = tuple(note["warnings"])
         job.expires = note["expires"]
         if note["result"] is not None:

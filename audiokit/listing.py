@@ -27,7 +27,7 @@ MOST_PARAMETERS = 100  # each may cost a look into an index
 MOST_STARS = 4  # of a name pattern: every one multiplies the work of a comparison
 MOST_WORDS = 16  # of q
 RECORD_FIELDS = (
-    "id", "name", "size", "sha256", "uploaded", "uploaded_by", "container", "codec", "codec_profile", "mime",
+    "id", "name", "size", "sha256", "uploaded", "uploaded_by", "shared", "container", "codec", "codec_profile", "mime",
     "duration", "duration_exact", "duration_source", "duration_declared", "truncated", "sample_rate", "channels",
     "bits_per_sample", "sample_format", "bitrate", "bitrate_mode", "lossless", "tags", "pictures", "metadata",
     "warnings",
@@ -299,6 +299,6 @@ def _unsealed(cursor: str, seal: bytes, sort: str) -> Tuple[Any, str]:
     kinds: Any = str if sort == "name" else (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool) or not isinstance(id, str):
         raise wrong
-    if isinstance(value, int) and abs(value) >= 1 << 63:
-        raise wrong
+    if isinstance(value, int) and abs(value) >= 1 << 63 or _SURROGATE.search(f"{value}{id}"):
+        raise wrong  # nothing that SQLite can hold
     return value, id

@@ -82,9 +82,9 @@ def peaks(request: Any) -> Answer:
     """GET /files/{id}/peaks."""
     given = request.parameters("width", "from", "to", "bits", "format")
     asked = asked_of(given, request.fields.get("accept", ""))
-    storage = request.services.storage
-    file = storage.content(id=request.id)
-    text = storage.record(id=request.id) if file is not None else None
+    storage, who = request.services.storage, request.who
+    file = storage.content(id=request.id, owner=who.names, reach=who.reach)
+    text = storage.record(id=request.id, owner=who.names, reach=who.reach) if file is not None else None
     if text is None:
         raise Refusal("not-found", f"no file has the id {request.id!r}")
     record = json.loads(text)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Tuple, Union
 
 from . import content
+from .accounts import ALL, READ, Who, not_admitted
 from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES, SAMPLE_RATES
 from .jobs import FAILED, Conversion, Job, Order
@@ -291,7 +292,7 @@ def resample(request: Any) -> Answer:
             raise Refusal(
                 "bad-request", "a stored file is to be converted, and a body is given too"
             )
-        return Later(lambda: _begin_stored(services, wanted))
+        return Later(lambda: _begin_stored(services, wanted, request.who))
     if not framing.is_given:
         raise Refusal(
             "length-required",
@@ -365,27 +366,31 @@ class _ResampleSink(ReceivingSink):
                     "bad-request", "the form needs either a part with a file name, or id or source"
                 )
             if wanted.stored:
-                return _begin_stored(services, wanted)
+                return _begin_stored(services, wanted, self._request.who)
         self._checked_digest()
         info = self._look(self._upload)
         order = order_of(wanted, Look.of(info), wanted.name, services.settings.max_resample_seconds)
         services.storage.check_room(_size_of(order, info.duration))
-        answer = _begin(services, order, self._upload.move_to, wanted.is_async)
+        answer = _begin(services, order, self._upload.move_to, wanted.is_async, self._request.who)
         self._upload = None
         return answer
 
 
-def _begin_stored(services: Any, wanted: Wanted) -> Union[Response, Pending]:
+def _begin_stored(services: Any, wanted: Wanted, who: Who) -> Union[Response, Pending]:
+    if not who.may(READ):  # a conversion shows what the file has in it
+        raise not_admitted(who, READ)
     meant = wanted.stored
-    file = services.storage.content(**meant)
-    record = services.storage.record(id=file.id) if file is not None else None
+    file = services.storage.content(owner=who.names, reach=who.reach, **meant)
+    record = services.storage.record(id=file.id, reach=ALL) if file is not None else None
     if record is None:
         ((key, value),) = meant.items()
         raise Refusal("not-found", f"no file has the {key.replace('source', 'name')} {value!r}")
     look = Look.of(json.loads(record))
     order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
     services.storage.check_room(_size_of(order, look.duration))
-    return _begin(services, order, partial(_lend, services.storage, file), wanted.is_async)
+    return _begin(
+        services, order, partial(_lend, services.storage, file), wanted.is_async, who
+    )
 
 
 def _lend(storage: Any, file: Any, path: str) -> None:
@@ -398,10 +403,10 @@ def _lend(storage: Any, file: Any, path: str) -> None:
 
 
 def _begin(
-    services: Any, order: Order, put: Callable[[str], None], is_async: bool
+    services: Any, order: Order, put: Callable[[str], None], is_async: bool, who: Who
 ) -> Union[Response, Pending]:
     jobs = services.jobs
-    job = jobs.add(order, put, is_async)
+    job = jobs.add(order, put, is_async, who.account, who.name)
     if not is_async:
         return Pending(partial(_wait, jobs, job))
     jobs.start(job)
@@ -468,18 +473,23 @@ def _said(job: Job) -> Tuple[Tuple[str, str], ...]:
 # -- /resample/{id} --------------------------------------------------------------------------------
 
 
+def _job(request: Any) -> Job:
+    """The conversion that is meant, of those that the caller began; an admin's are all."""
+    who = request.who
+    return request.services.jobs.find(request.id, None if who.is_admin else who.account)
+
+
 def status(request: Any) -> Answer:
     """GET /resample/{id}: how far it is."""
     request.parameters()
     jobs = request.services.jobs
-    return json_response(jobs.status(jobs.find(request.id)))
+    return json_response(jobs.status(_job(request)))
 
 
 def events(request: Any) -> Answer:
     """GET /resample/{id}/events: the same as server-sent events, one a change."""
     request.parameters()
-    jobs = request.services.jobs
-    job = jobs.find(request.id)
+    jobs, job = request.services.jobs, _job(request)
     if request.head.method == "HEAD":
         return Response(200, _EVENTS, is_endless=True)
 
@@ -497,8 +507,7 @@ def events(request: Any) -> Answer:
 def result(request: Any) -> Answer:
     """GET /resample/{id}/result: the audio."""
     request.parameters()
-    jobs = request.services.jobs
-    job = jobs.find(request.id)
+    jobs, job = request.services.jobs, _job(request)
     if not job.is_over:
         raise Refusal("not-ready", f"the conversion is {job.state}", headers=[("Retry-After", "1")])
     if job.state == FAILED:
@@ -511,8 +520,7 @@ def result(request: Any) -> Answer:
 def remove(request: Any) -> Answer:
     """DELETE /resample/{id}: cancels it, or removes what came of it."""
     request.parameters()
-    jobs = request.services.jobs
-    job = jobs.find(request.id)
+    jobs, job = request.services.jobs, _job(request)
 
     def work() -> Response:
         jobs.remove(job)

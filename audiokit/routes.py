@@ -8,20 +8,20 @@ or it raises `Refusal`.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from urllib.parse import unquote
 
-from . import content, listing, pages, peak_routes, resample_routes
-from .uploads import UploadSink, Wishes, check_metadata, parameters
+from . import account_routes, content, link_routes, listing, pages, peak_routes, resample_routes
+from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
+from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive, Sink
 from .wire.bodies import Framing
-from .wire.fields import parse_content_disposition, parse_digest_field
 from .wire.heads import Head
-from .wire.multipart import boundary_of
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
-_LOOKS = 9  # at a file that is replaced again and again, before missing bytes count as a fault
 _PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
 
 
@@ -38,6 +38,11 @@ class Services(NamedTuple):
     jobs: Any  # conversions
     peaks: Any  # what waveforms are drawn from
     pages: Any  # what browsers are shown
+    authenticator: Any  # finds out who asks
+    audit: Callable[[str], None]  # writes a line about accounts
+    link_key: bytes  # signs links
+    now_ms: Callable[[], int]  # milliseconds since 1970, UTC
+    chance: Callable[[int], bytes]  # so many bytes that nobody can guess
 
 
 class Request(NamedTuple):
@@ -47,6 +52,9 @@ class Request(NamedTuple):
     framing: Framing
     services: Services
     id: str = ""  # of the path, where the route has one
+    who: Who = EVERYBODY
+    address: str = "-"  # of the client
+    is_secure: bool = False  # whether it came over TLS
 
     @property
     def fields(self) -> Dict[str, str]:
@@ -77,6 +85,35 @@ class Request(NamedTuple):
         return {key: found.pop(key)}, found
 
 
+# What careless clients call a credential in a URL, where logs, histories and Referer fields would keep it.
+_CREDENTIAL = re.compile(
+    r"(?:^|&)(?:access_token|token|api_?key|auth|authorization|password|passwd|secret|credential)=", re.IGNORECASE
+)
+
+
+def has_credential(query: str) -> bool:
+    """Whether a query carries what looks like a credential."""
+    return _CREDENTIAL.search(query) is not None
+
+
+def credential_in_url() -> Refusal:
+    """What is said of it; the value is not repeated."""
+    return Refusal(
+        "bad-request", "a credential has no place in a URL, where logs and histories keep it: "
+        "send it in the Authorization field, and think about revoking this one"
+    )
+
+
+_SECRET_PATH = re.compile(r"/drop/.*", re.DOTALL)
+
+
+def without_secret(target: str) -> str:
+    """The path of a request's target, as logs may keep it: without the secret of a drop, however it was spelled."""
+    path = target.partition("?")[0]
+    plain = unquote(path) if "%" in path else path
+    return _SECRET_PATH.sub("/drop/***", plain) if "/drop/" in plain else path
+
+
 def _not_found(meant: Dict[str, str]) -> Refusal:
     (key, value), = meant.items()
     return Refusal("not-found", f"no file has the {key} {value!r}")
@@ -88,7 +125,8 @@ def _not_found(meant: Dict[str, str]) -> Refusal:
 def info(request: Request) -> Answer:
     """GET /info, GET /files/{id}: the record."""
     meant, _ = request.which()
-    record = request.services.storage.record(**meant)
+    who = request.who
+    record = request.services.storage.record(owner=who.names, reach=who.reach, **meant)
     if record is None:
         raise _not_found(meant)
     # /info is asked again and again: it answers with the record alone.
@@ -99,13 +137,13 @@ def info(request: Request) -> Answer:
 def list_files(request: Request) -> Answer:
     """GET /list, GET /files: records that fit the filters, a page of them."""
     wanted = listing.parse(split_query(request.head.query))
-    if wanted.is_quick:
+    if wanted.is_quick and request.who.lists is not None:
         return _list_page(request, wanted)
     return Later(lambda: _list_page(request, wanted))
 
 
 def _list_page(request: Request, wanted: Any) -> Response:
-    page = request.services.storage.list(wanted)
+    page = request.services.storage.list(wanted, request.who.lists)
     headers: List[Tuple[str, str]] = []
     following = "null"
     if page.next_cursor is not None:
@@ -137,23 +175,11 @@ def download(request: Request) -> Answer:
     kind = others.get("disposition", "attachment")
     if kind not in ("attachment", "inline"):
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
-    for _ in range(_LOOKS):
-        try:
-            return _content(request, meant, kind)
-        except FileNotFoundError:  # replaced or removed between the look at its row and at its bytes
-            pass
-    return _content(request, meant, kind)
-
-
-def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
-    storage = request.services.storage
-    file = storage.content(**meant)
-    if file is None:
+    storage, who = request.services.storage, request.who
+    answer = content.stored(request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), kind)
+    if answer is None:
         raise _not_found(meant)
-    kept = content.Kept(
-        file.size, file.sha256, file.mime, file.name, file.uploaded_ms // 1000, lambda: storage.open_content(file)
-    )
-    return content.answer(request, kept, kind)
+    return answer
 
 
 # -- changing -----------------------------------------------------------------------------------------------
@@ -161,39 +187,16 @@ def _content(request: Request, meant: Dict[str, str], kind: str) -> Response:
 
 def post(request: Request) -> Answer:
     """POST /post, POST /files: stores the body.  All that the head alone can tell is refused here."""
-    services, framing = request.services, request.framing
-    settings = services.settings
-    if not framing.is_given:
-        raise Refusal("length-required", "an upload needs Content-Length or Transfer-Encoding: chunked")
-    wishes = _wishes(request)
-    if (framing.length or 0) > settings.max_upload:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {settings.max_upload} are taken",
-            limit=settings.max_upload,
-        )
-    if wishes.name is not None:
-        services.valid_name(wishes.name)
-    services.storage.check_room(framing.length)
+    services, who = request.services, request.who
+    wishes, settings = wishes_of(request), services.settings
+    room = None
+    if wishes.name is not None or wishes.boundary is None:  # a form may name a file that is there, and replace it
+        room = services.storage.room(who.account, wishes.size, wishes.name, wishes.overwrite)
     sink = UploadSink(
-        wishes, services.storage, services.identify, services.hashing, services.extension_of, settings.portable
+        wishes, services.storage, services.identify, services.hashing, services.extension_of, who, settings.portable,
+        room,
     )
     return Receive(sink, settings.max_upload)
-
-
-def _wishes(request: Request) -> Wishes:
-    fields = request.fields
-    name, overwrite, metadata = parameters(split_query(request.head.query))
-    if name is None and "content-disposition" in fields:
-        _, filename, extended = parse_content_disposition(fields["content-disposition"])
-        name = extended if extended is not None else filename
-    kind = fields.get("content-type", "").split(";")[0].strip().lower()
-    return Wishes(
-        name, overwrite, metadata,
-        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
-        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-        request.framing.length,
-    )
 
 
 class _PatchSink(Sink):
@@ -208,11 +211,22 @@ class _PatchSink(Sink):
 
     def finish(self) -> Response:
         wanted = _patch_of(bytes(self._body))
-        storage = self._request.services.storage
-        record = storage.change(self._request.id, name=wanted.get("name"), metadata=wanted.get("metadata"))
+        request = self._request
+        record = request.services.storage.change(
+            request.id, name=wanted.get("name"), metadata=wanted.get("metadata"), shared=wanted.get("shared"),
+            owner=request.who.account, reach=request.who.holds,
+        )
         if record is None:
-            raise _not_found({"id": self._request.id})
+            raise _not_held(request)
         return json_response(record.encode())
+
+
+def _not_held(request: Request) -> Refusal:
+    """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
+    who = request.who
+    if request.services.storage.record(id=request.id, owner=who.account, reach=who.reach) is None:
+        return _not_found({"id": request.id})
+    return Refusal("forbidden", "the file is shared for reading; its owner changes and removes it")
 
 
 def _patch_of(body: bytes) -> Dict[str, Any]:
@@ -223,26 +237,29 @@ def _patch_of(body: bytes) -> Dict[str, Any]:
     if not isinstance(wanted, dict):
         raise Refusal("bad-request", "the body is not a JSON object")
     for key in wanted:
-        if key not in ("name", "metadata"):
-            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name and metadata can", parameter=key)
+        if key not in ("name", "metadata", "shared"):
+            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name, metadata and shared can", parameter=key)
     if "name" in wanted and not isinstance(wanted["name"], str):
         raise Refusal("bad-name", "name is not a string", parameter="name")
     metadata = wanted.get("metadata", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Refusal("bad-parameter", "metadata is not an object of strings", parameter="metadata")
+    if "shared" in wanted and not isinstance(wanted["shared"], bool):
+        raise Refusal("bad-parameter", "shared is neither true nor false", parameter="shared")
     check_metadata(metadata)
     return wanted
 
 
 def change(request: Request) -> Answer:
-    """PATCH /files/{id}: renames, replaces metadata."""
+    """PATCH /files/{id}: renames, replaces metadata, shares."""
     request.parameters()
     if not request.framing.is_given:
         raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
     if (request.framing.length or 0) > _PATCH_LIMIT:
         raise Refusal("too-large", f"a change has at most {_PATCH_LIMIT} bytes", limit=_PATCH_LIMIT)
-    if request.services.storage.record(id=request.id) is None:
-        raise _not_found({"id": request.id})
+    who = request.who
+    if request.services.storage.record(id=request.id, owner=who.account, reach=who.holds) is None:
+        raise _not_held(request)
     return Receive(_PatchSink(request), _PATCH_LIMIT)
 
 
@@ -251,44 +268,73 @@ def remove(request: Request) -> Answer:
     request.parameters()
 
     def work() -> Response:
-        if not request.services.storage.remove(request.id):
-            raise _not_found({"id": request.id})
+        if not request.services.storage.remove(request.id, request.who.account, request.who.holds):
+            raise _not_held(request)
         return Response(204, ())
 
     return Later(work)
 
 
-Route = Callable[[Request], Answer]
-ROUTES: Dict[str, Dict[str, Route]] = {
-    "/": {"GET": pages.page},
-    "/file/{id}": {"GET": pages.page},
-    "/ui/{id}": {"GET": pages.part},
-    "/post": {"POST": post},
-    "/list": {"GET": list_files},
-    "/info": {"GET": info},
-    "/download": {"GET": download},
-    "/files": {"GET": list_files, "POST": post},
-    "/files/{id}": {"GET": info, "PATCH": change, "DELETE": remove},
-    "/files/{id}/content": {"GET": download},
-    "/files/{id}/peaks": {"GET": peak_routes.peaks},
-    "/resample": {"POST": resample_routes.resample},
-    "/resample/{id}": {"GET": resample_routes.status, "DELETE": resample_routes.remove},
-    "/resample/{id}/events": {"GET": resample_routes.events},
-    "/resample/{id}/result": {"GET": resample_routes.result},
-    "/health": {"GET": health},
+class Rule(NamedTuple):
+    """What answers a method of a path, and which scope it takes to ask."""
+
+    run: Callable[[Request], Answer]
+    scope: str  # ANYONE, KNOWN, or one of SCOPES
+
+
+ROUTES: Dict[str, Dict[str, Rule]] = {
+    "/": {"GET": Rule(pages.page, ANYONE)},
+    "/file/{id}": {"GET": Rule(pages.page, ANYONE)},
+    "/ui/{id}": {"GET": Rule(pages.part, ANYONE)},
+    "/post": {"POST": Rule(post, WRITE)},
+    "/list": {"GET": Rule(list_files, READ)},
+    "/info": {"GET": Rule(info, READ)},
+    "/download": {"GET": Rule(download, READ)},
+    "/files": {"GET": Rule(list_files, READ), "POST": Rule(post, WRITE)},
+    "/files/{id}": {"GET": Rule(info, READ), "PATCH": Rule(change, WRITE), "DELETE": Rule(remove, DELETE)},
+    "/files/{id}/content": {"GET": Rule(download, READ)},
+    "/files/{id}/peaks": {"GET": Rule(peak_routes.peaks, READ)},
+    # A conversion takes a worker's time and room on the disk: reading alone does not begin one, nor end it.
+    "/resample": {"POST": Rule(resample_routes.resample, WRITE)},
+    "/resample/{id}": {"GET": Rule(resample_routes.status, READ), "DELETE": Rule(resample_routes.remove, WRITE)},
+    "/resample/{id}/events": {"GET": Rule(resample_routes.events, READ)},
+    "/resample/{id}/result": {"GET": Rule(resample_routes.result, READ)},
+    # Whoever lets others see or send something writes: a token that only reads makes no way in that outlives it.
+    "/files/{id}/links": {"GET": Rule(link_routes.of_file, WRITE), "POST": Rule(link_routes.make, WRITE)},
+    "/links/{id}": {"GET": Rule(link_routes.follow, ANYONE), "DELETE": Rule(link_routes.revoke, WRITE)},
+    "/drops": {"GET": Rule(link_routes.list_drops, WRITE), "POST": Rule(link_routes.make_drop, WRITE)},
+    "/drops/{id}": {"DELETE": Rule(link_routes.remove_drop, WRITE)},
+    "/drop/{token}": {"POST": Rule(link_routes.upload, ANYONE)},
+    "/session": {"POST": Rule(account_routes.log_in, ANYONE), "DELETE": Rule(account_routes.log_out, ANYONE)},
+    "/me": {"GET": Rule(account_routes.me, KNOWN)},
+    "/tokens": {"GET": Rule(account_routes.list_tokens, KNOWN), "POST": Rule(account_routes.make_token, KNOWN)},
+    "/tokens/{id}": {"DELETE": Rule(account_routes.revoke_token, KNOWN)},
+    "/users": {"GET": Rule(account_routes.list_users, ADMIN), "POST": Rule(account_routes.add_user, ADMIN)},
+    "/users/{name}": {
+        "GET": Rule(account_routes.user, ADMIN), "PATCH": Rule(account_routes.change_user, ADMIN),
+        "DELETE": Rule(account_routes.remove_user, ADMIN),
+    },
+    "/users/{name}/tokens": {
+        "GET": Rule(account_routes.user_tokens, ADMIN), "POST": Rule(account_routes.make_user_token, ADMIN),
+    },
+    "/health": {"GET": Rule(health, ANYONE)},
 }
-_WITH_ID = ("/files/", "/resample/", "/file/", "/ui/")
+# Behind each of these comes what the route is about, and what it is called in the table.
+_WITH_ID = {
+    "/files/": "{id}", "/resample/": "{id}", "/links/": "{id}", "/drops/": "{id}", "/drop/": "{token}",
+    "/tokens/": "{id}", "/users/": "{name}", "/file/": "{id}", "/ui/": "{id}",
+}
 
 
-def find(path: str) -> Tuple[Optional[Dict[str, Route]], str]:
+def find(path: str) -> Tuple[Optional[Dict[str, Rule]], str]:
     """The methods of `path` and the id in it, or (None, "") for a path that is not there."""
     methods = ROUTES.get(path)
     if methods is not None and "{" not in path:
         return methods, ""
-    for prefix in _WITH_ID:
+    for prefix, what in _WITH_ID.items():
         if path.startswith(prefix):
             id, slash, rest = path[len(prefix) :].partition("/")
-            methods = ROUTES.get(prefix + ("{id}/" + rest if slash else "{id}"))
+            methods = ROUTES.get(prefix + what + slash + rest)
             if id and methods is not None:
                 return methods, id
     return None, ""

@@ -14,10 +14,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .formats.info import AudioInfo, Damaged, NotAudio
 from .wire.answers import Sink
-from .wire.fields import format_digest
-from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd
+from .wire.fields import format_digest, parse_content_disposition, parse_digest_field
+from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
+from .wire.targets import split_query
 
 _PIECE = 1 << 19  # bytes a read of the follower takes: the hash's own speed is reached from 256 KiB on
 _BEHIND = 1 << 20  # bytes the follower may lag before it is sent after the writer
@@ -59,7 +60,7 @@ class FollowingDigest:
     def grew(self, count: int) -> None:
         """The file has `count` bytes more."""
         self._grown += count
-        if not self._sent and self._grown - self._hashed >= _BEHIND:
+        if not (self._sent or self._closed) and self._grown - self._hashed >= _BEHIND:
             self._sent = True
             self._crew.submit(self._follow)
 
@@ -117,6 +118,37 @@ class Wishes(NamedTuple):
     boundary: Optional[bytes]  # of multipart/form-data, else None
     length: Optional[int]  # Content-Length, None for chunked
 
+    @property
+    def size(self) -> Optional[int]:
+        """Bytes of the audio, where that is known: a form's length is not its file's."""
+        return self.length if self.boundary is None else None
+
+
+def wishes_of(request: Any) -> Wishes:
+    """What the head of an upload says; Refusal for whatever it alone makes impossible, a quota apart."""
+    services, framing, fields = request.services, request.framing, request.fields
+    most = services.settings.max_upload
+    if not framing.is_given:
+        raise Refusal("length-required", "an upload needs Content-Length or Transfer-Encoding: chunked")
+    name, overwrite, metadata = parameters(split_query(request.head.query))
+    if name is None and "content-disposition" in fields:
+        _, filename, extended = parse_content_disposition(fields["content-disposition"])
+        name = extended if extended is not None else filename
+    kind = fields.get("content-type", "").split(";")[0].strip().lower()
+    wishes = Wishes(
+        name, overwrite, metadata,
+        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
+        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
+        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
+        framing.length,
+    )
+    if (framing.length or 0) > most:
+        raise Refusal("too-large", f"the body has {framing.length} bytes, {most} are taken", limit=most)
+    if name is not None:
+        services.valid_name(name)
+    services.storage.check_room(framing.length)
+    return wishes
+
 
 def parameters(pairs: List[Tuple[str, str]]) -> Tuple[Optional[str], bool, Dict[str, str]]:
     """`name`, `overwrite` and `meta.KEY` out of query or form parameters; Refusal names a wrong one."""
@@ -168,9 +200,11 @@ class ReceivingSink(Sink):
 
     def __init__(
         self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
-        portable: bool = False,
+        portable: bool = False, room: Optional[int] = None,
     ) -> None:
+        """`room`: bytes of audio that a quota leaves, None for any number."""
         self._wishes, self._storage, self._identify, self._crew = wishes, storage, identify, crew
+        self._room = room
         self._follows = hasattr(os, "preadv") and not portable
         self._upload: Any = None
         self._digest: Any = None
@@ -199,6 +233,7 @@ class ReceivingSink(Sink):
 
     def moved(self, count: int) -> None:
         """The bytes went straight into the file."""
+        self._check_room(count)
         self._upload.written += count
         self._digest.grew(count)
 
@@ -210,12 +245,27 @@ class ReceivingSink(Sink):
                 self._digest.close()
             upload.discard()
 
+    def _check_room(self, count: int) -> None:
+        """A body of unknown length ends where the quota does, not where the disk does."""
+        if self._room is not None and self._upload.written + count > self._room:
+            raise self._over_room()
+
+    def _over_room(self) -> Refusal:
+        return Refusal("over-quota", f"there is room for {self._room} bytes, and more come", close=True, limit=self._room)
+
     def _store(self, piece: memoryview) -> None:
+        self._check_room(len(piece))
         self._upload.write(piece)
         if self._follows:
             self._digest.grew(len(piece))
         else:
             self._digest.wrote(piece)
+
+    def _said(self) -> Tuple[Optional[str], bool, Dict[str, str]]:
+        """name, overwrite and metadata of head and form together; Refusal when the form is not whole."""
+        if self._form is not None:
+            return self._form.merge(self._wishes)
+        return self._wishes.name, self._wishes.overwrite, self._wishes.metadata
 
     def _checked_digest(self) -> bytes:
         """The sha256 of the audio; Refusal where the client promised another one."""
@@ -247,22 +297,21 @@ class UploadSink(ReceivingSink):
 
     def __init__(
         self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
-        extension_of: Callable[[AudioInfo], str], portable: bool = False,
+        extension_of: Callable[[AudioInfo], str], who: Any, portable: bool = False, room: Optional[int] = None,
     ) -> None:
-        super().__init__(wishes, storage, identify, crew, portable)
-        self._extension_of = extension_of
+        super().__init__(wishes, storage, identify, crew, portable, room)
+        self._extension_of, self._who = extension_of, who
 
     def finish(self) -> Response:
         """Check, look, keep; 201 or 200 with the record."""
-        wishes, upload = self._wishes, self._upload
-        name, overwrite, metadata = wishes.name, wishes.overwrite, wishes.metadata
-        if self._form is not None:
-            name, overwrite, metadata = self._form.merge(wishes)
+        upload = self._upload
+        name, overwrite, metadata = self._said()
         sha256 = self._checked_digest()
         info = self._look(upload)
         kept = self._storage.keep(
             upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
-            overwrite=overwrite, default_extension=self._extension_of(info),
+            overwrite=overwrite, default_extension=self._extension_of(info), owner=self._who.account,
+            uploaded_by=self._who.name,
         )
         self._upload = None
         headers = [("Repr-Digest", format_digest(sha256))]

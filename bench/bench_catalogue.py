@@ -55,7 +55,8 @@ def records(count: int) -> Iterator[Dict[str, Any]]:
         yield {
             "id": "%024x" % rng.getrandbits(96), "name": f"{words[0]} {words[1]} {n:08}.{container}",
             "size": int(duration * 16000) + rng.randrange(1000), "sha256": "%064x" % rng.getrandbits(256),
-            "uploaded": when(START_MS + n * 10), "uploaded_by": None, "container": container, "codec": codec,
+            "uploaded": when(START_MS + n * 10), "uploaded_by": None, "shared": False,
+            "container": container, "codec": codec,
             "codec_profile": None, "mime": mime, "duration": duration, "duration_exact": True,
             "duration_source": "samples", "duration_declared": None, "truncated": rng.random() < 0.001,
             "sample_rate": rng.choices((44100, 48000, 8000, 96000), (70, 25, 4, 1))[0],

@@ -11,14 +11,14 @@ import pytest
 class Running:
     """A real server on a free port of loopback, in a thread, with its data in `data`."""
 
-    def __init__(self, data, **settings) -> None:
+    def __init__(self, data, host="127.0.0.1", **settings) -> None:
         from audioserver import AudioServer  # here, so that a part's tests need only that part
 
         # AUDIOSERVER_PORTABLE=yes runs the whole suite on the paths that every platform has.
         settings.setdefault("portable", os.environ.get("AUDIOSERVER_PORTABLE") == "yes")
         self.data = data
-        self.server = AudioServer(("127.0.0.1", 0), data=str(data), **settings)
-        self.address = self.server.server_address[:2]
+        self.server = AudioServer((host, 0), data=str(data), **settings)
+        self.address = ("127.0.0.1", self.server.server_port)
         self.url = self.server.url
         self._closed = False
         self._thread = threading.Thread(target=self.server.serve_forever)

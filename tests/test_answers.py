@@ -18,7 +18,7 @@ from support import request
 def at(server):
     """A function that puts a route at /here for this test, and the server's address."""
     def put(route):
-        routes.ROUTES["/here"] = {"GET": route}
+        routes.ROUTES["/here"] = {"GET": routes.Rule(route, "read")}
         return server.address
 
     yield put

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from audiokit.uploads import FollowingDigest
 from support import ROOT, long_wav, raw, request, wav
 
 SOUND = wav(0.5)
@@ -125,6 +126,23 @@ class TestBrokenClients:
         assert request(server.address, "GET", "/info?name=gone.wav")[0] == 404
         server.__exit__()  # all that was begun has ended
         assert on_disk(server.data) == []
+
+    def test_an_upload_that_is_given_up_is_hashed_no_further(self, tmp_path):
+        """Not read any more, its file would never be caught up with: whoever hashes must not go on trying."""
+        tasks = []
+
+        class Crew:
+            def submit(self, task):
+                tasks.append(task)
+
+        with open(tmp_path / "upload", "w+b") as file:
+            file.truncate(50_000_000)
+            digest = FollowingDigest(file.fileno(), Crew())
+            digest.grew(50_000_000)
+            digest.close()
+            while tasks:
+                tasks.pop()()
+                assert not tasks, "it was sent after itself"
 
     def test_a_client_gone_in_the_middle_of_a_download_harms_nobody(self, server):
         large = long_wav(120)
@@ -254,3 +272,14 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
         request(server.address, "POST", "/post", b"not audio at all, but words")
     server.__exit__()
     assert census() == before
+
+
+def test_two_servers_in_one_process_leave_the_interpreter_as_it_was(running, tmp_path):
+    before = sys.getswitchinterval()
+    one, two = running(tmp_path / "one"), running(tmp_path / "two")
+    for server in (one, two):
+        assert request(server.address, "GET", "/health")[0] == 200
+    one.__exit__()
+    assert request(two.address, "GET", "/health")[0] == 200 and sys.getswitchinterval() < before
+    two.__exit__()
+    assert sys.getswitchinterval() == before

@@ -134,11 +134,17 @@ def test_a_cursor_with_any_character_changed_is_refused():
 
 
 @pytest.mark.parametrize("value, id", [
-    ("text", "id"), (None, "id"), (True, "id"), (1, 2), (10 ** 30, "id"), ([], "id"),
+    ("text", "id"), (None, "id"), (True, "id"), (1, 2), (10 ** 30, "id"), ([], "id"), (1, "\ud800"),
 ])
 def test_a_cursor_that_was_forged_with_care_still_holds_a_place(value, id):
     with pytest.raises(Refusal):
         parse([("cursor", parse([]).cursor_behind(value, id))])
+
+
+def test_a_name_in_a_cursor_is_one_that_a_catalogue_can_compare():
+    asked = parse(pairs("sort=name"))
+    with pytest.raises(Refusal):
+        parse([*pairs("sort=name"), ("cursor", asked.cursor_behind("\ud800", "id"))])
 
 
 def test_the_next_query_repeats_what_was_asked():
@@ -177,7 +183,7 @@ def records(count):
             "duration": rng.randrange(30) / 4, "truncated": rng.random() < 0.1,
             "sample_rate": rng.choice([8000, 44100]),
             "channels": rng.choice([1, 2]), "bits_per_sample": bits, "bitrate": rng.choice([None, 64000, 128000]),
-            "tags": artists, "metadata": rng.choice([{}, {"project": "Über Stück"}]), "warnings": [],
+            "shared": False, "tags": artists, "metadata": rng.choice([{}, {"project": "Über Stück"}]), "warnings": [],
         }
 
 
@@ -263,7 +269,8 @@ FILTERS = [
     "name=*雨*", "name=*.wav", "name=m*n*0?.*", "name=*a*b*", "tag.artist=Bach", "tag.artist=Händel",
     "tag.artist=bach", "tag.artist=Bach&tag.artist=Händel",
     "tag.comment=" + "long " * 40, "meta.project=Über Stück", "meta.project=x", "sha256=" + "%064x" % 5,
-    "format=wav&minduration=2&tag.artist=Bach", "format=flac&codec=flac&channels=1&minsize=5000", "q=moon&bits=16",
+    "format=wav&minduration=2&tag.artist=Bach", "q=moon&tag.artist=Bach",
+    "format=flac&codec=flac&channels=1&minsize=5000", "q=moon&bits=16",
     "uploadedafter=2023-11-14T22:13:20.050Z&uploadedbefore=2023-11-14T22:13:20.060Z", "samplerate=8000&minduration=7",
     "format=nonsense", "minduration=5&maxduration=4",
 ]
@@ -294,6 +301,30 @@ def test_an_owner_sees_and_counts_their_own_alone(catalogue):
         assert found and all(record["id"].startswith("other") for record in found)
         assert set(totals) == {(len(found), True)}
     assert all_pages(pages, "", owner=99) == ([], [(0, True)])
+
+
+WORDY = [query for query in FILTERS if "q=" in query or "name=*" in query]
+
+
+@pytest.mark.parametrize("cap, query", [(10_000, query) for query in FILTERS] + [(3, query) for query in WORDY])
+def test_everybodys_files_come_in_one_order_whoever_owns_them(catalogue, cap, query):
+    pages = Pages(catalogue, 10.0, FAMILIES, cap)
+    everyone = MINE + [{**record, "id": "other" + record["id"]} for record in MINE[:50]]
+    orders = [sign + key for key in listing.SORTS for sign in ("", "-")]
+    for n, sort in enumerate(orders[len(query) % 6::6]):
+        asked = parse(pairs(query))
+        want = [record for record in everyone if all(fits(record, filter) for filter in asked.filters)]
+        text = "&".join(filter(None, [query, f"sort={sort}", f"limit={(7, 100)[n % 2] if len(want) < 60 else 90}"]))
+        found, totals = all_pages(pages, text, owner=None)
+        assert [r["id"] for r in found] == [r["id"] for r in in_order(want, parse(pairs(text)))], sort
+        assert cap == 3 or set(totals) == {(len(want), True)}, sort
+
+
+def test_a_total_over_all_owners_stops_at_the_cap(catalogue):
+    pages = Pages(catalogue, 10.0, FAMILIES, 3)
+    page = pages.page(parse(pairs("format=wav&limit=2")), None)
+    assert (page.total, page.total_exact) == (3, False) and page.next_cursor
+    assert pages.page(parse(pairs("limit=2")), None).total_exact, "the counters know it"
 
 
 def test_fields_leave_only_themselves(catalogue):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 
@@ -11,8 +12,9 @@ from support import ROOT
 from audiokit import migrations
 
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
+V1 = (ROOT / "tests" / "schema_v1.sql").read_text("utf-8")  # as it was released; never changed
 # A schema of version 2 that nobody has, and the step to it.
-NEXT = SCHEMA.replace(
+NEXT = V1.replace(
     "PRAGMA user_version = 1;",
     "ALTER TABLE files ADD COLUMN mood TEXT;\nCREATE INDEX files_by_mood ON files (owner, mood);\n"
     "PRAGMA user_version = 2;",
@@ -87,7 +89,7 @@ def test_the_migrations_lead_to_the_version_of_the_schema():
 def test_a_migrated_catalogue_equals_a_fresh_one_and_keeps_its_rows(connect, folder):
     (folder / "0002_mood.sql").write_text(STEP)
     old, fresh = connect("old.db"), connect("fresh.db")
-    migrations.bring_up(old, SCHEMA)
+    migrations.bring_up(old, V1)
     add_file(old, "a")
     assert migrations.bring_up(old, NEXT, folder) == 1
     migrations.bring_up(fresh, NEXT, folder)
@@ -98,7 +100,7 @@ def test_a_migrated_catalogue_equals_a_fresh_one_and_keeps_its_rows(connect, fol
 def test_the_comparison_sees_an_index_that_a_migration_forgot(connect, folder):
     (folder / "0002_mood.sql").write_text("ALTER TABLE files ADD COLUMN mood TEXT;\nPRAGMA user_version = 2;\n")
     old, fresh = connect("old.db"), connect("fresh.db")
-    migrations.bring_up(old, SCHEMA)
+    migrations.bring_up(old, V1)
     migrations.bring_up(old, NEXT, folder)
     migrations.bring_up(fresh, NEXT, folder)
     assert shape(old) != shape(fresh)
@@ -113,7 +115,7 @@ def test_the_comparison_sees_an_index_that_a_migration_forgot(connect, folder):
 def test_a_step_that_fails_leaves_neither_tables_nor_version(connect, folder, step, why):
     (folder / "0002_mood.sql").write_text(step)
     connection = connect()
-    migrations.bring_up(connection, SCHEMA)
+    migrations.bring_up(connection, V1)
     before = shape(connection)
     with pytest.raises((migrations.MigrationError, sqlite3.Error)):
         migrations.bring_up(connection, NEXT, folder)
@@ -144,7 +146,7 @@ def test_a_newer_catalogue_is_refused_by_its_number(connect):
 
 def test_a_missing_step_is_refused_by_its_number(connect, folder):
     connection = connect()
-    migrations.bring_up(connection, SCHEMA)
+    migrations.bring_up(connection, V1)
     with pytest.raises(migrations.MigrationError, match="2"):
         migrations.bring_up(connection, NEXT, folder)
 
@@ -189,3 +191,69 @@ def test_a_name_is_there_once_for_each_owner_and_nobody_is_an_owner(connect):
             "channels, search, record) SELECT 'x', name, 'k', size, sha256, 0, family, codec, mime, duration, "
             "sample_rate, channels, search, record FROM files"
         )
+
+
+def test_a_catalogue_of_version_1_keeps_its_files_owned_by_nobody_and_not_shared(connect):
+    old, fresh = connect("old.db"), connect("fresh.db")
+    migrations.bring_up(old, V1)
+    tricky = json.dumps({"id": "x", "name": ', "container": ', "container": "wav",
+                         "metadata": {"a": "b", "container": "c"}})
+    add_file(old, "a")
+    old.execute("UPDATE files SET record = ?, duration = 1.2345", (tricky,))
+    add_file(old, "b")
+    assert migrations.bring_up(old, SCHEMA) == 1
+    migrations.bring_up(fresh, SCHEMA)
+    assert shape(old) == shape(fresh)
+    assert old.execute("SELECT owner, name, shared FROM files ORDER BY name").fetchall() == [(0, "a", 0), (0, "b", 0)]
+    record = json.loads(old.execute("SELECT record FROM files WHERE name = 'a'").fetchone()[0])
+    assert list(record) == ["id", "name", "shared", "container", "metadata"]
+    assert record["shared"] is False and record["metadata"] == {"a": "b", "container": "c"}
+    assert old.execute("SELECT owner, files, bytes, duration_ms FROM counters").fetchall() == [(0, 2, 10, 2235)]
+
+
+def test_counters_of_audio_come_back_to_nothing(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    for n in range(50):
+        add_file(connection, str(n))
+        connection.execute("UPDATE files SET duration = ? WHERE name = ?", (n * 0.1234567, str(n)))
+    assert connection.execute("SELECT duration_ms FROM counters").fetchone()[0] > 0
+    connection.execute("DELETE FROM files")
+    assert connection.execute("SELECT owner, files, bytes, duration_ms FROM counters").fetchall() == [(0, 0, 0, 0)]
+
+
+def test_what_belongs_to_an_account_goes_with_it_and_its_id_never_comes_back(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    add = "INSERT INTO accounts (name, password, created_ms) VALUES ('ann', '', 0)"
+    for table, columns in (
+        ("tokens", "(id, account, digest, scopes, note, created_ms) VALUES ('t', 1, 'd', 'read', '', 0)"),
+        ("sessions", "(digest, account, created_ms, expires_ms) VALUES ('d', 1, 0, 0)"),
+        ("links", "(id, file, account, download, created_ms, expires_ms) VALUES ('l', 'id-a', 1, 0, 0, 0)"),
+        ("drops", "(id, digest, account, note, created_ms, expires_ms) VALUES ('d', 'd', 1, '', 0, 0)"),
+    ):
+        connection.execute(add)
+        account = connection.execute("SELECT id FROM accounts").fetchone()[0]
+        connection.execute(f"INSERT INTO {table} {columns}".replace(", 1,", f", {account},"))
+        connection.execute("DELETE FROM accounts")
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    connection.execute(add)
+    assert connection.execute("SELECT id FROM accounts").fetchone() == (5,)
+
+
+def test_the_generation_of_accounts_rises_with_what_lets_somebody_in_or_no_longer(connect):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    before = 0
+    for change in (
+        "INSERT INTO accounts (name, password, created_ms) VALUES ('ann', 'x', 0)",
+        "UPDATE accounts SET password = 'y'", "UPDATE accounts SET is_disabled = 1",
+        "INSERT INTO tokens (id, account, digest, scopes, note, created_ms) VALUES ('t', 1, 'd', 'read', '', 0)",
+        "DELETE FROM tokens",
+        "INSERT INTO sessions (digest, account, created_ms, expires_ms) VALUES ('d', 1, 0, 0)",
+        "DELETE FROM sessions", "DELETE FROM accounts",
+    ):
+        connection.execute(change)
+        now = connection.execute("SELECT n FROM generations WHERE what = 'accounts'").fetchone()[0]
+        assert now > before or change.startswith(("INSERT INTO tokens", "INSERT INTO sessions")), change
+        before = now

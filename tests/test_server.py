@@ -17,7 +17,7 @@ from support import long_wav, raw, request, wav
 SOUND = wav(0.5)
 OTHER = wav(0.25, pitch_hz=300.0)
 RECORD = (
-    "id name size sha256 uploaded uploaded_by container codec codec_profile mime duration duration_exact "
+    "id name size sha256 uploaded uploaded_by shared container codec codec_profile mime duration duration_exact "
     "duration_source duration_declared truncated sample_rate channels bits_per_sample sample_format bitrate "
     "bitrate_mode lossless tags pictures metadata warnings"
 ).split()
@@ -373,6 +373,35 @@ class TestEmbedding:
             server.shutdown()
             thread.join()
 
+    def test_leaving_the_context_ends_the_loop_that_another_thread_runs(self, tmp_path):
+        from audioserver import AudioServer
+
+        with pytest.raises(ZeroDivisionError):
+            with AudioServer(("127.0.0.1", 0), data=tmp_path / "var") as server:
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                assert post(server.server_address, SOUND)[0] == 201
+                1 / 0
+        thread.join(10)
+        assert not thread.is_alive()
+        server.serve_forever()  # over is over, also for a thread that comes late
+        server.server_close()
+
+    def test_shutdown_in_the_thread_that_serves_does_not_wait_for_itself(self, tmp_path):
+        from audioserver import AudioServer, Handler
+
+        class Ending(Handler):
+            def do_GET(self):
+                self.server.shutdown()
+                return super().do_GET()
+
+        with AudioServer(("127.0.0.1", 0), Ending, data=tmp_path / "var") as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            assert request(server.server_address, "GET", "/list")[0] == 200
+            thread.join(10)
+            assert not thread.is_alive()
+
     def test_shutdown_lets_a_running_upload_finish(self, running):
         server = running()
         with socket.create_connection(server.address, timeout=10) as sock:
@@ -380,7 +409,8 @@ class TestEmbedding:
             assert sock.recv(100).startswith(b"HTTP/1.1 100")
             server.server.stop()
             sock.sendall(SOUND)
-            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+            answer = sock.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 201 ") and b"\r\nConnection: close\r\n" in answer
 
     def test_a_second_server_on_the_same_data_is_refused(self, server):
         from audioserver import AudioServer

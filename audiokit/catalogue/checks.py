@@ -21,8 +21,10 @@ from typing import Any, Iterator, List, NamedTuple, Tuple
 _ROWS = 1000  # looked at in one query
 _PIECE = 1 << 20  # bytes read at once
 _SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
-_COUNT = "SELECT owner, count(*), sum(size) FROM files GROUP BY owner"
-_COUNTED = "SELECT owner, files, bytes FROM counters WHERE files > 0"
+_COUNT = (
+    "SELECT owner, count(*), sum(size), sum(CAST(round(duration * 1000) AS INTEGER)) FROM files GROUP BY owner"
+)
+_COUNTED = "SELECT owner, files, bytes, duration_ms FROM counters WHERE files > 0"
 
 
 class Report(NamedTuple):
@@ -135,7 +137,7 @@ class Check:
             return
         self._catalogue.write([
             ("DELETE FROM counters", ()),
-            ("INSERT INTO counters (owner, files, bytes) " + _COUNT, ()),
+            ("INSERT INTO counters (owner, files, bytes, duration_ms) " + _COUNT, ()),
         ])
         self._repaired.append(f"the counters said {known}, the rows are {counted}: counted anew")
 

@@ -10,13 +10,17 @@ Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 
 from __future__ import annotations
 
+import heapq
 import json
 import threading
+import time
 from collections import OrderedDict
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from itertools import islice
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .rows import fold, label_value
+from .rows import fold, label_value, whole
+from .sqlite import TooSlow
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
 _SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
@@ -89,6 +93,7 @@ class _Clause(NamedTuple):
     in_order: bool = False  # the source has its rows in the default order, by `newest`
     newest: str = "f.uploaded_ms"
     is_covering: bool = False  # its index has all that the default order compares
+    is_of_all: bool = False  # its source has everybody's rows
     is_trait: bool = False  # the other indexes carry what it compares, and its own carries what they compare
     sort: Optional[str] = None  # the sort whose index is this filter's own
 
@@ -97,7 +102,7 @@ def _indexed(index: str) -> str:
     return f"files f INDEXED BY {index}"
 
 
-def _by_index(index: str, owner: int, sql: str, params: Tuple[Any, ...], **more: Any) -> _Clause:
+def _by_index(index: str, owner: Optional[int], sql: str, params: Tuple[Any, ...], **more: Any) -> _Clause:
     """A filter that an index of `files` answers."""
     source = _indexed(index)
     return _Clause(
@@ -115,8 +120,10 @@ class Pages:
         self._counted: OrderedDict = OrderedDict()
         self._lock = threading.Lock()
 
-    def page(self, listing: Any, owner: int) -> Page:
-        """The records that `listing` asks for, of `owner`'s."""
+    def page(self, listing: Any, owner: Optional[int]) -> Page:
+        """The records that `listing` asks for, of `owner`'s; None: of everybody's."""
+        if owner is None and not self._is_of_few_words(listing):
+            return self._page_of_all(listing)
         clauses, way, sql, params = self._planned(listing, owner)
         text, count = self._read(sql, params)[0]
         text = text or ""
@@ -134,11 +141,72 @@ class Pages:
         is_exact = total <= self._cap or not clauses
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
 
-    def statement(self, listing: Any, owner: int) -> Tuple[str, Tuple[Any, ...]]:
+    def _is_of_few_words(self, listing: Any) -> bool:
+        """Whether the index of words, which knows no owners, gives few enough of everybody's files to sort them."""
+        clauses = [self._clause(filter, None) for filter in listing.filters]
+        return any(clause.is_of_all and self._probed(clause) <= self._cap for clause in clauses)
+
+    def _page_of_all(self, listing: Any) -> Page:
+        """The same over all owners: their walks, each of which is in order already, merged.
+
+        No index has everybody's rows in one order: it would cost every upload as much again as all it has now, for
+        the sake of admins.
+        """
+        owners = self._owners()
+        # A few rows of everyone, and of whoever is used up more: a page costs about two rows for each of its own.
+        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
+        until = time.monotonic() + self._seconds
+        walks = [self._walk(listing, owner, batch, until) for owner in owners]
+        found = list(islice(heapq.merge(*walks, key=_place_in), listing.limit + 1))
+        cursor = None
+        if len(found) > listing.limit:
+            found.pop()
+            cursor = listing.cursor_behind(found[-1].value, found[-1].id)
+        if cursor is None and listing.after is None:
+            total = len(found)
+        else:
+            total = self._total_of_all(listing, owners, until)
+        text = _SEPARATOR.join(one.record for one in found)
+        if listing.fields is not None and text:
+            text = _narrowed(text, listing.fields)
+        is_exact = total <= self._cap or not listing.filters
+        return Page(text, total if is_exact else self._cap, is_exact, cursor)
+
+    def _walk(self, listing: Any, owner: int, batch: int, until: float) -> Iterator[_Found]:
+        """An owner's records in order, fetched `batch` at a time."""
+        listing = listing._replace(limit=batch, fields=None)
+        while True:
+            _in_time(until)
+            sql, params = self.statement(listing, owner)
+            text, count = self._read(sql, params)[0]
+            last = None
+            for line in (text.split(_SEPARATOR) if text else [])[:batch]:
+                record = json.loads(line)
+                last = _Found(_sort_value(record, listing), record["id"], line, listing.descending)
+                yield last
+            if count <= batch or last is None:
+                return
+            listing = listing._replace(after=(last.value, last.id))
+
+    def _total_of_all(self, listing: Any, owners: List[int], until: float) -> int:
+        """How many fit, up to one more than the cap where filters have to be counted."""
+        total = 0
+        for owner in owners:
+            _in_time(until)
+            clauses = [self._clause(filter, owner) for filter in listing.filters]
+            total += self._total(clauses, self._way(clauses, listing, owner), owner)
+            if clauses and total > self._cap:
+                break
+        return total
+
+    def _owners(self) -> List[int]:
+        return [owner for (owner,) in self._catalogue.read("SELECT owner FROM counters WHERE files > 0")]
+
+    def statement(self, listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
         """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
         return self._planned(listing, owner)[2:]
 
-    def _planned(self, listing: Any, owner: int) -> Tuple[List[_Clause], _Way, str, Tuple[Any, ...]]:
+    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], _Way, str, Tuple[Any, ...]]:
         clauses = [self._clause(filter, owner) for filter in listing.filters]
         way = self._way(clauses, listing, owner)
         return (clauses, way, *_select(way, clauses, listing, owner))
@@ -148,7 +216,7 @@ class Pages:
 
     # -- counting --------------------------------------------------------------------------------------
 
-    def _total(self, clauses: List[_Clause], way: _Way, owner: int) -> int:
+    def _total(self, clauses: List[_Clause], way: _Way, owner: Optional[int]) -> int:
         if not clauses:
             return self._files(owner)
         if len(clauses) == 1 and clauses[0].is_exact:
@@ -189,7 +257,7 @@ class Pages:
 
     # -- choosing --------------------------------------------------------------------------------------
 
-    def _way(self, clauses: List[_Clause], listing: Any, owner: int) -> _Way:
+    def _way(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> _Way:
         order = _ORDERS[listing.sort, listing.descending]
         walk = _Way(None, _indexed(order.index), False)
         is_default = listing.sort == "uploaded" and listing.descending
@@ -199,9 +267,11 @@ class Pages:
                 return walk  # the walk begins and ends where the range does
             if only.in_order and is_default:
                 return _Way(only, only.source or "", False)
-        start = self._rarest(clauses)
+        start = self._rarest(clauses if owner is not None else [clause for clause in clauses if clause.is_of_all])
         if start is None:
             return walk
+        if owner is None:
+            return _Way(start, start.source or "", True)
         fewest = self._probed(start)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
         are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
@@ -216,7 +286,7 @@ class Pages:
 
     # -- filters as SQL --------------------------------------------------------------------------------
 
-    def _clause(self, filter: Any, owner: int) -> _Clause:
+    def _clause(self, filter: Any, owner: Optional[int]) -> _Clause:
         kind = type(filter).__name__
         if kind == "Among":
             return self._among(filter, owner)
@@ -228,7 +298,7 @@ class Pages:
             return self._named(filter, owner)
         return self._words(filter)
 
-    def _among(self, filter: Any, owner: int) -> _Clause:
+    def _among(self, filter: Any, owner: Optional[int]) -> _Clause:
         column, equal_index, range_index = _COLUMNS[filter.field]
         values = filter.values
         if filter.field == "format":
@@ -239,7 +309,7 @@ class Pages:
             is_trait=filter.field in _TRAITS,
         )
 
-    def _named(self, filter: Any, owner: int) -> _Clause:
+    def _named(self, filter: Any, owner: Optional[int]) -> _Clause:
         if not filter.patterns:
             return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names)
         parts = [_one_of("f.name", filter.names)] if filter.names else []
@@ -276,7 +346,7 @@ class Pages:
             return _Clause(sql, params)
         match = " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams[:_MOST_TRIGRAMS])
         source = "(SELECT rowid AS n FROM words WHERE words MATCH ?) d CROSS JOIN files f ON f.n = d.n"
-        return _Clause(sql, params, source, (match,), "words WHERE words MATCH ?", (match,))
+        return _Clause(sql, params, source, (match,), "words WHERE words MATCH ?", (match,), is_of_all=True)
 
 
 class _Way(NamedTuple):
@@ -285,7 +355,7 @@ class _Way(NamedTuple):
     sorts: bool  # gather and sort, instead of walking in order
 
 
-def _between(filter: Any, owner: int) -> _Clause:
+def _between(filter: Any, owner: Optional[int]) -> _Clause:
     column, _, index = _COLUMNS[filter.field]
     parts, params = [], []
     if filter.low is not None:
@@ -299,11 +369,17 @@ def _between(filter: Any, owner: int) -> _Clause:
     )
 
 
-def _labelled(filter: Any, owner: int) -> _Clause:
+def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
     values = tuple(sorted({label_value(value) for value in filter.values}))
-    mine = f"l.owner = ? AND l.label = ? AND {_one_of('l.value', values)}"
-    params = (owner, fold_label(filter.label), *values)
+    mine = f"l.label = ? AND {_one_of('l.value', values)}"
+    params: Tuple[Any, ...] = (whole(filter.label), *values)
+    if owner is None:
+        mine = "l.owner = f.owner AND " + mine
+    else:
+        mine, params = "l.owner = ? AND " + mine, (owner, *params)
     sql = f"EXISTS (SELECT 1 FROM labels l WHERE {mine} AND l.uploaded_ms = f.uploaded_ms AND l.file = f.n)"
+    if owner is None:
+        return _Clause(sql, params)
     if len(values) == 1:
         return _Clause(
             sql, params, f"labels l CROSS JOIN files f ON f.n = l.file AND {mine}", params,
@@ -312,11 +388,6 @@ def _labelled(filter: Any, owner: int) -> _Clause:
     files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
     source = f"{files} CROSS JOIN files f ON f.n = d.n"
     return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
-
-
-def fold_label(label: str) -> str:
-    """A label as the catalogue can compare it: no half of a surrogate pair."""
-    return label.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 def _one_of(column: str, values: Tuple[Any, ...]) -> str:
@@ -336,14 +407,15 @@ def _behind(prefix: str) -> Optional[str]:
 # -- the statement ------------------------------------------------------------------------------------------
 
 
-def _where(clauses: List[_Clause], owner: int, start: Optional[_Clause]) -> Tuple[str, Tuple[Any, ...]]:
+def _where(clauses: List[_Clause], owner: Optional[int], start: Optional[_Clause]) -> Tuple[str, Tuple[Any, ...]]:
     """What is left to ask of the rows that `start` gives."""
     asked = [clause for clause in clauses if not (clause is start and clause.is_given)]
-    sql = " AND ".join(["f.owner = ?", *(clause.sql for clause in asked)])
-    return sql, (owner, *(value for clause in asked for value in clause.params))
+    mine = ["f.owner = ?"] if owner is not None else []
+    sql = " AND ".join([*mine, *(clause.sql for clause in asked)])
+    return sql, (*([owner] if mine else []), *(value for clause in asked for value in clause.params))
 
 
-def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: int) -> Tuple[str, Tuple[Any, ...]]:
+def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
     order = _ORDERS[listing.sort, listing.descending]
     where, params = _where(clauses, owner, way.start)
     params = (way.start.source_params if way.start else ()) + params
@@ -383,6 +455,43 @@ def _sort_value(record: Dict[str, Any], listing: Any) -> Any:
     if listing.sort == "bitrate" and record["bitrate"] is None:
         return -1 if listing.descending else _LAST
     return record["sample_rate" if listing.sort == "samplerate" else listing.sort]
+
+
+class _Descending:
+    """A text that sorts the other way round."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: Any) -> bool:
+        return self.text == other.text
+
+    def __lt__(self, other: _Descending) -> bool:
+        return other.text < self.text
+
+
+class _Found(NamedTuple):
+    """A record on its way into a page of everybody's."""
+
+    value: Any  # what is sorted by
+    id: str
+    record: str  # JSON
+    descending: bool
+
+
+def _place_in(found: _Found) -> Tuple[Any, str]:
+    """What a merge compares: ties go by ascending id in either direction, as in the indexes."""
+    value = found.value
+    if found.descending:
+        value = _Descending(value) if isinstance(value, str) else -value
+    return value, found.id
+
+
+def _in_time(until: float) -> None:
+    if time.monotonic() > until:
+        raise TooSlow("the query over all owners took too long")
 
 
 def _narrowed(text: str, fields: Tuple[str, ...]) -> str:

@@ -76,12 +76,17 @@ class Catalogue:
             os.close(ops.create(str(path)))  # SQLite alone would let everyone read it
         elif not path.exists():
             raise FileNotFoundError(f"there is no catalogue at {path}")
-        self._writer = self._connect()
         try:
-            self._open(schema, migrate, trigrams)
-        except BaseException:
-            self._writer.close()
-            raise
+            self._writer = self._connect()
+            try:
+                self._open(schema, migrate, trigrams)
+            except BaseException:
+                self._writer.close()
+                raise
+        except sqlite3.Error as error:  # no database, or none of ours
+            known = _as_os_error(error)
+            number = known.errno if isinstance(known, OSError) else errno.EINVAL
+            raise OSError(number, f"this is no catalogue that can be used: {error}", str(path)) from error
         self._thread = threading.Thread(target=self._write_on, name="catalogue", daemon=True)
         self._thread.start()
 
@@ -169,9 +174,13 @@ class Catalogue:
         connection = sqlite3.connect(
             str(self.path), timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
-        # Savepoints and sorts would else make files in /var/tmp, which may be full while the disk here is not.
-        connection.execute("PRAGMA temp_store = MEMORY")
+        try:
+            connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
+            # Savepoints and sorts would else make files in /var/tmp, which may be full while the disk here is not.
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:  # it is no database at all
+            connection.close()
+            raise
         return connection
 
     def _open(self, schema: str, migrate: bool, trigrams: bool) -> None:
@@ -181,10 +190,12 @@ class Catalogue:
         connection.execute("PRAGMA wal_autocheckpoint = %d" % _WAL_PAGES)
         connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone stops at the drive's cache
         connection.execute("PRAGMA checkpoint_fullfsync=ON")
+        known, spoken = migrations.version_of(connection), migrations.version_in(schema)
+        self.versions = known, spoken  # before and after
         if migrate:
             migrations.bring_up(connection, schema)
         else:
-            _same_version(migrations.version_of(connection), migrations.version_in(schema))
+            _same_version(known, spoken)
         self.has_trigrams = trigrams and _can_trigrams()
         if migrate:
             _fit_search(connection, self.has_trigrams)
@@ -260,7 +271,7 @@ class Catalogue:
 def _same_version(found: int, spoken: int) -> None:
     """MigrationError says both and what helps."""
     if found != spoken:
-        advice = "start the server once" if found < spoken else "use a newer program"
+        advice = "run `db migrate`, or start the server once" if found < spoken else "use a newer program"
         raise migrations.MigrationError(f"the catalogue has version {found}, this program speaks {spoken}: {advice}")
 
 

@@ -5,7 +5,7 @@ Values only: the connection carries them out.
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 from .responses import Response
 
@@ -61,6 +61,16 @@ class Pending(NamedTuple):
     begin: Callable[[Callable[[Response], None]], Callable[[], None]]
 
 
+class Login(NamedTuple):
+    """Who is asking takes a while to find out; until then the body is left where it is.
+
+    `begin(reply)` is called in the loop and must be quick.  `reply(outcome)` is called once, from any thread; the
+    handler's `resume(outcome)` then gives the answer, in the loop.
+    """
+
+    begin: Callable[[Callable[[Any], None]], None]
+
+
 class Stream(NamedTuple):
     """An answer without an end that is known: `head`, then whatever is pushed.
 
@@ -72,4 +82,4 @@ class Stream(NamedTuple):
     begin: Callable[[Callable[[Optional[bytes]], None]], Callable[[], None]]
 
 
-Answer = Union[Response, Later, Receive, Pending, Stream]
+Answer = Union[Response, Later, Receive, Pending, Login, Stream]

@@ -4,6 +4,7 @@ A connection belongs to the loop, which alone calls it, except while it is *away
 transfer, and the loop neither watches its socket nor closes it.  Nothing here ever waits.
 
     HEAD       idle, or part of a head is there            watched for reading
+    LOGGING_IN who asks is being found out; a body stays unread     away
     RECEIVING  a body goes to its sink, step by step       watched for reading, or away
     WORKING    a route runs in a worker thread             away
     PENDING    the answer will come from elsewhere         watched for reading
@@ -20,7 +21,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
-from .answers import Later, Pending, Receive, Stream
+from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
 from .heads import check_partial
 from .poller import READ, WRITE
@@ -31,8 +32,8 @@ from .transfers import AGAIN, DONE, WAIT, PeerGone, Receiving, Sending, Span
 if TYPE_CHECKING:  # the loop makes connections; they only call back
     from .reactor import Reactor
 
-HEAD, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CLOSED = (
-    "head receiving working pending sending streaming lingering closed".split()
+HEAD, LOGGING_IN, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CLOSED = (
+    "head logging-in receiving working pending sending streaming lingering closed".split()
 )
 _RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
 _TURN = 64  # requests a connection may have answered before others get their turn
@@ -144,6 +145,8 @@ class Connection:
         """End it now; what a request had begun is undone."""
         if self.state is CLOSED:
             return
+        if self.state in (RECEIVING, WORKING, PENDING):
+            self._log_unanswered()
         self._watch(0)
         self.reactor.forget(self)
         self.state = CLOSED
@@ -154,6 +157,10 @@ class Connection:
             self.sock.close()
         except OSError:
             pass
+
+    def _log_unanswered(self) -> None:
+        if self.reactor.log_entry is not None:
+            self.reactor.log_entry(self, self.handler.note(), None, 0, False)
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -233,9 +240,21 @@ class Connection:
             self._answer(answer)
         elif type(answer) is Receive:
             self._receive(answer)
+        elif type(answer) is Login:
+            self._log_in(answer)
         else:
             self._settle_body(None)
             self._wait_for(answer)
+
+    def _log_in(self, login: Login) -> None:
+        self.state = LOGGING_IN
+        self._lend()
+        login.begin(lambda outcome: self.reactor.post(self, outcome))
+
+    def _logged_in(self, outcome: Any) -> None:
+        self._carry_out(self.handler.resume(outcome))
+        if self.state is HEAD:  # answered already: what is behind it in the buffer is next
+            self.advance()
 
     def _wait_for(self, answer: Any) -> None:
         if type(answer) is Later:
@@ -371,6 +390,8 @@ class Connection:
         self.away = False
         if self.state is CLOSED:
             return self._close_files_of(outcome)
+        if self.state is LOGGING_IN:
+            return self._logged_in(outcome)
         if outcome is WAIT:
             self._watch(READ if self.state is RECEIVING else WRITE)
             self.reactor.await_transfer(self)
@@ -398,7 +419,7 @@ class Connection:
             outcome = self.handler.problem(outcome)
         if type(outcome) is not Response:
             return self._wait_for(outcome)
-        if outcome.close:
+        if outcome.close or self.reactor.draining:
             self.closing = True
         self._answer(outcome, settled=True)
 
@@ -415,7 +436,9 @@ class Connection:
         self.state = STREAMING
         self.reactor.untime(self)
         self.sending = Sending(self.sock, self.reactor.limits.portable)
-        self.sending.add(self._encoded(stream.head._replace(is_endless=True)))
+        head = stream.head._replace(is_endless=True)
+        self.request = (self.handler.note(), head.status)
+        self.sending.add(self.reactor.encode(head, self.handler, self.closing))
         self._watch(READ)
         self._flush()
         if self.state is STREAMING:
@@ -634,9 +657,13 @@ class Connection:
             self.reactor.watch(self, events)
 
     def _hand_off(self, crew: Any, task: Any, *arguments: Any) -> None:
-        """Give the connection to a worker.  Unwatched first: a hang-up is reported even for no event."""
+        """Give the connection to a worker."""
+        self._lend()
+        crew.submit(task, *arguments)
+
+    def _lend(self) -> None:
+        """Somebody else has it now.  Unwatched first: a hang-up is reported even for no event."""
         self._watch(0)
         self.reactor.untime(self)
         self.away = True
-        crew.submit(task, *arguments)
 

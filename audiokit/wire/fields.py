@@ -121,6 +121,14 @@ def is_ip_literal(host: str) -> bool:
     return "%" not in host
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an IP address, not a name, is this machine's own to itself."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 # -- values with parameters ------------------------------------------------------------------------------
 
 _PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({TOKEN})=({TOKEN}|{_QUOTED}))?")

@@ -1,0 +1,175 @@
+"""Small JSON objects as bodies of requests: taken in whole, held against what a route knows, then given to it.
+
+Never takes more than `LIMIT` bytes, never lets an unknown or doubled member pass.  Raises `Refusal`, which names the
+member; of a value that may be a secret it repeats nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+from .settings import BadSetting, seconds, size
+from .wire.answers import Later, Pending, Receive, Sink
+from .wire.problems import Refusal
+from .wire.responses import Response
+
+LIMIT = 16 << 10  # bytes: a password of 1 KiB, every character escaped, and room
+_MOST = (1 << 53) - 1  # RFC 7493 section 2.2: whole numbers beyond it are not the same to every reader
+
+Members = Mapping[str, Callable[[str, Any], Any]]
+
+
+class _ObjectSink(Sink):
+    def __init__(self, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]]) -> None:
+        self._known, self._then = known, then
+        self._body = bytearray()
+
+    def write(self, piece: memoryview) -> None:
+        self._body += piece
+
+    def finish(self) -> Union[Response, Pending]:
+        return self._then(members_of(bytes(self._body), self._known))
+
+
+def receive(
+    request: Any, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]],
+) -> Union[Receive, Later]:
+    """Have the body of `request` read as an object of `known` members, and `then` answer, off the loop.
+
+    `known`: by name, what makes a value of (name, JSON value) or refuses.  Without a body: none is given.
+    """
+    framing = request.framing
+    if not framing.has_body:
+        return Later(lambda: then({}))
+    if (framing.length or 0) > LIMIT:
+        raise Refusal("too-large", f"the body has {framing.length} bytes, {LIMIT} are taken", limit=LIMIT)
+    return Receive(_ObjectSink(known, then), LIMIT)
+
+
+def members_of(body: bytes, known: Members) -> Dict[str, Any]:
+    """The members of the JSON object in `body`, each as `known` makes it; nothing of an empty body."""
+    if not body.strip():
+        return {}
+    try:
+        given = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Refusal("bad-request", "the body is not JSON") from None
+    if not isinstance(given, dict):
+        raise Refusal("bad-request", "the body is not a JSON object")
+    return _known_of(given, known)
+
+
+def _known_of(given: Dict[str, Any], known: Members) -> Dict[str, Any]:
+    for name in given:
+        if name not in known:
+            raise _bad(name, f"there is no {name[:40]!r} here; there are {', '.join(known)}")
+    return {name: known[name](name, value) for name, value in given.items()}
+
+
+def _once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Refusal("bad-request", "the JSON has a member twice")
+    return found
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(word)  # NaN and Infinity are not JSON (RFC 8259 section 6)
+
+
+def _bad(name: str, why: str) -> Refusal:
+    return Refusal("bad-parameter", why, parameter=name)
+
+
+# -- kinds of members ---------------------------------------------------------------------------------------
+
+
+def or_null(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """What is of this kind, or null."""
+    return lambda name, value: None if value is None else kind(name, value)
+
+
+def an_object(known: Members) -> Callable[[str, Any], Dict[str, Any]]:
+    """What is an object of `known` members."""
+
+    def kind(name: str, value: Any) -> Dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _bad(name, f"{name} is not an object")
+        return _known_of(value, known)
+
+    return kind
+
+
+def text(name: str, value: Any) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise _bad(name, f"{name} is not a string")
+    return value
+
+
+def words(name: str, value: Any) -> List[str]:
+    """A list of strings, or one string of comma-separated words."""
+    if isinstance(value, str):
+        return value.split(",")
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise _bad(name, f"{name} is neither a list of strings nor comma-separated words")
+    return value
+
+
+def yes_or_no(name: str, value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise _bad(name, f"{name} is not true or false")
+    return value
+
+
+def count(name: str, value: Any) -> int:
+    """A whole number, not negative."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise _bad(name, f"{name} is not a whole number from 0 to {_MOST}")
+    return value
+
+
+def number_of_bytes(name: str, value: Any) -> int:
+    """Bytes: a whole number, or a size such as "10GiB"."""
+    if isinstance(value, str):
+        try:
+            value = size(value)
+        except BadSetting as error:
+            raise _bad(name, f"{name}: {error}") from None
+    return count(name, value)
+
+
+def duration_ms(name: str, value: Any) -> int:
+    """Milliseconds: of a number of seconds, or of a time such as "24h" or "90d"."""
+    if isinstance(value, str):
+        try:
+            value = seconds(value)
+        except BadSetting as error:
+            raise _bad(name, f"{name}: {error}") from None
+    return _scaled(name, value, 1000, "a time in seconds, or one such as 24h")
+
+
+def minutes_ms(name: str, value: Any) -> int:
+    """Milliseconds of a number of minutes."""
+    return _scaled(name, value, 60_000, "a number of minutes")
+
+
+def _scaled(name: str, value: Any, factor: int, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST // factor:
+        raise _bad(name, f"{name} is not {what}")
+    return math.floor(value * factor)
+
+
+# -- and back -----------------------------------------------------------------------------------------------
+
+
+def moment(milliseconds: Optional[int]) -> Optional[str]:
+    """Milliseconds since 1970 as callers get them: RFC 3339, UTC; None stays None."""
+    if milliseconds is None:
+        return None
+    whole, rest = divmod(milliseconds, 1000)
+    return datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + ".%03dZ" % rest
