@@ -283,8 +283,10 @@ class Rule(NamedTuple):
 
 
 ROUTES: Dict[str, Dict[str, Rule]] = {
+    # Whoever asks gets the page: it knows nothing, and what it shows it asks for in the reader's name.
     "/": {"GET": Rule(pages.page, ANYONE)},
     "/file/{id}": {"GET": Rule(pages.page, ANYONE)},
+    "/account": {"GET": Rule(pages.page, ANYONE)},
     "/ui/{id}": {"GET": Rule(pages.part, ANYONE)},
     "/post": {"POST": Rule(post, WRITE)},
     "/list": {"GET": Rule(list_files, READ)},
@@ -304,7 +306,7 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/links/{id}": {"GET": Rule(link_routes.follow, ANYONE), "DELETE": Rule(link_routes.revoke, WRITE)},
     "/drops": {"GET": Rule(link_routes.list_drops, WRITE), "POST": Rule(link_routes.make_drop, WRITE)},
     "/drops/{id}": {"DELETE": Rule(link_routes.remove_drop, WRITE)},
-    "/drop/{token}": {"POST": Rule(link_routes.upload, ANYONE)},
+    "/drop/{token}": {"GET": Rule(pages.page, ANYONE), "POST": Rule(link_routes.upload, ANYONE)},
     "/session": {"POST": Rule(account_routes.log_in, ANYONE), "DELETE": Rule(account_routes.log_out, ANYONE)},
     "/me": {"GET": Rule(account_routes.me, KNOWN)},
     "/tokens": {"GET": Rule(account_routes.list_tokens, KNOWN), "POST": Rule(account_routes.make_token, KNOWN)},

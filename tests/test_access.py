@@ -70,6 +70,8 @@ TABLE = {
     # The page holds no data of anybody: it asks for that as every other client does, and reads its own address.
     ("GET", "/"):                       (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     ("GET", "/file/{id}"):              (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
+    ("GET", "/account"):                (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
+    ("GET", "/drop/{token}"):           (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     ("GET", "/ui/{id}"):                (200, 200, 200, 200, 200, 200, 200, 200, 400, 200),
 }  # fmt: skip
 
@@ -150,7 +152,7 @@ def plain_request_of(house, method, path, column):
         return link["url"] if column == "link" and method == "GET" else "/links/" + link["id"], None
     if path.startswith("/resample/"):
         return path.replace("{id}", house.job()), None
-    if path in ("/", "/file/{id}", "/ui/{id}"):
+    if path in ("/", "/file/{id}", "/account", "/ui/{id}"):
         return path.replace("{id}", "page.css"), None
     if path == "/drop/{token}":
         return house.drop()["url"], SOUND

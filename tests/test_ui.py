@@ -25,7 +25,7 @@ def parts_of(page: bytes):
     return sorted(set(re.findall(r'"(/ui/[^"]+)"', page.decode())))
 
 
-@pytest.mark.parametrize("target", ["/", "/?q=x&sort=name", "/file/abc"])
+@pytest.mark.parametrize("target", ["/", "/?q=x&sort=name", "/file/abc", "/account", "/drop/abc"])
 def test_each_view_is_the_one_page(server, target):
     status, fields, body = get(server.address, target)
     assert (status, fields["content-type"]) == (200, "text/html; charset=utf-8")

@@ -6,7 +6,8 @@
 //   1 words     values as people read them            5 player    what is heard, and its keys
 //   2 nodes     elements, icons                       6 list      windowed rows, filters, selection
 //   3 server    requests, refusals in its own words   7 file      one file: facts, wave, changes, conversion
-//   4 uploads   the queue, dropping, recording        8 start     addresses and views
+//   4 uploads   the queue, dropping, recording        8 accounts  who looks; tokens, links, drop links
+//                                                     9 start     addresses and views
 
 // == 1 words =========================================================================================================
 
@@ -252,7 +253,7 @@ class Upload {
     const query = new URLSearchParams({ name: this.name });
     if (this.overwrite) query.set("overwrite", "true");
     if (this.folder) query.set("meta.folder", this.folder);
-    return "/files?" + query;
+    return `${uploads.to}?${query}`;
   }
 
   /** Send it; `changed` is called as it goes on. */
@@ -288,7 +289,7 @@ class Upload {
 }
 
 const uploads = {
-  items: [], rows: new Map(), finished: 0, node: null,
+  to: "/files", items: [], rows: new Map(), finished: 0, node: null,
 
   add(files) {
     for (const { file, folder } of files) this.items.push(new Upload(file, folder));
@@ -516,6 +517,7 @@ const recorder = {
 
   async begin() {
     if (this.isOn) return;
+    this.opener = document.activeElement;
     if (!navigator.mediaDevices) {
       say("This browser lends the microphone only to https:// and to localhost.");
       return;
@@ -575,7 +577,7 @@ const recorder = {
     this.context?.close();
     this.bar?.remove();
     Object.assign(this, { isOn: false, stream: null, context: null, bar: null, ended: null, parts: [] });
-    $("record")?.focus();
+    this.opener?.focus();
   },
 };
 
@@ -1050,6 +1052,10 @@ const list = {
 
   fail(error) {
     this.error = error;
+    if (error.status === 401 && this.node.isConnected) {
+      swap(signInPage(() => show()));
+      return;
+    }
     this.state.replaceChildren(el("p", { role: "alert" }, error.message),
       el("div", { class: "row middle" }, button("Try again", () => this.load(), { kind: "primary" }),
         this.filters.length > 0 && button("Clear the filters", () => this.clear(), { kind: "quiet" })));
@@ -1403,6 +1409,7 @@ const FACTS = [
   ["size", "Size", (f) => `${bytes(f.size)} (${counted(f.size, "byte")})`, () => "The whole file as it was uploaded; it is kept byte for byte."],
   ["uploaded", "Uploaded", (f) => longDate.format(new Date(f.uploaded)), () => "When this content was stored, in your time zone."],
   ["uploaded_by", "Uploaded by", (f) => f.uploaded_by, () => "The account that it belongs to."],
+  ["shared", "Shared", (f) => yes(f.shared), (f) => (f.shared ? "Every account of this server may read it." : "Nobody else sees it, but for admins and who has a link.")],
   ["sha256", "SHA-256", (f) => f.sha256, () => "The fingerprint of the content: equal files have equal ones."],
   ["id", "Id", (f) => f.id, () => "How programs call it; it stays when the name changes."],
 ];
@@ -1431,7 +1438,8 @@ class FilePage {
       new WaveView(this).node,
       el("div", { class: "columns" },
         el("div", {}, factList(file)),
-        el("div", {}, this.tags(), this.notes, converter(file, isDecoded), this.elsewhere())));
+        el("div", {}, this.tags(), this.notes, converter(file, isDecoded),
+          session.holds(file) && sharingCard(this), this.elsewhere())));
     this.drawTitle();
     this.drawNotes();
     this.watch = () => this.drawPlaying();
@@ -1441,6 +1449,7 @@ class FilePage {
 
   static async open(id) {
     const response = await ask("GET", "/files/" + encodeURIComponent(id));
+    await session.ready;
     return new FilePage(await response.json(), isConvertible(response));
   }
 
@@ -1799,7 +1808,6 @@ function converter(file, isDecoded) {
     name.parentNode.hidden = !keep.checked;
     name.value = `${stem} ${hertz.value}.${format.value}`;
   };
-  const labelled = (label, node) => el("label", { class: "field" }, el("span", {}, label), node);
   const place = el("div", { "aria-live": "polite" });
   const form = el("form", { onchange: fill, onsubmit: (event) => {
     event.preventDefault();
@@ -1890,7 +1898,235 @@ class Conversion {
   }
 }
 
-// == 8 start =========================================================================================================
+// == 8 accounts ======================================================================================================
+
+const LIFETIMES = [["1h", "an hour"], ["24h", "a day"], ["7d", "a week"], ["30d", "30 days"], ["90d", "90 days"], ["365d", "a year"]];
+const SCOPES = { read: "see and download", write: "upload, change, convert", delete: "remove" };
+
+/** Who is looking; `me` is what GET /me says, null while that is not known. */
+const session = {
+  me: null, ready: null,
+
+  look() {
+    this.ready = this.ask();
+    return this.ready;
+  },
+
+  async ask() {
+    try {
+      this.me = await (await ask("GET", "/me")).json();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.me = null;
+    }
+    this.draw();
+  },
+
+  /** Whether there are accounts on this server, and this is one. */
+  get isAccount() {
+    return Boolean(this.me?.name);
+  },
+
+  /** Whether one may change the file, and let others see it. */
+  holds(file) {
+    return Boolean(this.me) && (!this.me.name || this.me.admin || file.uploaded_by === this.me.name);
+  },
+
+  draw() {
+    this.link?.remove();
+    this.link = this.me
+      ? el("a", { class: "button quiet", href: "/account" }, this.me.name ?? "Access")
+      : el("a", { class: "button quiet", href: "/account" }, "Sign in");
+    $("actions").append(this.link);
+  },
+
+  async begin(name, password) {
+    await ask("POST", "/session", { json: { name, password } });
+    list.rows = null;
+    await this.look();
+  },
+
+  async end() {
+    await ask("DELETE", "/session");
+    player.close();
+    list.rows = null;
+    list.selected.clear();
+    await this.look();
+    go("/account");
+  },
+};
+
+/** The form that is shown where the server wants to know who asks. */
+function signInPage(then) {
+  const name = el("input", { type: "text", name: "name", autocomplete: "username", autocapitalize: "off", required: true });
+  const password = el("input", { type: "password", name: "password", autocomplete: "current-password", required: true });
+  const refusal = el("p", { class: "refusal", role: "alert" });
+  return { node: el("div", { class: "state" }, el("form", { class: "card sign-in", onsubmit: async (event) => {
+    event.preventDefault();
+    refusal.textContent = "";
+    try {
+      await session.begin(name.value, password.value);
+      then();
+    } catch (error) {
+      refusal.textContent = error.message;
+      password.select();
+    }
+  } }, el("h1", { tabIndex: -1 }, "Sign in"), labelled("Name", name), labelled("Password", password), refusal, el("button", { class: "primary" }, "Sign in"))) };
+}
+
+function labelled(label, node) {
+  return el("label", { class: "field" }, el("span", {}, label), node);
+}
+
+function lifetime(value, more = []) {
+  const select = el("select", {}, [...LIFETIMES, ...more].map(([of, label]) => el("option", { value: of }, label)));
+  select.value = value;
+  return select;
+}
+
+const dateOf = (text) => (text ? shortDate.format(new Date(text)) : "never");
+
+/** Something with a list, a form that makes more of it, and the one time that its secret is seen. */
+class Kept {
+  /** `of(item)` gives its words; `form` are the fields; `wish()` what is posted; `secret(made)` what is shown once. */
+  constructor({ title, about, path, collection, removePath, of, fields, wish, secret, make }) {
+    Object.assign(this, { path, collection, removePath, of, wish, secret });
+    this.items = el("ul", { class: "plain kept" });
+    this.once = el("div", { "aria-live": "polite" });
+    this.refusal = el("p", { class: "refusal", role: "alert" });
+    this.node = el("section", { class: "card" }, el("h2", {}, title), el("p", { class: "muted small" }, about), this.items, this.once,
+      el("form", { onsubmit: (event) => this.make(event) }, fields, this.refusal, el("button", { class: "primary" }, make)));
+    this.load();
+  }
+
+  async load() {
+    try {
+      const all = (await (await ask("GET", this.path)).json())[this.collection];
+      this.items.replaceChildren(...all.map((item) => el("li", { class: "row" }, el("div", { class: "grow" }, this.of(item)),
+        button("Remove", () => this.remove(item), { kind: "quiet", label: `Remove ${this.of(item)[0].textContent}` }))));
+    } catch (error) {
+      this.refusal.textContent = error.message;
+    }
+  }
+
+  async make(event) {
+    event.preventDefault();
+    this.refusal.textContent = "";
+    try {
+      const made = await (await ask("POST", this.path, { json: this.wish() })).json();
+      const text = this.secret(made);
+      this.once.replaceChildren(el("div", { class: "copyable" }, el("p", { class: "small" }, "Copy it now; it is not shown again."), el("code", {}, text),
+        button("Copy", () => copy(text), { kind: "quiet" })));
+      this.load();
+    } catch (error) {
+      this.refusal.textContent = error.message;
+    }
+  }
+
+  async remove(item) {
+    try {
+      await ask("DELETE", this.removePath + encodeURIComponent(item.id));
+      this.once.replaceChildren();
+      this.load();
+    } catch (error) {
+      this.refusal.textContent = error.message;
+    }
+  }
+}
+
+const line = (first, ...more) => [el("p", { dir: "auto" }, first), el("p", { class: "muted small number" }, more.filter(Boolean).join(" · "))];
+const absolute = (url) => new URL(url, location.origin).href;
+
+function tokensCard() {
+  const note = el("input", { type: "text", dir: "auto" });
+  const expires = lifetime("90d", [["", "no end"]]);
+  const boxes = Object.entries(SCOPES).map(([scope, meaning]) => [scope, el("input", { type: "checkbox", checked: true }), meaning]);
+  return new Kept({
+    title: "Tokens", about: "For programs: each stands for you, as far as you let it.", path: "/tokens", collection: "tokens", removePath: "/tokens/", make: "Make a token",
+    of: (token) => line(token.note || token.id, token.scopes.join(", "), `made ${dateOf(token.created)}`, `ends ${dateOf(token.expires)}`, `last used ${dateOf(token.used)}`),
+    fields: [labelled("What it is for", note), labelled("Lasts", expires),
+      el("fieldset", {}, el("legend", { class: "small muted" }, "It may"), boxes.map(([scope, box, meaning]) => el("label", { class: "tick" }, box, `${scope}: ${meaning}`)))],
+    wish: () => ({ note: note.value, expires: expires.value || null, scopes: boxes.filter(([, box]) => box.checked).map(([scope]) => scope) }),
+    secret: (made) => made.token,
+  }).node;
+}
+
+function dropsCard() {
+  const note = el("input", { type: "text", dir: "auto" });
+  const expires = lifetime("7d");
+  const [files, megabytes, minutes] = [0, 0, 0].map(() => el("input", { type: "text", inputMode: "numeric", placeholder: "no limit", pattern: "[0-9]*" }));
+  const limit = (field, factor = 1) => (field.value ? Number(field.value) * factor : null);
+  return new Kept({
+    title: "Drop links", about: "Whoever has such a link can send audio to you, and see nothing.", path: "/drops", collection: "drops", removePath: "/drops/", make: "Make a drop link",
+    of: (drop) => line(drop.note || drop.id, `${counted(drop.used.files, "file")} came${drop.files === null ? "" : ` of ${plain.format(drop.files)}`}`,
+      `${bytes(drop.used.bytes)}${drop.bytes === null ? "" : ` of ${bytes(drop.bytes)}`}`, drop.minutes !== null && `${plain.format(drop.used.minutes)} of ${plain.format(drop.minutes)} minutes`, `ends ${dateOf(drop.expires)}`),
+    fields: [labelled("What it is for", note), el("div", { class: "fields" }, labelled("Lasts", expires), labelled("Most files", files), labelled("Most megabytes", megabytes), labelled("Most minutes", minutes))],
+    wish: () => ({ note: note.value, expires: expires.value, files: limit(files), bytes: limit(megabytes, 1e6), minutes: limit(minutes) }),
+    secret: (made) => absolute(made.url),
+  }).node;
+}
+
+function sharingCard(page) {
+  const { file } = page;
+  const expires = lifetime("24h");
+  const shows = el("select", {}, el("option", { value: "true" }, "downloads it"), el("option", { value: "" }, "opens it in the browser"));
+  const kept = new Kept({
+    title: "Share", about: "Whoever has such a link can read this file, without an account.", path: `/files/${file.id}/links`, collection: "links", removePath: "/links/", make: "Make a link",
+    of: (link) => line(`Link ${link.id}`, link.download ? "downloads" : "opens", `ends ${longDate.format(new Date(link.expires))}`),
+    fields: el("div", { class: "fields" }, labelled("Lasts", expires), labelled("It", shows)),
+    wish: () => ({ expires: expires.value, download: Boolean(shows.value) }),
+    secret: (made) => absolute(made.url),
+  });
+  const everybody = el("input", { type: "checkbox", checked: file.shared, onchange: async () => {
+    try {
+      await page.change({ shared: everybody.checked });
+    } catch (error) {
+      everybody.checked = !everybody.checked;
+      kept.refusal.textContent = error.message;
+    }
+  } });
+  if (session.isAccount) kept.node.querySelector("h2").after(el("label", { class: "tick" }, everybody, "Every account here may read it"));
+  return kept.node;
+}
+
+function usageCard({ usage, quota }) {
+  const row = (label, used, most, show) => el("div", {}, el("dt", {}, label), el("dd", { class: "number" }, most === null ? show(used) : `${show(used)} of ${show(most)}`,
+    most !== null && el("meter", { min: 0, max: most || 1, value: used, "aria-label": label })));
+  return el("section", { class: "card" }, el("h2", {}, "What is here"), el("dl", { class: "facts" },
+    row("Files", usage.files, quota.files, (n) => plain.format(n)), row("Room", usage.bytes, quota.bytes, bytes), row("Sound", usage.seconds, quota.seconds, clock)));
+}
+
+const accountPage = {
+  async open() {
+    await session.look();
+    const { me } = session;
+    if (!me) return signInPage(() => go("/"));
+    document.title = "Account · audioserver";
+    return { node: el("article", { class: "file" }, el("p", {}, el("a", { href: "/", class: "back" }, icon("back"), "All files")),
+      el("div", { class: "row" }, el("h1", { class: "grow", tabIndex: -1, dir: "auto" }, me.name ?? "Open to everybody"),
+        session.isAccount && button("Sign out", () => session.end().catch((error) => say(error.message)), { kind: "quiet" })),
+      el("p", { class: "muted" }, me.name ? (me.admin ? "An admin: sees and changes the files of all accounts." : "Sees its own files, and what is shared with everybody.")
+        : "There is no account on this server: who reaches it may do everything. On the machine itself, user add makes the first one."),
+      el("div", { class: "columns" }, el("div", {}, usageCard(me), session.isAccount && tokensCard()), el("div", {}, dropsCard()))) };
+  },
+};
+
+/** Where a drop link leads: a button to record, and hardly anything else. */
+function dropPage(token) {
+  document.title = "Send a recording";
+  document.body.classList.add("dropping");
+  uploads.to = `/drop/${encodeURIComponent(token)}`;
+  const files = el("input", { type: "file", multiple: true, hidden: true, accept: "audio/*", onchange() { uploads.add([...this.files].map((file) => ({ file }))); this.value = ""; } });
+  return { node: el("div", { class: "state drop" }, el("h1", { tabIndex: -1 }, "Send a recording"),
+    button("Record", () => (navigator.mediaDevices ? recorder.begin() : files.click()), { sign: "microphone", kind: "primary huge" }), files,
+    button("or choose files", () => files.click(), { kind: "quiet" })),
+  close() {
+    document.body.classList.remove("dropping");
+    uploads.to = "/files";
+  } };
+}
+
+// == 9 start =========================================================================================================
 
 let turns = 0; // counts the views, so that a slow one does not come after a quick one
 let view = null; // what is seen: {node, close}
@@ -1909,12 +2145,21 @@ function remember() {
 async function viewOf({ pathname, search }) {
   try {
     if (pathname === "/") return list.open(search);
+    if (pathname === "/account") return await accountPage.open();
+    if (pathname.startsWith("/drop/")) return dropPage(decodeURIComponent(pathname.slice("/drop/".length)));
     if (pathname.startsWith("/file/")) return await FilePage.open(decodeURIComponent(pathname.slice("/file/".length)));
     throw new Problem(404, { title: "There is no such page" });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
+    if (error.status === 401) return signInPage(() => show());
     return { node: el("div", { class: "state" }, el("h1", { tabIndex: -1 }, error.message), el("a", { href: "/" }, "All files")) };
   }
+}
+
+function swap(next) {
+  view?.close?.();
+  view = next;
+  $("main").replaceChildren(next.node);
 }
 
 async function show({ keep = false, isBack = false } = {}) {
@@ -1926,9 +2171,7 @@ async function show({ keep = false, isBack = false } = {}) {
   }
   if (next === list) document.title = "audioserver";
   if (next === view && next === list) return;
-  view?.close?.();
-  view = next;
-  $("main").replaceChildren(next.node);
+  swap(next);
   if (next === list) {
     list.redraw();
     list.freshen();
@@ -1942,7 +2185,7 @@ function followLinks() {
     const link = event.target.closest?.("a[href]");
     if (!link || link.target || link.hasAttribute("download") || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
     const url = new URL(link.href);
-    if (url.origin !== location.origin || !(url.pathname === "/" || url.pathname.startsWith("/file/")) || url.hash) return;
+    if (url.origin !== location.origin || !/^\/($|account$|file\/)/.test(url.pathname) || url.hash) return;
     event.preventDefault();
     go(url.pathname + url.search);
   });
@@ -1954,4 +2197,5 @@ choosers();
 acceptDrops();
 player.listen();
 followLinks();
+if (!location.pathname.startsWith("/drop/")) session.look();
 show();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +14,7 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from support import wav  # noqa: E402
+from support import ROOT, wav  # noqa: E402
 from webdriver import Browser, NoBrowser  # noqa: E402
 
 
@@ -25,6 +26,22 @@ def one_browser(tmp_path_factory):
             yield browser
     except NoBrowser as error:
         pytest.skip(f"skipped: {error}")
+
+
+@pytest.fixture(scope="session")
+def seeding(tmp_path_factory):
+    """A data folder that gets 100,000 invented files while the other stories are told."""
+    folder = tmp_path_factory.mktemp("many")
+    command = [sys.executable, str(ROOT / "bench" / "bench_catalogue.py"), "--rows", "100000", "--data", str(folder), "--seed-only"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        yield process, folder / "100000"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early(request, one_browser):
+    """Begin what takes long at the beginning."""
+    if any("hundred_thousand" in item.name for item in request.session.items):
+        request.getfixturevalue("seeding")
 
 
 class Page:

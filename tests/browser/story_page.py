@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +15,6 @@ import pytest
 
 from audio_files import aiff, flac
 from support import ROOT, long_wav, request, wav
-from webdriver import WebDriverError
 
 ROWS = "[...document.querySelectorAll('tbody tr .name')].map((cell) => cell.textContent)"
 PLAYER = "document.querySelector('#player button').getAttribute('aria-label')"
@@ -247,25 +244,6 @@ class TestTheList:
         page.open("/file/" + record["id"])
         assert page.browser.script("return document.querySelector('h1').textContent") == NASTY
         assert page.browser.script("return document.querySelectorAll('main img').length") == 0
-
-    def test_a_hundred_thousand_rows_are_scrolled(self, page, running, tmp_path):
-        command = [sys.executable, str(ROOT / "bench" / "bench_catalogue.py"), "--rows", "100000", "--data", str(tmp_path / "many"), "--seed-only"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        page.server = running(tmp_path / "many" / "100000")
-        page.open()
-        page.browser.until("document.querySelector('tbody a')")
-        assert "100,000 files" in page.browser.text(".under")
-        page.browser.script("scrollTo(0, document.body.scrollHeight / 50)")
-        page.browser.until("document.querySelector('tr[aria-rowindex=\"2010\"] a')")
-        page.browser.script("scrollTo(0, document.body.scrollHeight)")
-        page.browser.until("document.querySelector('tr[aria-rowindex=\"100001\"] a')")
-        assert page.browser.script("return document.querySelectorAll('tbody tr').length") < 100
-        oldest, = json.loads(request(page.server.address, "GET", "/list?sort=uploaded&limit=1")[2])["files"]
-        assert rows(page)[-1] == oldest["name"]
-        page.browser.script("scrollTo(0, document.body.scrollHeight / 2)")
-        page.browser.until("document.querySelector('tr[aria-rowindex=\"50000\"] a')")
-        page.browser.script("scrollTo(0, 0)")
-        page.browser.until("document.querySelector('tr[aria-rowindex=\"2\"] a')")
 
 
 class TestOneFile:
@@ -544,3 +522,24 @@ class TestForEveryone:
         for name, show in views.items():
             show()
             assert page.browser.script("return document.documentElement.scrollWidth") <= width, name
+
+
+class TestALot:
+    def test_a_hundred_thousand_rows_are_scrolled(self, page, running, seeding):
+        process, folder = seeding
+        assert process.wait() == 0
+        page.server = running(folder)
+        page.open()
+        page.browser.until("document.querySelector('tbody a')")
+        assert "100,000 files" in page.browser.text(".under")
+        page.browser.script("scrollTo(0, document.body.scrollHeight / 50)")
+        page.browser.until("document.querySelector('tr[aria-rowindex=\"2010\"] a')")
+        page.browser.script("scrollTo(0, document.body.scrollHeight)")
+        page.browser.until("document.querySelector('tr[aria-rowindex=\"100001\"] a')")
+        assert page.browser.script("return document.querySelectorAll('tbody tr').length") < 100
+        oldest, = json.loads(request(page.server.address, "GET", "/list?sort=uploaded&limit=1")[2])["files"]
+        assert rows(page)[-1] == oldest["name"]
+        page.browser.script("scrollTo(0, document.body.scrollHeight / 2)")
+        page.browser.until("document.querySelector('tr[aria-rowindex=\"50000\"] a')")
+        page.browser.script("scrollTo(0, 0)")
+        page.browser.until("document.querySelector('tr[aria-rowindex=\"2\"] a')")
