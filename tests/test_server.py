@@ -242,6 +242,10 @@ class TestManners:
         ("DELETE", "/list", 405, "method-not-allowed"),
         ("GET", "/post", 405, "method-not-allowed"),
         ("BREW", "/list", 501, "not-implemented"),
+        ("PUT", "/nowhere", 404, "not-found"),
+        ("TRACE", "/nowhere", 404, "not-found"),
+        ("TRACE", "/list", 405, "method-not-allowed"),
+        ("CONNECT", "localhost:80", 405, "method-not-allowed"),
         ("POST", "/post", 411, "length-required"),
     ]
 

@@ -145,7 +145,7 @@ class Connection:
         """End it now; what a request had begun is undone."""
         if self.state is CLOSED:
             return
-        if self.state in (RECEIVING, WORKING, PENDING):
+        if self.state in (LOGGING_IN, RECEIVING, WORKING, PENDING):
             self._log_unanswered()
         self._watch(0)
         self.reactor.forget(self)
