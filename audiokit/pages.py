@@ -23,7 +23,7 @@ from .wire.responses import Response
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ui")
 _MIME = {
     ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+    ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json",
 }
 # Nothing from elsewhere, nothing inline, and no text that becomes markup (W3C Trusted Types).  `blob:` is for covers
 # of albums, which the page cuts out of the audio.
@@ -142,3 +142,15 @@ def part(request: Any) -> Answer:
     """GET /ui/{id}: what the page is made of."""
     request.parameters()
     return _answer(request, request.id)
+
+
+def description(request: Any) -> Answer:
+    """GET /openapi.json: the API for programs."""
+    request.parameters()
+    return _answer(request, "openapi.json")
+
+
+def docs(request: Any) -> Answer:
+    """GET /docs: the API for people, made of the same description."""
+    request.parameters()
+    return _answer(request, "docs.html")

@@ -288,6 +288,8 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/file/{id}": {"GET": Rule(pages.page, ANYONE)},
     "/account": {"GET": Rule(pages.page, ANYONE)},
     "/ui/{id}": {"GET": Rule(pages.part, ANYONE)},
+    "/docs": {"GET": Rule(pages.docs, ANYONE)},
+    "/openapi.json": {"GET": Rule(pages.description, ANYONE)},
     "/post": {"POST": Rule(post, WRITE)},
     "/list": {"GET": Rule(list_files, READ)},
     "/info": {"GET": Rule(info, READ)},

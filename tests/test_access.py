@@ -72,6 +72,8 @@ TABLE = {
     ("GET", "/file/{id}"):              (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     ("GET", "/account"):                (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     ("GET", "/drop/{token}"):           (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
+    ("GET", "/docs"):                   (200, 200, 200, 200, 200, 200, 200, 200, 400, 200),
+    ("GET", "/openapi.json"):           (200, 200, 200, 200, 200, 200, 200, 200, 400, 200),
     ("GET", "/ui/{id}"):                (200, 200, 200, 200, 200, 200, 200, 200, 400, 200),
 }  # fmt: skip
 
@@ -152,7 +154,7 @@ def plain_request_of(house, method, path, column):
         return link["url"] if column == "link" and method == "GET" else "/links/" + link["id"], None
     if path.startswith("/resample/"):
         return path.replace("{id}", house.job()), None
-    if path in ("/", "/file/{id}", "/account", "/ui/{id}"):
+    if path in ("/", "/file/{id}", "/account", "/ui/{id}", "/docs", "/openapi.json"):
         return path.replace("{id}", "page.css"), None
     if path == "/drop/{token}":
         return house.drop()["url"], SOUND
