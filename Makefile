@@ -61,8 +61,11 @@ bench-audiometa:  ## The readers against tinytag and mutagen
 bench-resample:  ## The resampling service against FastAPI with ffmpeg
 	$(PYTHON) bench/bench_resample_service.py
 
+bench-page:  ## The weight of the page's first view, and how soon it can be used
+	$(PYTHON) bench/bench_page.py
+
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all browser check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample clean
+.PHONY: help run test test-sound test-rest test-all browser check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page clean

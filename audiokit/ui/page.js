@@ -1229,7 +1229,7 @@ const list = {
     row.append(
       cell("check", el("input", { type: "checkbox", tabIndex, checked: this.selected.has(file.id), "aria-label": `Select ${file.name}` })),
       cell("play", button("", undefined, { sign: isOn ? "pause" : "play", label: `${isOn ? "Pause" : "Play"} ${file.name}`, kind: "quiet round", tabIndex })),
-      cell("name", el("a", { href: address(file.id), dir: "auto", title: file.name, tabIndex }, file.name)),
+      cell("name", el("a", { href: address(file.id), title: file.name, tabIndex }, el("bdi", {}, file.name))),
       cell("duration", file.duration_exact ? "" : "≈ ", clock(file.duration)),
       cell("format", file.container, el("small", {}, file.codec === file.container ? "" : file.codec)),
       cell("rate", rate(file.sample_rate)),
