@@ -34,6 +34,8 @@ from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.keyfile import BadKey, read_or_make
+from audiokit.pages import Pages
+from audiokit.peaks import PeakCache
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
@@ -345,6 +347,7 @@ class AudioServer(ThreadingHTTPServer):
         self.sharing = Sharing(settings.cors_origin)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
+        pages = Pages(settings.ui, is_live=bool(settings.ui))
         super().__init__(address, handler, bind_and_activate=False)
         with contextlib.ExitStack() as undo:
             undo.callback(self.socket.close)
@@ -360,7 +363,7 @@ class AudioServer(ThreadingHTTPServer):
         self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
         self._is_closed = False
         self._date = (0, "")  # of the second it was made in
-        self._begin()
+        self._begin(pages)
 
     def _check_doors(self) -> None:
         """Refuse to let the network in by accident."""
@@ -371,20 +374,25 @@ class AudioServer(ThreadingHTTPServer):
                 "could come in: make one (`audioserver.py user add NAME --admin`), or say --open"
             )
 
-    def _begin(self) -> None:
+    def _begin(self, pages: Pages) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
+        converter = Conversions(settings.jobs)
         self.authenticator = Authenticator(
             self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
             on_bug=self.report, audit=self.audit,
         )
         self.jobs = Jobs(
-            self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
+            self.storage.data / "conversions", converter, self.storage, audiometa.identify,
             most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
+        )
+        self.peaks = PeakCache(
+            self.storage.data / "peaks", converter, self.storage, most_bytes=settings.peaks_cache,
+            most_waiting=settings.jobs + settings.queue, on_bug=self.report,
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs, self.authenticator, self.audit, self._link_key,
+            lambda: secrets.token_hex(12), self.jobs, self.peaks, pages, self.authenticator, self.audit, self._link_key,
             lambda: time.time_ns() // 1_000_000, os.urandom,
         )
         self.reactor = Reactor(
@@ -448,6 +456,7 @@ class AudioServer(ThreadingHTTPServer):
         self.authenticator.close()
         self.reactor.close()
         self.jobs.close()
+        self.peaks.close()
         self.hashing.close()
         super().server_close()
         self.storage.close()

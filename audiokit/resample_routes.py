@@ -197,7 +197,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
         return Order(
             None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as
         )
-    if not _is_decoded(look.container, look.codec):
+    if not is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
             f"{look.codec} in {look.container} is not decoded; MP3, and PCM in WAV and AIFF, are",
@@ -219,7 +219,8 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     )
 
 
-def _is_decoded(container: str, codec: str) -> bool:
+def is_decoded(container: str, codec: str) -> bool:
+    """Whether the workers can make samples of it."""
     if container == "mp3":
         return codec == "mp3"
     return container in _PCM_CONTAINERS and codec.startswith("pcm_")
@@ -231,7 +232,7 @@ def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
     container, codec = (
         record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
     )
-    if not _is_decoded(container, codec):
+    if not is_decoded(container, codec):
         return ()
     return (
         (

@@ -188,6 +188,9 @@ TABLE: Tuple[Setting, ...] = (
     Setting("queue", "64", count, "conversions that may wait for a process; past it the answer is 503 busy"),
     Setting("result_ttl", "1h", seconds, "how long a result that nobody fetches is kept, also across a restart"),
     Setting("max_resample_seconds", "24h", seconds, "longest audio converted; a day takes some hours of a core"),
+    Setting("peaks_cache", "256MiB", size, "waveforms kept on the disk, bytes, the longest unused ones go first; an hour "
+            "of stereo takes 6.6 MB"),
+    Setting("ui", "", str, "folder that the page's files are read from for each request, for who changes them"),
     Setting("log", "text", log_format, "access log on standard error: text, json or none"),
     Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no splice, "
             "no pread"),
