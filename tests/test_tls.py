@@ -23,9 +23,8 @@ from contextlib import closing
 import pytest
 
 from audiokit.settings import networks
-from conftest import Running
 from people import Person
-from support import ROOT, long_wav, raw, request, wav
+from support import ROOT, Running, long_wav, raw, request, wav
 
 ssl = pytest.importorskip("ssl")
 
