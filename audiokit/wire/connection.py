@@ -171,6 +171,8 @@ class Connection:
             return
         except OSError:
             return self.close()
+        except Refusal as refusal:  # plain HTTP where TLS is spoken
+            return self._refuse_and_close(refusal)
         if not data:
             return self._on_end()
         self.buffer = self.buffer + data if self.buffer else data
@@ -628,6 +630,11 @@ class Connection:
         """
         try:
             self.sock.shutdown(socket.SHUT_WR)
+        except BlockingIOError:  # TLS has a last word, which does not fit now
+            self.sending = Sending(self.sock, self.reactor.limits.portable)
+            self.state = SENDING
+            self._watch(WRITE)
+            return self.reactor.await_transfer(self)
         except OSError:
             return self.close()
         self.buffer = b""
