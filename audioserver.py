@@ -42,8 +42,8 @@ from audiokit.wire.heads import Head, parse_head
 from audiokit.wire.problems import Refusal
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
-from audiokit.wire.workers import Workers
-from storage import LINK_KEY, DataFolderBusy, MigrationError, Storage, valid_name
+from audiokit.wire.workers import Workers, brisk_threads
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -219,12 +219,12 @@ class Handler(BaseHTTPRequestHandler):
         if rule is None:
             raise self._not_allowed(methods)
         if rule.scope == ANYONE:
-            return rule.run(routes.Request(head, self.framing, self.server.services, id, NOBODY))
+            return rule.run(self._request(id, NOBODY))
         authenticator = self.server.authenticator
         if authenticator.is_open and time.monotonic() < authenticator.look_again:
             who: Any = EVERYBODY
         else:
-            who = authenticator.who(head.fields, rule.scope, self.client_host)
+            who = authenticator.who(head.fields, rule.scope, self.client_host, self.is_secure)
             if type(who) is Login:
                 self._asked = rule, id
                 return who
@@ -319,7 +319,9 @@ class AudioServer(ThreadingHTTPServer):
             undo.pop_all()
         self._log = AccessLog(settings.log, sys.stderr)
         self._stopped = threading.Event()
-        self._serving = False
+        self._changing = threading.Lock()
+        self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
+        self._is_closed = False
         self._date = (0, "")  # of the second it was made in
         self._begin()
 
@@ -375,14 +377,14 @@ class AudioServer(ThreadingHTTPServer):
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until `shutdown` (or `stop`), then let running requests finish within the grace."""
-        before = sys.getswitchinterval()
-        # 5 ms of a hashing or walking thread is a long time for a request of 30 us.
-        sys.setswitchinterval(0.0005)
-        self._serving = True
+        with self._changing:
+            if self._is_closed:
+                return
+            self._serving = threading.get_ident()
         try:
-            self.reactor.serve()
+            with brisk_threads():
+                self.reactor.serve()
         finally:
-            sys.setswitchinterval(before)
             self._stopped.set()
 
     def stop(self, grace: Optional[float] = None) -> None:
@@ -390,13 +392,21 @@ class AudioServer(ThreadingHTTPServer):
         self.reactor.stop(self.settings.grace if grace is None else grace)
 
     def shutdown(self) -> None:
-        """End `serve_forever` and wait until it has returned.  Call it from another thread."""
+        """End `serve_forever`; wait until it has returned, unless this is the thread that it runs in."""
         self.stop()
-        if self._serving:
+        if self._serving not in (None, threading.get_ident()):
             self._stopped.wait()
 
     def server_close(self) -> None:
-        """Give everything back: connections, threads, the catalogue, the folder's lock."""
+        """Give everything back: connections, threads, the catalogue, the folder's lock.
+
+        Ends `serve_forever` first where it still runs in another thread; harmless a second time.
+        """
+        with self._changing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self.shutdown()
         self.authenticator.close()
         self.reactor.close()
         self.jobs.close()
@@ -451,7 +461,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 0
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
-        return 1
+    except CatalogueError as error:
+        print(f"audioserver: the catalogue is broken: {error}", file=sys.stderr)
+    return 1
 
 
 def _run(given: argparse.Namespace) -> int:

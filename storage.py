@@ -55,8 +55,12 @@ from audiokit.migrations import MigrationError
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.wire.problems import Refusal
 
-__all__ = ["LINK_KEY", "Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage", "Upload", "valid_name"]
+__all__ = [
+    "LINK_KEY", "CatalogueError", "Content", "DataFolderBusy", "Kept", "MigrationError", "Page", "Report", "Storage",
+    "Upload", "valid_name",
+]
 
+CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
 LINK_KEY = "link.key"  # signs links: whoever has it can make one, so that it is in no backup
 SCHEMA = Path(__file__).with_name("schema.sql")
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
@@ -246,13 +250,13 @@ class Storage:
             self._folder_lock = FolderLock(self.data / "lock") if exclusive else None
             if self._folder_lock is not None:
                 stack.callback(self._folder_lock.release, False)
-            self._spool = self.data / "uploads"
-            self.ops.make_directory(str(self._spool))
-            self._blobs = DirectoryBlobs(self.data / "files", self.ops)
-            self._catalogue = Catalogue(
+            self._catalogue = Catalogue(  # first: in a folder that is not ours nothing is made
                 self.data / "catalogue.db", SCHEMA.read_text("utf-8"), self.ops, create=create, migrate=exclusive,
             )
             stack.callback(self._catalogue.close)
+            self._spool = self.data / "uploads"
+            self.ops.make_directory(str(self._spool))
+            self._blobs = DirectoryBlobs(self.data / "files", self.ops)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
             self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)

@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 def _text_line(entry: Dict[str, Any]) -> str:
     return "{time} {client} {who} {method} {path} {status} {bytes} {ms:.1f}ms{note}".format(
-        note="" if entry["whole"] else " broken", **entry
+        note="" if entry["whole"] else " broken", **dict(entry, status=entry["status"] or "-")
     )
 
 
@@ -43,8 +43,13 @@ class AccessLog:
         self._second: Tuple[int, str] = (0, "")
         self._thread: Optional[threading.Thread] = None
 
-    def entry(self, connection: Any, note: Tuple[str, str, str], status: int, sent: int, whole: bool) -> None:
-        """One answered request: `note` is (method, target, who), `sent` bytes with the head, `whole` unless broken."""
+    def entry(
+        self, connection: Any, note: Tuple[str, str, str], status: Optional[int], sent: int, whole: bool
+    ) -> None:
+        """One request: `note` is (method, target, who), `sent` bytes with the head, `whole` unless broken.
+
+        `status` is None where the client left before there was an answer.
+        """
         self._put((time.time(), connection.peer, note, status, sent, time.monotonic() - connection.started, whole))
 
     def bug(self, number: str, text: str) -> None:

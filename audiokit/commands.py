@@ -92,6 +92,8 @@ def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if not storage_class.exists(data):
         return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False, exclusive=False) as storage:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8")  # which is what reads it again, whatever this terminal shows
         for line in storage.dump():
             print(line)
     return OK
@@ -143,6 +145,8 @@ def run_info(
     """Print what each file is; 1 when any is not audio or cannot be read."""
     as_table = given.table or (out.isatty() and not given.json)
     status = OK
+    if as_table and hasattr(out, "reconfigure"):
+        out.reconfigure(errors="backslashreplace")  # a terminal of few characters
     for path in given.files:
         try:
             fields = record_fields(identify_path(path))
@@ -153,8 +157,17 @@ def run_info(
         if as_table:
             _print_table(path, record, out)
         else:
-            print(json.dumps({"file": path, **record}, ensure_ascii=False), file=out)
+            _print_json({"file": path, **record}, out)
     return status
+
+
+def _print_json(value: Dict[str, Any], out: TextIO) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(out.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal of few characters, or a name that is no text
+        text = json.dumps(value)
+    print(text, file=out)
 
 
 def _why(error: Exception) -> str:

@@ -36,6 +36,7 @@ QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 _UNFINISHED = (QUEUED, RUNNING)
 _REMEMBERED = 10_000  # ids that are gone and still told from those that never were
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
+_LOOK = 3600.0  # s between looks at what expires, at most
 _CREW = 2  # threads that hash, store and remove: short work, but it waits on the disk
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _PIECE = 1 << 20  # bytes of a result hashed at a time
@@ -368,7 +369,8 @@ class Jobs:
         now = self._clock()
         with self._changed:
             job.result = Result(size, sha256, now)
-            job.expires = now + self._ttl
+            if job.is_wanted_later:  # what a client waits for goes with its connection
+                job.expires = now + self._ttl
         if job.is_wanted_later:
             self._note(job)
         with contextlib.suppress(FileNotFoundError):
@@ -394,8 +396,9 @@ class Jobs:
         with self._changed:
             job.state, job.failure = state, failure
             job.progress = 1.0 if state == DONE else job.progress
-            job.expires = job.expires or self._clock() + self._ttl
-            if not job.is_wanted_later and job.result is None:
+            if job.is_wanted_later:
+                job.expires = job.expires or self._clock() + self._ttl
+            elif job.result is None:
                 self._forget(job)
             self._changed.notify()
         self._tell(job)
@@ -490,7 +493,8 @@ class Jobs:
     def _next_look(self) -> Optional[float]:
         """Seconds until something may be due; None when nothing will be."""
         times = [job.expires for job in self._jobs.values() if job.expires is not None]
-        wait = max(0.0, min(times) - self._clock()) if times else None
+        # No longer than an hour at a time: clocks are set, and no platform waits for ever.
+        wait = min(max(0.0, min(times) - self._clock()), _LOOK) if times else None
         if self._stubborn:
             return min(_RETRY, wait) if wait is not None else _RETRY
         return wait

@@ -299,6 +299,6 @@ def _unsealed(cursor: str, seal: bytes, sort: str) -> Tuple[Any, str]:
     kinds: Any = str if sort == "name" else (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool) or not isinstance(id, str):
         raise wrong
-    if isinstance(value, int) and abs(value) >= 1 << 63:
-        raise wrong
+    if isinstance(value, int) and abs(value) >= 1 << 63 or _SURROGATE.search(f"{value}{id}"):
+        raise wrong  # nothing that SQLite can hold
     return value, id

@@ -7,6 +7,7 @@ server, never takes one. Raises `Refusal`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from functools import partial
@@ -434,8 +435,15 @@ def _outcome(jobs: Any, job: Job) -> Union[Response, Refusal]:
             headers = [("Location", f"/files/{job.file_id}")] if job.is_new_file else []
             return json_response(job.record.encode(), status, headers + list(_said(job)))
         return content.whole(_kept(jobs, job))
-    except Refusal as refusal:
-        return refusal
+    except (Refusal, OSError) as error:  # whatever it is, whoever waits must be told
+        jobs.answered(job, [], False)
+        return error if isinstance(error, Refusal) else _unreadable(error)
+
+
+def _unreadable(error: OSError) -> Refusal:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
+    return Refusal("internal", "the result cannot be read")
 
 
 def _kept(jobs: Any, job: Job) -> content.Kept:

@@ -85,6 +85,50 @@ def test_a_stream_sends_what_is_pushed_and_ends_when_told(at):
     assert stopped.wait(10)
 
 
+def rest_of(sock, data=b""):
+    while True:
+        piece = sock.recv(1 << 20)
+        if not piece:
+            return data
+        data += piece
+
+
+def test_a_second_reply_does_not_break_into_the_answer_that_is_being_sent(at):
+    held = []
+    body = bytes(40_000_000)
+
+    def begin(reply):
+        held.append(reply)
+        reply(Response(200, (), body))
+        return lambda: None
+
+    address = at(lambda request: Pending(begin))
+    with socket.create_connection(address, timeout=10) as sock:
+        sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        first = sock.recv(1000)
+        held[0](Response(204))
+        assert request(address, "GET", "/health")[0] == 200  # the loop has heard it by now
+        assert rest_of(sock, first).endswith(b"\r\n\r\n" + body)
+
+
+def test_what_is_pushed_behind_the_end_of_a_stream_does_not_cut_it(at, server):
+    held = []
+    pushed = b""
+    address = at(lambda request: Stream(Response(200), lambda push: held.append(push) or (lambda: None)))
+    with socket.create_connection(address, timeout=10) as sock:
+        sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        first = sock.recv(1000)
+        (stream,) = (one for one in server.server.reactor._connections.values() if one.state == "streaming")
+        while not stream.sending.left:  # until the kernel takes no more
+            held[0](bytes(100_000))
+            pushed += bytes(100_000)
+            assert request(address, "GET", "/health")[0] == 200  # the loop has heard it by now
+        for piece in (None, b"late", None):
+            held[0](piece)
+        assert request(address, "GET", "/health")[0] == 200
+        assert rest_of(sock, first).endswith(b"\r\n\r\n" + pushed)
+
+
 def test_a_stream_is_stopped_when_its_reader_leaves(at):
     stopped = threading.Event()
     address = at(lambda request: Stream(Response(200), lambda push: stopped.set))

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -75,6 +76,16 @@ class TestTrickles:
             sock.sendall(ASK)
             assert sock.recv(1000).startswith(b"HTTP/1.1 200")
             assert ended(sock)
+
+    def test_a_connection_is_idle_from_its_last_answer_on_however_long_that_took(self, server):
+        with connect(server.address) as sock:
+            sock.sendall(HEAD % (b"a.wav", len(SOUND)) + SOUND[:-1])
+            began = time.monotonic()
+            sock.sendall(SOUND[-1:])
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201")
+            assert request(server.address, "GET", "/health")[0] == 200
+            (since,) = [since for one, since in server.server.reactor.idle.items() if one.peer == sock.getsockname()]
+            assert since >= began
 
     def test_a_reader_that_does_not_read_is_given_up(self, running):
         server = running(body_timeout=0.5)
@@ -195,6 +206,22 @@ class TestScarcity:
             err = self.finish(process)
         assert err == ""
 
+    def test_an_end_while_nobody_can_be_accepted_is_an_end_in_good_order(self, running):
+        import resource
+
+        server = running()
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as sock:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))  # no descriptor more for anyone
+            try:
+                sock.connect(server.address)
+                while not server.server.reactor._accept_again:
+                    assert server._thread.is_alive()
+                server.server.shutdown()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        server.__exit__()  # a loop that dies of something fails the test: warnings are errors here
+
     def test_a_full_disk_is_507_and_leaves_nothing(self, tmp_path):
         process, address = self.start(tmp_path, "RLIMIT_FSIZE", 3_000_000)
         try:
@@ -227,3 +254,14 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
         request(server.address, "POST", "/post", b"not audio at all, but words")
     server.__exit__()
     assert census() == before
+
+
+def test_two_servers_in_one_process_leave_the_interpreter_as_it_was(running, tmp_path):
+    before = sys.getswitchinterval()
+    one, two = running(tmp_path / "one"), running(tmp_path / "two")
+    for server in (one, two):
+        assert request(server.address, "GET", "/health")[0] == 200
+    one.__exit__()
+    assert request(two.address, "GET", "/health")[0] == 200 and sys.getswitchinterval() < before
+    two.__exit__()
+    assert sys.getswitchinterval() == before

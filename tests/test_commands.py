@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,10 +20,10 @@ from support import ROOT, request, wav
 SOUND = wav(0.25)
 
 
-def run(*arguments, stdin=""):
+def run(*arguments, stdin="", env=None, encoding=None):
     return subprocess.run(
         [sys.executable, str(ROOT / "audioserver.py"), *map(str, arguments)],
-        input=stdin, capture_output=True, text=True, timeout=60,
+        input=stdin, capture_output=True, text=True, timeout=60, env=env, encoding=encoding,
     )
 
 
@@ -146,6 +147,13 @@ class TestDb:
         finally:
             again.close()
 
+    def test_a_dump_is_utf_8_whatever_the_terminal_shows(self, stored):
+        stored, _ = stored
+        with Serving(stored) as server:
+            assert request(server.address, "POST", "/post?name=%C3%A4.wav", wav(0.1))[0] == 201
+        done = run("db", "dump", "--data", stored, env=dict(os.environ, PYTHONIOENCODING="latin-1"), encoding="utf-8")
+        assert done.returncode == 0 and "\u00e4.wav" in done.stdout
+
     def test_a_dump_into_a_closed_pipe_is_no_error(self, stored):
         command = [sys.executable, str(ROOT / "audioserver.py"), "db", "dump", "--data", str(stored[0])]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -181,6 +189,17 @@ class TestInfo:
         found = run("info", tmp_path / "a.wav", tmp_path / "b.txt", tmp_path / "none.wav")
         assert found.returncode == 1 and found.stdout.count("\n") == 1
         assert "b.txt: " in found.stderr and "none.wav: " in found.stderr
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="skipped: elsewhere file names are text")
+    @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+    def test_names_that_the_output_cannot_say_are_escaped(self, tmp_path, encoding):
+        for name in (b"\xff.wav", "\u00e4.wav".encode()):
+            with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+                file.write(SOUND)
+            path = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+            done = run("info", path, env=dict(os.environ, PYTHONIOENCODING=encoding, LC_ALL="C.UTF-8"))
+            assert done.returncode == 0 and json.loads(done.stdout)["name"] == os.fsdecode(name), done.stderr
+            assert run("info", "--table", path, env=dict(os.environ, PYTHONIOENCODING=encoding)).returncode == 0
 
     def test_a_table_is_for_people(self, tmp_path):
         (tmp_path / "a.wav").write_bytes(SOUND)
@@ -243,3 +262,25 @@ def test_a_catalogue_of_another_version_is_refused_in_one_line_that_names_both(t
     done = run("db", action, *(tmp_path / name for name in more), "--data", data)
     assert done.returncode == 1
     assert done.stderr == "audioserver: the catalogue has version 99, this program speaks 2: use a newer program\n"
+
+
+def not_a_database(path):
+    path.write_bytes(b"Dear diary, today I catalogued nothing. " * 100)
+
+
+def of_another_program(path):
+    with contextlib.closing(sqlite3.connect(str(path), isolation_level=None)) as other:
+        other.execute("CREATE TABLE files (name)")
+
+
+@pytest.mark.parametrize("make", [not_a_database, of_another_program])
+@pytest.mark.parametrize("command", ["serve --port 0", "db check --fix", "db dump"])
+def test_a_catalogue_that_is_none_is_said_in_one_line_and_left_alone(tmp_path, make, command):
+    make(tmp_path / "catalogue.db")
+    before = (tmp_path / "catalogue.db").read_bytes()
+    done = run(*command.split(), "--data", tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r"audioserver: [^\n]+\n", done.stderr), done.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"catalogue.db", "lock"}
+    if make is not_a_database:
+        assert (tmp_path / "catalogue.db").read_bytes() == before

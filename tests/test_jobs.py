@@ -397,6 +397,25 @@ def test_a_result_that_nobody_fetches_expires(rooms):
     assert room.files() == [] and refused(room.jobs.find, job.id) == "gone"
 
 
+def test_a_result_that_a_client_waits_for_does_not_expire_under_it(rooms):
+    """It goes with the connection, however long that takes to read it."""
+    room = rooms(result_ttl=0.0)
+    job = room.done(later=False)
+    with os.fdopen(room.jobs.open_result(job), "rb") as file:
+        assert file.read() == SOUND[::-1]
+    room.clock.now += 10_000
+    assert room.files() == ["result"] and job.expires is None
+    room.jobs.answered(job, [], False)
+    assert room.files() == []
+
+
+def test_years_until_something_expires_are_waited_for(rooms):
+    room = rooms(result_ttl=1e15)
+    assert room.done().expires > 1e15
+    room.files()
+    assert room.jobs._keeper.is_alive() and room.bugs == []
+
+
 # -- restarts -----------------------------------------------------------------------------------------------
 
 

@@ -134,11 +134,17 @@ def test_a_cursor_with_any_character_changed_is_refused():
 
 
 @pytest.mark.parametrize("value, id", [
-    ("text", "id"), (None, "id"), (True, "id"), (1, 2), (10 ** 30, "id"), ([], "id"),
+    ("text", "id"), (None, "id"), (True, "id"), (1, 2), (10 ** 30, "id"), ([], "id"), (1, "\ud800"),
 ])
 def test_a_cursor_that_was_forged_with_care_still_holds_a_place(value, id):
     with pytest.raises(Refusal):
         parse([("cursor", parse([]).cursor_behind(value, id))])
+
+
+def test_a_name_in_a_cursor_is_one_that_a_catalogue_can_compare():
+    asked = parse(pairs("sort=name"))
+    with pytest.raises(Refusal):
+        parse([*pairs("sort=name"), ("cursor", asked.cursor_behind("\ud800", "id"))])
 
 
 def test_the_next_query_repeats_what_was_asked():

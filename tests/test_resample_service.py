@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -402,6 +403,15 @@ def test_a_waiting_client_that_leaves_during_its_answer_leaves_nothing(server):
         )
         sock.sendall(long)
         assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: not temporary_files(server))
+
+
+def test_a_waiting_client_is_told_that_its_result_cannot_be_read(server, monkeypatch):
+    def full(job):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(server.server.jobs, "open_result", full)
+    assert problem(resample(server, AS_IT_IS)) == (503, "busy")
     eventually(lambda: not temporary_files(server))
 
 

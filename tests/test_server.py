@@ -289,6 +289,15 @@ class TestManners:
         statuses = re.findall(rb"HTTP/1.1 (\d+) ", answer)
         assert statuses == [b"200", b"200", b"404", b"404"] * 40
 
+    def test_a_thousand_pipelined_downloads_are_answered_in_order(self, both_ways):
+        _, _, record = post(both_ways.address, SOUND)
+        target = b"/files/%b/content" % record["id"].encode()
+        ask = b"GET %b HTTP/1.1\r\nHost: localhost\r\n" % target
+        ask += b"Range: bytes=0-%d\r\n"
+        data = b"".join(ask % n + b"\r\n" for n in range(999)) + ask % 999 + b"Connection: close\r\n\r\n"
+        lengths = re.findall(rb"Content-Length: (\d+)\r\n", raw(both_ways.address, data, end=False))
+        assert lengths == [b"%d" % (n + 1) for n in range(1000)]
+
     def test_requests_behind_an_upload_are_answered_after_it(self, both_ways):
         first = b"POST /post?name=pipe.wav&overwrite=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(OTHER)
         then = b"GET /info?name=pipe.wav HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -363,6 +372,35 @@ class TestEmbedding:
             assert post(server.server_address, SOUND)[0] == 201
             server.shutdown()
             thread.join()
+
+    def test_leaving_the_context_ends_the_loop_that_another_thread_runs(self, tmp_path):
+        from audioserver import AudioServer
+
+        with pytest.raises(ZeroDivisionError):
+            with AudioServer(("127.0.0.1", 0), data=tmp_path / "var") as server:
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                assert post(server.server_address, SOUND)[0] == 201
+                1 / 0
+        thread.join(10)
+        assert not thread.is_alive()
+        server.serve_forever()  # over is over, also for a thread that comes late
+        server.server_close()
+
+    def test_shutdown_in_the_thread_that_serves_does_not_wait_for_itself(self, tmp_path):
+        from audioserver import AudioServer, Handler
+
+        class Ending(Handler):
+            def do_GET(self):
+                self.server.shutdown()
+                return super().do_GET()
+
+        with AudioServer(("127.0.0.1", 0), Ending, data=tmp_path / "var") as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            assert request(server.server_address, "GET", "/list")[0] == 200
+            thread.join(10)
+            assert not thread.is_alive()
 
     def test_shutdown_lets_a_running_upload_finish(self, running):
         server = running()

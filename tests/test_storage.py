@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import unicodedata
 
 import pytest
 from support import ROOT, wav
@@ -254,6 +255,19 @@ def test_a_change_is_found_by_what_it_says_and_not_by_what_it_said(storage):
     assert found(storage, "q=bonn") == found(storage, "meta.place=Bonn") == found(storage, "name=bef*") == []
     assert json.loads(storage.change(kept.id, metadata={}))["name"] == "after.wav"
     assert content(storage, name="after.wav") == SOUND
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_what_looks_the_same_is_found_however_its_letters_are_put_together(storage, form):
+    """Programs write tags and metadata in either form; who asks cannot see which."""
+    kept, place = {}, "K\u00f6ln S\u00fcd " * 8
+    for way in ("NFC", "NFD"):
+        metadata = {unicodedata.normalize(way, key): unicodedata.normalize(way, text)
+                    for key, text in (("stra\u00dfe \u00e4", "K\u00f6ln"), ("place", place.strip()))}
+        kept[way] = upload(storage, SOUND + way.encode(), way + ".wav", metadata=metadata)
+    for question in ("q=K\u00d6LN", "meta.stra\u00dfe \u00e4=K\u00f6ln", "meta.place=" + place.strip()):
+        assert sorted(found(storage, unicodedata.normalize(form, question))) == ["NFC.wav", "NFD.wav"], question
+    assert unicodedata.normalize("NFD", "K\u00f6ln") in kept["NFD"].record  # it says what it was given
 
 
 def test_a_rename_to_a_taken_name_is_refused_and_changes_nothing(storage):

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .rows import fold, label_value
+from .rows import fold, label_value, whole
 from .sqlite import TooSlow
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
@@ -372,7 +372,7 @@ def _between(filter: Any, owner: Optional[int]) -> _Clause:
 def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
     values = tuple(sorted({label_value(value) for value in filter.values}))
     mine = f"l.label = ? AND {_one_of('l.value', values)}"
-    params: Tuple[Any, ...] = (fold_label(filter.label), *values)
+    params: Tuple[Any, ...] = (whole(filter.label), *values)
     if owner is None:
         mine = "l.owner = f.owner AND " + mine
     else:
@@ -388,11 +388,6 @@ def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
     files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
     source = f"{files} CROSS JOIN files f ON f.n = d.n"
     return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
-
-
-def fold_label(label: str) -> str:
-    """A label as the catalogue can compare it: no half of a surrogate pair."""
-    return label.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 def _one_of(column: str, values: Tuple[Any, ...]) -> str:

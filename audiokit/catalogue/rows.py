@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -98,15 +99,16 @@ def when(milliseconds: int) -> str:
 
 def label_value(value: str) -> str:
     """What `labels` keeps of a value, and looks up: itself, or for a long one its digest."""
+    value = whole(value)
     if len(value) <= LONGEST_LABEL:
-        return _whole(value)
-    return "sha256:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
+        return value
+    return "sha256:" + hashlib.sha256(value.encode("utf-8")).hexdigest()
 
 
 def labels_of(record: Dict[str, Any]) -> List[Tuple[str, str]]:
     """(label, value) of every tag and field of metadata, each once."""
-    found = {("tag." + _whole(key), label_value(value)) for key, value in _each(record["tags"])}
-    found |= {("meta." + _whole(key), label_value(value)) for key, value in _each(record["metadata"])}
+    found = {("tag." + whole(key), label_value(value)) for key, value in _each(record["tags"])}
+    found |= {("meta." + whole(key), label_value(value)) for key, value in _each(record["metadata"])}
     return sorted(found)
 
 
@@ -120,7 +122,7 @@ def search_of(record: Dict[str, Any]) -> str:
 
 def fold(text: str) -> str:
     """Text without the difference of upper and lower case."""
-    return _whole(text).casefold()
+    return whole(text).casefold()
 
 
 def row_of(record: Dict[str, Any], *, owner: int, key: str, uploaded_ms: int, family: str, version: int) -> Row:
@@ -140,6 +142,11 @@ def _each(values: Dict[str, Any]) -> Iterator[Tuple[str, str]]:
             yield key, one
 
 
-def _whole(text: str) -> str:
-    """Text that SQLite can hold and index: no NUL, no half of a surrogate pair."""
-    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+def whole(text: str) -> str:
+    """Text as it is compared: no NUL, no half of a surrogate pair, and one spelling of what looks the same (NFC).
+
+    Names and questions are NFC already; tags are as some program wrote them, and macOS takes letters apart.
+    """
+    if text.isascii():
+        return text.replace("\0", " ")
+    return unicodedata.normalize("NFC", text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8"))

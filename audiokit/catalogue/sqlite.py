@@ -76,12 +76,17 @@ class Catalogue:
             os.close(ops.create(str(path)))  # SQLite alone would let everyone read it
         elif not path.exists():
             raise FileNotFoundError(f"there is no catalogue at {path}")
-        self._writer = self._connect()
         try:
-            self._open(schema, migrate, trigrams)
-        except BaseException:
-            self._writer.close()
-            raise
+            self._writer = self._connect()
+            try:
+                self._open(schema, migrate, trigrams)
+            except BaseException:
+                self._writer.close()
+                raise
+        except sqlite3.Error as error:  # no database, or none of ours
+            known = _as_os_error(error)
+            number = known.errno if isinstance(known, OSError) else errno.EINVAL
+            raise OSError(number, f"this is no catalogue that can be used: {error}", str(path)) from error
         self._thread = threading.Thread(target=self._write_on, name="catalogue", daemon=True)
         self._thread.start()
 
@@ -169,9 +174,13 @@ class Catalogue:
         connection = sqlite3.connect(
             str(self.path), timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
-        # Savepoints and sorts would else make files in /var/tmp, which may be full while the disk here is not.
-        connection.execute("PRAGMA temp_store = MEMORY")
+        try:
+            connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
+            # Savepoints and sorts would else make files in /var/tmp, which may be full while the disk here is not.
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:  # it is no database at all
+            connection.close()
+            raise
         return connection
 
     def _open(self, schema: str, migrate: bool, trigrams: bool) -> None:

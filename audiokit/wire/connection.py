@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
@@ -65,13 +65,20 @@ class _Unwanted:
         return bytes(self._chunks.leftover) if self.done else b""
 
 
+class _Said(NamedTuple):
+    """What an answer's source elsewhere gave: a response, or a piece of a stream."""
+
+    source: object  # whose word it is: a connection hears the one that it waits for, and nobody before
+    what: Any
+
+
 class Connection:
     """A client's socket and where the conversation stands."""
 
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "cancel", "on_end",
+        "linger_until", "source", "cancel", "on_end",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -94,6 +101,7 @@ class Connection:
         self.request: Any = None  # the handler's note of the request being answered, for the log
         self.started = 0.0
         self.linger_until = 0.0
+        self.source: Any = None  # stands for where a pending answer or a stream comes from
         self.cancel: Any = None  # ends what a pending answer or a stream comes from
         self.on_end: Any = None  # is told how a file's sending ended
         self.handler = reactor.new_handler(self)
@@ -137,6 +145,8 @@ class Connection:
         """End it now; what a request had begun is undone."""
         if self.state is CLOSED:
             return
+        if self.state in (LOGGING_IN, RECEIVING, WORKING, PENDING):
+            self._log_unanswered()
         self._watch(0)
         self.reactor.forget(self)
         self.state = CLOSED
@@ -147,6 +157,10 @@ class Connection:
             self.sock.close()
         except OSError:
             pass
+
+    def _log_unanswered(self) -> None:
+        if self.reactor.log_entry is not None:
+            self.reactor.log_entry(self, self.handler.note(), None, 0, False)
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -173,6 +187,7 @@ class Connection:
         """Answer the requests that are whole in the buffer."""
         out = []  # answers to pipelined requests leave in one send
         turns = 0
+        waits_its_turn = False
         while self.state is HEAD and (self.buffer or (self.unwanted is not None and self.unwanted.done)):
             if self.unwanted is not None:
                 if not self._skip(out):
@@ -183,7 +198,7 @@ class Connection:
                 self._check_partial(out)
                 break
             if turns >= _TURN:
-                self.reactor.later(self)
+                waits_its_turn = True
                 break
             turns += 1
             self.checked = 0
@@ -211,7 +226,11 @@ class Connection:
         if out:
             self._push(b"".join(out))
         if self.state is HEAD:
-            self._watch(READ)
+            if waits_its_turn:
+                self._watch(0)  # what is here comes first: the kernel holds the rest, and the sender
+                self.reactor.later(self)
+            else:
+                self._watch(READ)
             if turns and self.buffer:
                 self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
@@ -232,6 +251,12 @@ class Connection:
         self._lend()
         login.begin(lambda outcome: self.reactor.post(self, outcome))
 
+    def _logged_in(self, outcome: Any) -> None:
+        self._carry_out(self.handler.resume(outcome))
+        if self.state is HEAD:  # it is answered already
+            self._watch(READ)
+            self.advance()
+
     def _wait_for(self, answer: Any) -> None:
         if type(answer) is Later:
             self.state = WORKING
@@ -240,7 +265,7 @@ class Connection:
             self.state = PENDING
             self.reactor.untime(self)
             self._watch(READ)
-            self.cancel = answer.begin(lambda response: self.reactor.post(self, response))
+            self.cancel = answer.begin(self._hearing())
         elif type(answer) is Stream:
             self._stream(answer)
 
@@ -360,14 +385,14 @@ class Connection:
         self.reactor.post(self, outcome)
 
     def on_outcome(self, outcome: Any) -> None:
-        """A worker gives the connection back, in the loop."""
+        """A worker gives the connection back, or an answer comes from elsewhere; in the loop."""
+        if type(outcome) is _Said:
+            return self._heard(outcome)
         self.away = False
         if self.state is CLOSED:
             return self._close_files_of(outcome)
-        if self.state is STREAMING:
-            return self._pushed(outcome)
         if self.state is LOGGING_IN:
-            return self._carry_out(self.handler.resume(outcome))
+            return self._logged_in(outcome)
         if outcome is WAIT:
             self._watch(READ if self.state is RECEIVING else WRITE)
             self.reactor.await_transfer(self)
@@ -412,14 +437,32 @@ class Connection:
         self.state = STREAMING
         self.reactor.untime(self)
         self.sending = Sending(self.sock, self.reactor.limits.portable)
-        self.sending.add(self._encoded(stream.head._replace(is_endless=True)))
+        head = stream.head._replace(is_endless=True)
+        self.request = (self.handler.note(), head.status)
+        self.sending.add(self.reactor.encode(head, self.handler, self.closing))
         self._watch(READ)
         self._flush()
         if self.state is STREAMING:
-            self.cancel = stream.begin(lambda data: self.reactor.post(self, data))
+            self.cancel = stream.begin(self._hearing())
+
+    def _hearing(self) -> Callable[[Any], None]:
+        """What the source of an answer calls, from any thread, once or for each piece."""
+        source = self.source = object()
+        return lambda what: self.reactor.post(self, _Said(source, what))
+
+    def _heard(self, said: _Said) -> None:
+        """In the loop.  A word too many finds a connection that is elsewhere by now, perhaps at a worker's."""
+        if said.source is not self.source:
+            self._close_files_of(said.what)
+        elif self.state is STREAMING:
+            self._pushed(said.what)
+        else:
+            self.source = None
+            self._body_done(said.what)
 
     def _pushed(self, data: Optional[bytes]) -> None:
         if data is None:
+            self.source = None
             self.state = SENDING
             return self._continue_sending()
         self.sending.add(data)
@@ -450,6 +493,7 @@ class Connection:
             self._watch(0)  # the kernel may hold the rest
 
     def _cancel(self) -> None:
+        self.source = None
         cancel, self.cancel = self.cancel, None
         if cancel is not None:
             cancel()
@@ -474,7 +518,7 @@ class Connection:
             self._add_file(sending, response)
         self.sending = sending
         self.state = SENDING
-        self._continue_sending()
+        self._continue_sending(goes_on=settled)  # else `advance` is who called, and goes on by itself
 
     def _add_file(self, sending: Sending, response: Response) -> None:
         is_head = self.handler.command == "HEAD"
@@ -512,14 +556,14 @@ class Connection:
         if self.state is HEAD:
             self._finish_connection()
 
-    def _continue_sending(self) -> None:
+    def _continue_sending(self, goes_on: bool = True) -> None:
         sending = self.sending
         try:
             outcome = sending.step(_INLINE)
         except PeerGone:
             return self.close()
         if outcome is DONE:
-            self._sending_done()
+            self._sending_done(goes_on)
         elif outcome is AGAIN:
             self._hand_off(self.reactor.bulk, self._send_in_worker)
         else:
@@ -536,14 +580,16 @@ class Connection:
             outcome = PeerGone("cannot go on sending")
         self.reactor.post(self, outcome)
 
-    def _sending_done(self) -> None:
+    def _sending_done(self, goes_on: bool = True) -> None:
         self._cancel()
         self._sent(whole=True)
         if self.closing:
             return self._finish_connection()
+        self.started = time.monotonic()  # it is idle from now on, however long the answer took
         self.state = HEAD
-        self._watch(READ)
-        self.advance()
+        if goes_on:
+            self._watch(READ)
+            self.advance()
 
     def _sent(self, whole: bool) -> None:
         """The answer is out, or never will be: close its files, write its line."""

@@ -131,11 +131,15 @@ class Reactor:
         self.work.close()
         for connection in list(self._connections.values()):
             connection.close()
+        while self._posted:  # what came of requests in the last moment: files to close, conversions to end
+            connection, outcome = self._posted.popleft()
+            self._guarded(connection, connection.on_outcome, outcome)
         self._poller.close()
         self._wake_in.close()
         self._wake_out.close()
         if self._spare_fd is not None:
             os.close(self._spare_fd)
+            self._spare_fd = None
 
     def wake(self) -> None:
         """Have the loop look at what was posted."""
@@ -181,7 +185,8 @@ class Reactor:
             return False
         if not self.draining:
             self.draining = True
-            self._poller.unregister(self.listener.fileno())
+            if not self._accept_again:  # else it is not watched just now
+                self._poller.unregister(self.listener.fileno())
             self.listener.close()
             for connection in [*self.idle, *self.heads]:
                 connection.close()
@@ -260,6 +265,8 @@ class Reactor:
                 self._guarded(connection, connection.on_timeout)
         if self._accept_again and now >= self._accept_again and not self.draining:
             self._accept_again = 0.0
+            if self._spare_fd is None:
+                self._spare_fd = _spare_descriptor()
             self._poller.register(self.listener.fileno(), READ)
 
     def _wait_in(self, wheel: Wheel, connection: Connection) -> None:
