@@ -268,7 +268,7 @@ def _add_user(request: Any, given: Dict[str, Any]) -> Response:
 
 
 def _hashed(request: Any, password: str) -> str:
-    return accounts.hash_password(accounts.valid_password(password), request.services.chance(accounts.SALT_BYTES))
+    return request.services.authenticator.hashed(accounts.valid_password(password))
 
 
 def _limits(account: Account, given: Dict[str, Any]) -> Limits:

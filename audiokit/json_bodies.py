@@ -7,7 +7,6 @@ member; of a value that may be a secret it repeats nothing.
 from __future__ import annotations
 
 import json
-import math
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
@@ -104,9 +103,9 @@ def an_object(known: Members) -> Callable[[str, Any], Dict[str, Any]]:
 
 
 def text(name: str, value: Any) -> str:
-    """A string."""
-    if not isinstance(value, str):
-        raise _bad(name, f"{name} is not a string")
+    """A string of whole characters: half a surrogate pair can neither be kept nor looked up."""
+    if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
+        raise _bad(name, f"{name} is not a string of whole characters")
     return value
 
 
@@ -161,7 +160,7 @@ def minutes_ms(name: str, value: Any) -> int:
 def _scaled(name: str, value: Any, factor: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST // factor:
         raise _bad(name, f"{name} is not {what}")
-    return math.floor(value * factor)
+    return round(value * factor)
 
 
 # -- and back -----------------------------------------------------------------------------------------------

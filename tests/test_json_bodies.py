@@ -49,6 +49,7 @@ BAD = [
     ('{"nme": "a"}', "nme", "an unknown member"),
     ('{"name": null}', "name", "null where it means nothing"),
     ('{"name": 5}', "name", "a number for a text"),
+    ('{"name": "\\ud800"}', "name", "half a character"),
     ('{"scopes": [1]}', "scopes", "a list of something else"),
     ('{"scopes": {}}', "scopes", "neither list nor text"),
     ('{"admin": "false"}', "admin", "a word for a switch: it would be true"),
