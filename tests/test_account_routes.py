@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 
 import pytest
+from conftest import Running
 from people import QUICK, Person, ask, basic
 from support import request, wav
 
 from audiokit import accounts
 
 SOUND = wav()
+fresh = itertools.count()
 EVIL = "http://evil.example"
 
 
@@ -49,6 +52,13 @@ def house(server):
     return House(server)
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A house for tests that leave it as it was, as far as the others can tell."""
+    with Running(tmp_path_factory.mktemp("still") / "var") as server:
+        yield House(server)
+
+
 # -- the page -----------------------------------------------------------------------------------------------
 
 
@@ -66,28 +76,28 @@ def test_a_log_in_is_a_cookie_that_opens_what_the_account_may(house):
     assert (accounts.secret_digest(value.partition("=")[2]),) in rows, "of the cookie only the digest is kept"
 
 
-def test_a_log_out_ends_the_cookie_here_and_in_the_browser(house):
-    first, second = house.cookie(), house.cookie()
-    status, fields, _ = house.anybody("DELETE", "/session", Cookie=first)
+def test_a_log_out_ends_the_cookie_here_and_in_the_browser(still):
+    first, second = still.cookie(), still.cookie()
+    status, fields, _ = still.anybody("DELETE", "/session", Cookie=first)
     assert status == 204 and fields["set-cookie"].startswith("audioserver=; Path=/; Max-Age=0;")
-    assert house.anybody("GET", "/me", Cookie=first)[0] == 401
-    assert house.anybody("GET", "/me", Cookie=second)[0] == 200, "the other browser stays"
-    assert house.anybody("DELETE", "/session")[0] == 204, "whoever is out is out"
+    assert still.anybody("GET", "/me", Cookie=first)[0] == 401
+    assert still.anybody("GET", "/me", Cookie=second)[0] == 200, "the other browser stays"
+    assert still.anybody("DELETE", "/session")[0] == 204, "whoever is out is out"
 
 
-def test_a_log_in_ends_the_session_that_it_replaces(house):
-    before = house.cookie()
-    status, fields, _ = house.log_in(Cookie=before)
+def test_a_log_in_ends_the_session_that_it_replaces(still):
+    before = still.cookie()
+    status, fields, _ = still.log_in(Cookie=before)
     assert status == 201 and fields["set-cookie"].partition(";")[0] != before
-    assert house.anybody("GET", "/me", Cookie=before)[0] == 401
+    assert still.anybody("GET", "/me", Cookie=before)[0] == 401
 
 
 @pytest.mark.parametrize("name, password", [
     ("ann", "wrong"), ("nobody", "sesame of ann"), ("", ""), ("ann", ""), ("ann\x00", "sesame of ann"),
     ("x" * 1000, "y" * 1000),
 ])
-def test_a_wrong_name_or_password_gets_the_same_answer_and_no_dialog(house, name, password):
-    status, fields, problem = house.log_in(name, password)
+def test_a_wrong_name_or_password_gets_the_same_answer_and_no_dialog(still, name, password):
+    status, fields, problem = still.log_in(name, password)
     assert (status, problem["detail"]) == (401, "name and password do not fit")
     assert "set-cookie" not in fields and fields["www-authenticate"].startswith("Bearer"), "no browser asks for that"
 
@@ -95,8 +105,8 @@ def test_a_wrong_name_or_password_gets_the_same_answer_and_no_dialog(house, name
 @pytest.mark.parametrize("body", ["", "{}", '{"name": "ann"}', '{"password": "x"}', "[]", '{"name": 1, "password": 2}',
                                   '{"name": "ann", "password": "x", "remember": true}',
                                   '{"name": "\\ud800", "password": "x"}', "x" * 20_000])
-def test_a_log_in_without_both_is_no_log_in(house, body):
-    status, fields, problem = house.anybody("POST", "/session", body)
+def test_a_log_in_without_both_is_no_log_in(still, body):
+    status, fields, problem = still.anybody("POST", "/session", body)
     assert status in (400, 413) and "set-cookie" not in fields
 
 
@@ -129,10 +139,10 @@ def test_a_session_ends_with_the_password_and_with_the_account(house, change):
     assert house.anybody("GET", "/me", Cookie=cookie)[0] == 401, "what has ended does not come back"
 
 
-def test_a_credential_that_is_sent_counts_instead_of_the_cookie(house):
-    cookie = house.cookie()
-    assert house.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer nonsense")[0] == 401
-    assert house.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer " + house.root.every)[2]["name"] == "root"
+def test_a_credential_that_is_sent_counts_instead_of_the_cookie(still):
+    cookie = still.cookie()
+    assert still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer nonsense")[0] == 401
+    assert still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer " + still.root.every)[2]["name"] == "root"
 
 
 WRITES = [
@@ -145,35 +155,35 @@ WRITES = [
 
 
 @pytest.mark.parametrize("method, target, body", WRITES, ids=[f"{m} {t}" for m, t, _ in WRITES])
-def test_another_site_s_page_changes_nothing_with_the_browser_s_cookie(house, method, target, body):
-    cookie, file = house.cookie(name="root"), house.root.post("mine.wav", SOUND)
+def test_another_site_s_page_changes_nothing_with_the_browser_s_cookie(still, method, target, body):
+    cookie, file = still.cookie(name="root"), still.root.post(f"{next(fresh)}.wav", SOUND)
     target = target.replace("{id}", file["id"])
-    before = house.root.ask("GET", "/list")[2], house.root.ask("GET", "/users")[2], house.root.ask("GET", "/tokens")[2]
+    before = still.root.ask("GET", "/list")[2], still.root.ask("GET", "/users")[2], still.root.ask("GET", "/tokens")[2]
     for fields in (
-        {"Origin": EVIL}, {"Origin": "null"}, {"Origin": "http://localhost:%d" % (house.server.address[1] + 1)},
-        {"Origin": house.url + ".evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-        {"Origin": house.url, "Sec-Fetch-Site": "cross-site"}, {"Origin": ""},
+        {"Origin": EVIL}, {"Origin": "null"}, {"Origin": "http://localhost:%d" % (still.server.address[1] + 1)},
+        {"Origin": still.url + ".evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+        {"Origin": still.url, "Sec-Fetch-Site": "cross-site"}, {"Origin": ""},
     ):
-        status, _, problem = house.anybody(method, target, body, Cookie=cookie, **fields)
+        status, _, problem = still.anybody(method, target, body, Cookie=cookie, **fields)
         assert (status, problem["code"]) == (403, "forbidden"), fields
-    after = house.root.ask("GET", "/list")[2], house.root.ask("GET", "/users")[2], house.root.ask("GET", "/tokens")[2]
+    after = still.root.ask("GET", "/list")[2], still.root.ask("GET", "/users")[2], still.root.ask("GET", "/tokens")[2]
     assert json.dumps(before).replace('"used"', "") and [len(str(x)) for x in before[:2]] == [len(str(x)) for x in after[:2]]
     assert len(before[2]["tokens"]) == len(after[2]["tokens"])
-    assert house.anybody("GET", "/me", Cookie=cookie)[0] == 200
+    assert still.anybody("GET", "/me", Cookie=cookie)[0] == 200
 
 
-def test_its_own_page_may(house):
-    cookie = house.cookie()
-    for fields in ({"Origin": house.url}, {"Sec-Fetch-Site": "same-origin"}, {}):
-        assert house.anybody("POST", "/drops", "{}", Cookie=cookie, **fields)[0] == 201
+def test_its_own_page_may(still):
+    cookie = still.cookie()
+    for fields in ({"Origin": still.url}, {"Sec-Fetch-Site": "same-origin"}, {}):
+        assert still.anybody("POST", "/drops", "{}", Cookie=cookie, **fields)[0] == 201
 
 
-def test_many_log_ins_at_once_are_all_answered(house):
+def test_many_log_ins_at_once_are_all_answered(still):
     found, start = [], threading.Barrier(6)
 
     def log_in(number):
         start.wait()
-        found.append(house.log_in(password="sesame of ann" if number % 2 else "wrong")[0])
+        found.append(still.log_in(password="sesame of ann" if number % 2 else "wrong")[0])
 
     threads = [threading.Thread(target=log_in, args=(number,)) for number in range(6)]
     for thread in threads:
@@ -227,26 +237,26 @@ def test_in_open_mode_one_is_nobody(server):
 # -- tokens -------------------------------------------------------------------------------------------------
 
 
-def test_a_token_lives_its_life(house):
+def test_a_token_lives_its_life(still):
     mine = {"Authorization": basic("ann", "sesame of ann")}
-    status, fields, made = house.anybody(
+    status, fields, made = still.anybody(
         "POST", "/tokens", json.dumps({"scopes": ["write", "read"], "expires": "1h", "note": "phone"}), **mine)
     assert status == 201 and fields["location"] == "/tokens/" + made["id"]
     assert (made["scopes"], made["note"], made["account"], made["used"]) == (["read", "write"], "phone", "ann", None)
-    assert house.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 200
-    assert house.anybody("DELETE", "/files/x", Authorization="Bearer " + made["token"])[0] == 403
-    listed = {token["id"]: token for token in house.anybody("GET", "/tokens", **mine)[2]["tokens"]}
+    assert still.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 200
+    assert still.anybody("DELETE", "/files/x", Authorization="Bearer " + made["token"])[0] == 403
+    listed = {token["id"]: token for token in still.anybody("GET", "/tokens", **mine)[2]["tokens"]}
     assert {**listed[made["id"]], "used": None} == {key: made[key] for key in made if key != "token"}
     assert made["token"] not in json.dumps(listed)
-    assert house.anybody("DELETE", "/tokens/" + made["id"], **mine)[0] == 204
-    assert house.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 401
-    assert house.anybody("DELETE", "/tokens/" + made["id"], **mine)[0] == 404
+    assert still.anybody("DELETE", "/tokens/" + made["id"], **mine)[0] == 204
+    assert still.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 401
+    assert still.anybody("DELETE", "/tokens/" + made["id"], **mine)[0] == 404
 
 
-def test_a_token_without_wishes_is_as_the_command_makes_it(house):
-    made = house.anybody("POST", "/tokens", Authorization=basic("ann", "sesame of ann"))[2]
+def test_a_token_without_wishes_is_as_the_command_makes_it(still):
+    made = still.anybody("POST", "/tokens", Authorization=basic("ann", "sesame of ann"))[2]
     assert made["scopes"] == ["read", "write", "delete"] and made["expires"] > made["created"]
-    never = house.anybody("POST", "/tokens", '{"expires": null}', Authorization=basic("ann", "sesame of ann"))[2]
+    never = still.anybody("POST", "/tokens", '{"expires": null}', Authorization=basic("ann", "sesame of ann"))[2]
     assert never["expires"] is None
 
 
@@ -254,27 +264,27 @@ def test_a_token_without_wishes_is_as_the_command_makes_it(house):
     ({"scopes": ["admin"]}, 403), ({"scopes": []}, 400), ({"scopes": ["all"]}, 400), ({"expires": "0"}, 400),
     ({"expires": "1000000d"}, 400), ({"note": "x" * 201}, 400), ({"note": "\x1b[31m"}, 400), ({"account": "root"}, 400),
 ])
-def test_a_token_that_cannot_be_is_refused(house, wishes, status):
+def test_a_token_that_cannot_be_is_refused(still, wishes, status):
     mine = {"Authorization": basic("ann", "sesame of ann")}
-    before = house.anybody("GET", "/tokens", **mine)[2]
-    assert house.anybody("POST", "/tokens", json.dumps(wishes), **mine)[0] == status
-    assert len(house.anybody("GET", "/tokens", **mine)[2]["tokens"]) == len(before["tokens"])
+    before = still.anybody("GET", "/tokens", **mine)[2]
+    assert still.anybody("POST", "/tokens", json.dumps(wishes), **mine)[0] == status
+    assert len(still.anybody("GET", "/tokens", **mine)[2]["tokens"]) == len(before["tokens"])
 
 
-def test_a_token_makes_no_tokens_and_ends_itself_alone(house):
-    first, second = house.ann.token("read"), house.ann.token("read", "write", "delete")
-    assert house.ann.ask("POST", "/tokens", "{}", token=second)[0] == 403
-    assert house.ann.ask("DELETE", "/tokens/" + first.split("_")[1], token=second)[0] == 403
-    assert house.ann.ask("DELETE", "/tokens/" + first.split("_")[1], token=first)[0] == 204
-    assert house.ann.ask("GET", "/me", token=first)[0] == 401
+def test_a_token_makes_no_tokens_and_ends_itself_alone(still):
+    first, second = still.ann.token("read"), still.ann.token("read", "write", "delete")
+    assert still.ann.ask("POST", "/tokens", "{}", token=second)[0] == 403
+    assert still.ann.ask("DELETE", "/tokens/" + first.split("_")[1], token=second)[0] == 403
+    assert still.ann.ask("DELETE", "/tokens/" + first.split("_")[1], token=first)[0] == 204
+    assert still.ann.ask("GET", "/me", token=first)[0] == 401
 
 
-def test_nobody_ends_the_tokens_of_others_but_an_admin(house):
-    theirs = house.root.token("read").split("_")[1]
+def test_nobody_ends_the_tokens_of_others_but_an_admin(still):
+    theirs = still.root.token("read").split("_")[1]
     mine = {"Authorization": basic("ann", "sesame of ann")}
-    assert house.anybody("DELETE", "/tokens/" + theirs, **mine)[2] == {
-        **house.anybody("DELETE", "/tokens/aaaaaaaa", **mine)[2], "detail": f"there is no token '{theirs}'"}
-    assert house.root.ask("DELETE", "/tokens/" + house.ann.token("read").split("_")[1])[0] == 204
+    assert still.anybody("DELETE", "/tokens/" + theirs, **mine)[2] == {
+        **still.anybody("DELETE", "/tokens/aaaaaaaa", **mine)[2], "detail": f"there is no token '{theirs}'"}
+    assert still.root.ask("DELETE", "/tokens/" + still.ann.token("read").split("_")[1])[0] == 204
 
 
 # -- users --------------------------------------------------------------------------------------------------
@@ -344,33 +354,33 @@ def test_the_last_admin_cannot_lock_everybody_out_nor_open_the_door(house):
     ({"name": "new", "password": "x\n"}, 400), ({"name": "new", "password": "x", "quota": {"file": 1}}, 400),
     ({"name": "new", "password": "x", "quota": 5}, 400), ({"name": "new", "password": "x", "admin": 1}, 400),
 ])
-def test_an_account_that_cannot_be_is_refused(house, body, status):
-    assert house.root.ask("POST", "/users", json.dumps(body))[0] == status
-    assert [user["name"] for user in house.root.ask("GET", "/users")[2]["users"]] == ["ann", "root"]
+def test_an_account_that_cannot_be_is_refused(still, body, status):
+    assert still.root.ask("POST", "/users", json.dumps(body))[0] == status
+    assert [user["name"] for user in still.root.ask("GET", "/users")[2]["users"]] == ["ann", "root"]
 
 
-def test_a_change_that_is_wrong_in_one_place_changes_nothing(house):
+def test_a_change_that_is_wrong_in_one_place_changes_nothing(still):
     body = json.dumps({"quota": {"files": 1}, "disabled": True, "password": ""})
-    assert house.root.ask("PATCH", "/users/ann", body)[0] == 400
-    user = house.root.ask("GET", "/users/ann")[2]
+    assert still.root.ask("PATCH", "/users/ann", body)[0] == 400
+    user = still.root.ask("GET", "/users/ann")[2]
     assert (user["disabled"], user["quota"]["files"]) == (False, None)
 
 
-def test_an_admin_makes_and_lists_tokens_for_others(house):
-    status, _, made = house.root.ask("POST", "/users/ann/tokens", '{"scopes": ["read"]}')
+def test_an_admin_makes_and_lists_tokens_for_others(still):
+    status, _, made = still.root.ask("POST", "/users/ann/tokens", '{"scopes": ["read"]}')
     assert status == 201 and made["account"] == "ann"
-    assert house.anybody("GET", "/me", Authorization="Token " + made["token"])[2]["name"] == "ann"
-    assert made["id"] in [token["id"] for token in house.root.ask("GET", "/users/ann/tokens")[2]["tokens"]]
-    assert house.root.ask("POST", "/users/ann/tokens", '{"scopes": ["admin"]}')[0] == 403
-    assert house.root.ask("POST", "/users/nobody/tokens", "{}")[0] == 404
-    assert house.root.ask("POST", "/tokens", '{"scopes": ["admin", "read"]}')[0] == 201
+    assert still.anybody("GET", "/me", Authorization="Token " + made["token"])[2]["name"] == "ann"
+    assert made["id"] in [token["id"] for token in still.root.ask("GET", "/users/ann/tokens")[2]["tokens"]]
+    assert still.root.ask("POST", "/users/ann/tokens", '{"scopes": ["admin"]}')[0] == 403
+    assert still.root.ask("POST", "/users/nobody/tokens", "{}")[0] == 404
+    assert still.root.ask("POST", "/tokens", '{"scopes": ["admin", "read"]}')[0] == 201
 
 
-def test_no_answer_has_a_hash_or_a_digest_in_it(house):
-    house.cookie()
-    kept = [row[0] for row in house.server.server.storage._catalogue.read(
+def test_no_answer_has_a_hash_or_a_digest_in_it(still):
+    still.cookie()
+    kept = [row[0] for row in still.server.server.storage._catalogue.read(
         "SELECT password FROM accounts UNION SELECT digest FROM tokens UNION SELECT digest FROM sessions")]
     for target in ("/users", "/users/ann", "/users/ann/tokens", "/tokens", "/me", "/drops"):
-        status, _, text = request(house.server.address, "GET", target, None, {"Authorization": "Bearer " + house.root.every})
+        status, _, text = request(still.server.address, "GET", target, None, {"Authorization": "Bearer " + still.root.every})
         assert status == 200 and not any(one in text.decode() for one in kept)
         assert b"scrypt" not in text

@@ -13,6 +13,8 @@ from support import ROOT, wav
 CURL = shutil.which("curl")
 SOUND, OTHER = wav(), wav(pitch_hz=300.0)
 
+ANN, BOB = ("-u", "ann:correct horse"), ("-u", "bob:battery staple")
+
 pytestmark = pytest.mark.skipif(CURL is None, reason="skipped: there is no curl on this machine")
 
 
@@ -31,13 +33,13 @@ class House:
         self.folder, self.data = folder, folder / "var"
         (folder / "a.wav").write_bytes(SOUND)
         (folder / "b.wav").write_bytes(OTHER)
-        command("user", "add", "ann", data=self.data, said="correct horse\n")
-        command("user", "add", "bob", data=self.data, said="battery staple\n")
+        command("user", "add", "ann", "--admin", data=self.data, said="correct horse\n")
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(self.data)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=str(folder),
         )
         self.url = self.process.stdout.readline().strip().rpartition(" ")[2]
+        assert self.told("/users", *ANN, "-d", '{"name": "bob", "password": "battery staple"}')[0] == 201
 
     def curl(self, target, *words):
         """(status, body) of one curl."""
@@ -63,10 +65,6 @@ def house(tmp_path_factory):
     log = house.close()
     for secret in ("correct horse", "battery staple", "Y29ycmVjdCBob3JzZQ"):
         assert secret not in log
-
-
-ANN = ("-u", "ann:correct horse")
-BOB = ("-u", "bob:battery staple")
 
 
 def test_name_and_password(house):
@@ -140,5 +138,5 @@ def test_a_quota_from_the_command(house):
     assert house.told("/post?name=one.wav", *BOB, "--data-binary", "@a.wav")[0] == 201
     status, problem = house.told("/post?name=two.wav", *BOB, "--data-binary", "@b.wav")
     assert (status, problem["code"], problem["quota"]) == (413, "over-quota", "files")
-    command("user", "quota", "bob", "--files", "none", data=house.data)
+    assert house.told("/users/bob", *ANN, "-X", "PATCH", "-d", '{"quota": {"files": null}}')[0] == 200
     assert house.told("/me", *BOB)[1]["quota"] == {"files": None, "bytes": 1 << 20, "seconds": 60}
