@@ -48,7 +48,7 @@ def _make(path: Path, ops: Any, text: str) -> None:
     except FileNotFoundError:
         pass
     with open(part, "wb", buffering=0, opener=lambda name, _: ops.create(name)) as file:
-        ops.write(file, text.encode("ascii") + b"\n")
+        ops.write(file, text.encode("ascii") + b"\n")  # one block: written whole or not at all
         ops.sync(file.fileno())
     ops.rename(part, str(path))
     ops.sync_directory(str(path.parent))

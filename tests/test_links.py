@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import random
 import stat
 from base64 import urlsafe_b64encode
 
@@ -163,3 +164,60 @@ def test_a_key_whose_making_was_cut_off_is_made_anew(tmp_path):
     (tmp_path / "link.key.part").write_text("00")
     assert len(read_or_make(tmp_path / "link.key", FileOps())) == 32
     assert [one.name for one in tmp_path.iterdir()] == ["link.key"]
+
+
+class Failing(FileOps):
+    """The n-th operation on the disk fails; every later one works."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def _count(self):
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(28, "made up")
+
+    def create(self, path):
+        self._count()
+        return super().create(path)
+
+    def write(self, file, data):
+        self._count()
+        return super().write(file, data)
+
+    def sync(self, descriptor):
+        self._count()
+        super().sync(descriptor)
+
+    def rename(self, source, target):
+        self._count()
+        super().rename(source, target)
+
+    def sync_directory(self, path):
+        self._count()
+        super().sync_directory(path)
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_a_key_whose_making_fails_anywhere_is_whole_or_not_there(tmp_path, n):
+    path, ops = tmp_path / "link.key", Failing(n)
+    try:
+        read_or_make(path, ops)
+        assert n == 6, "there are five operations"
+    except OSError as error:
+        assert error.errno == 28
+    assert not path.exists() or len(path.read_text()) == 65
+    assert len(read_or_make(path, ops)) == 32
+    assert [one.name for one in tmp_path.iterdir()] == ["link.key"]
+
+
+def test_garbage_is_refused_and_nothing_else():
+    rng = random.Random(7)
+    for _ in range(2000):
+        target = list(GOOD)
+        for _ in range(rng.randrange(1, 6)):
+            target[rng.randrange(len("/links/"), len(target))] = rng.choice("&=?%+a0/\u00e9.")
+        changed = "".join(target)
+        if changed != GOOD:
+            with pytest.raises(Refusal):
+                claim(changed)
