@@ -8,7 +8,7 @@ with a secret once, when it is made.  Raises `Refusal`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterable, Optional
 
 from . import accounts, json_bodies, sessions
 from .accounts import OPEN, TOKEN, Account, Token, Who
@@ -20,9 +20,11 @@ from .wire.responses import Response, json_response
 
 DEFAULT_SCOPES = (accounts.READ, accounts.WRITE, accounts.DELETE)
 TOKEN_MS = 90 * 86_400_000  # how long a token lives when nobody says: a forgotten one should not work for ever
+MOST_TOKENS = 1000  # of an account
 _LONGEST_MS = 100 * 366 * 86_400_000  # of an expiry: beyond it calendars end
 
 _LOGIN = {"name": json_bodies.text, "password": json_bodies.text}
+_ME = {"old_password": json_bodies.text, "password": json_bodies.text}
 _TOKEN = {
     "scopes": json_bodies.words, "expires": json_bodies.or_null(json_bodies.duration_ms), "note": json_bodies.text,
 }
@@ -57,6 +59,44 @@ def _me(services: Any, who: Who) -> Dict[str, Any]:
     }
 
 
+def change_me(request: Any) -> Answer:
+    """PATCH /me: another password for oneself, for whoever knows the old one."""
+    request.parameters()
+    if not request.who.account:
+        raise Refusal("forbidden", "there is no account yet")
+    return json_bodies.receive(request, _ME, lambda given: _change_me(request, given))
+
+
+def _change_me(request: Any, given: Dict[str, Any]) -> Pending:
+    _check_given(given, _ME)
+    accounts.valid_password(given["password"])
+
+    def change(outcome: Any) -> Response:
+        if isinstance(outcome, Refusal):  # a 401 would say that it is the credential that is wrong
+            raise Refusal("forbidden", "the old password is not right") if outcome.status == 401 else outcome
+        _set_password(request, outcome.account, outcome.name, given["password"])
+        return Response(204)
+
+    return _verified(request, request.who.name, given["old_password"], change)
+
+
+def _check_given(given: Dict[str, Any], wanted: Iterable[str]) -> None:
+    for key in wanted:
+        if key not in given:
+            raise Refusal("bad-parameter", f"{key} is missing", parameter=key)
+
+
+def _verified(request: Any, name: str, password: str, then: Callable[[Any], Response]) -> Pending:
+    """Have a password looked at as any log-in; `then` answers, given the `Who` or a Refusal, off the loop."""
+    login = request.services.authenticator.log_in(name, password, request.address)
+
+    def begin(reply: Any) -> Any:
+        login.begin(lambda outcome: reply(Later(lambda: then(outcome))))
+        return lambda: None  # what is being verified counts, whether or not somebody waits for it
+
+    return Pending(begin)
+
+
 # -- the page's log-in ----------------------------------------------------------------------------------------
 
 
@@ -67,16 +107,8 @@ def log_in(request: Any) -> Answer:
 
 
 def _log_in(request: Any, given: Dict[str, Any]) -> Pending:
-    for key in _LOGIN:
-        if key not in given:
-            raise Refusal("bad-parameter", f"{key} is missing", parameter=key)
-    login = request.services.authenticator.log_in(given["name"], given["password"], request.address)
-
-    def begin(reply: Any) -> Any:
-        login.begin(lambda outcome: reply(Later(lambda: _session(request, outcome))))
-        return lambda: None  # what is being verified counts, whether or not somebody waits for it
-
-    return Pending(begin)
+    _check_given(given, _LOGIN)
+    return _verified(request, given["name"], given["password"], lambda outcome: _session(request, outcome))
 
 
 def _session(request: Any, outcome: Any) -> Response:
@@ -93,7 +125,7 @@ def _session(request: Any, outcome: Any) -> Response:
         raise _without_dialog(accounts.unauthorized("name and password do not fit"))
     services.audit(f"log-in of {outcome.label} from {request.address}")
     cookie = ("Set-Cookie", sessions.set_cookie(value, seconds, request.is_secure))
-    return json_response(_me(services, replace(outcome, how=accounts.SESSION)), 201, [cookie])
+    return json_bodies.said_once(_me(services, replace(outcome, how=accounts.SESSION)), [cookie])
 
 
 def _without_dialog(refusal: Refusal) -> Refusal:
@@ -126,13 +158,12 @@ def _end_session(request: Any) -> None:
 def list_tokens(request: Any) -> Answer:
     """GET /tokens: one's own tokens, without their secrets."""
     request.parameters()
-    if not request.who.account:
-        return json_response({"tokens": []})
-    return json_response({"tokens": _tokens(request.services, request.who.account)})
+    return Later(lambda: _tokens(request.services, request.who.account))
 
 
-def _tokens(services: Any, account: int) -> List[Dict[str, Any]]:
-    return [_said_of_token(token, name) for token, name in services.storage.people.tokens(account)]
+def _tokens(services: Any, account: int) -> Response:
+    found = services.storage.people.tokens(account)
+    return json_response({"tokens": [_said_of_token(token, name) for token, name in found]})
 
 
 def _said_of_token(token: Token, account: Optional[str]) -> Dict[str, Any]:
@@ -163,6 +194,8 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
         raise Refusal("forbidden", f"{account.name} is no admin: its token cannot have the scope admin")
     note, now_ms = accounts.valid_note(given.get("note", "")), services.now_ms()
     expires_ms = _token_end(given, now_ms)
+    if account is not None and len(people.tokens(account.id)) >= MOST_TOKENS:
+        raise Refusal("over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS)
     token = accounts.new_token(services.chance(accounts.TOKEN_CHANCE_BYTES))
     if account is None or not people.add_token(
         token.id, account.id, token.digest, scopes, note, now_ms, expires_ms
@@ -170,7 +203,7 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
         raise Refusal("not-found", "the account is gone")
     services.audit(f"token {token.id} of {account.name} made by {request.who.label}: {','.join(scopes)}")
     said = _said_of_token(Token(token.id, account.id, scopes, note, now_ms, expires_ms, None), account.name)
-    return json_response({**said, "token": token.text}, 201, [("Location", f"/tokens/{token.id}")])
+    return json_bodies.said_once({**said, "token": token.text}, [("Location", f"/tokens/{token.id}")])
 
 
 def _token_end(given: Dict[str, Any], now_ms: int) -> Optional[int]:
@@ -249,9 +282,7 @@ def add_user(request: Any) -> Answer:
 
 def _add_user(request: Any, given: Dict[str, Any]) -> Response:
     people = request.services.storage.people
-    for key in ("name", "password"):
-        if key not in given:
-            raise Refusal("bad-parameter", f"{key} is missing", parameter=key)
+    _check_given(given, ("name", "password"))
     name = accounts.valid_account_name(given["name"])
     if people.named(name) is not None or not people.add(
         name, _hashed(request, given["password"]), given.get("admin", False), request.services.now_ms()
@@ -269,6 +300,11 @@ def _add_user(request: Any, given: Dict[str, Any]) -> Response:
 
 def _hashed(request: Any, password: str) -> str:
     return request.services.authenticator.hashed(accounts.valid_password(password))
+
+
+def _set_password(request: Any, id: int, name: str, password: str) -> None:
+    request.services.storage.people.set_password(id, _hashed(request, password))
+    _changed(request, f"account {name} has another password")
 
 
 def _limits(account: Account, given: Dict[str, Any]) -> Limits:
@@ -289,8 +325,7 @@ def change_user(request: Any) -> Answer:
 def _change_user(request: Any, given: Dict[str, Any]) -> Response:
     people, account = request.services.storage.people, _account(request)
     if "password" in given:
-        people.set_password(account.id, _hashed(request, given["password"]))
-        _changed(request, f"account {account.name} has another password")
+        _set_password(request, account.id, account.name, given["password"])
     if "quota" in given:
         limits = _limits(account, given["quota"])
         people.limit(account.id, *limits)
@@ -336,7 +371,8 @@ def _remove_user(request: Any, files: Optional[str]) -> Response:
 def user_tokens(request: Any) -> Answer:
     """GET /users/{name}/tokens: an account's tokens."""
     request.parameters()
-    return json_response({"tokens": _tokens(request.services, _account(request).id)})
+    account = _account(request)
+    return Later(lambda: _tokens(request.services, account.id))
 
 
 def make_user_token(request: Any) -> Answer:

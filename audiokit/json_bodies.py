@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from .settings import BadSetting, seconds, size
 from .wire.answers import Later, Pending, Receive, Sink
 from .wire.problems import Refusal
-from .wire.responses import Response
+from .wire.responses import Response, json_response
 
 LIMIT = 16 << 10  # bytes: a password of 1 KiB, every character escaped, and room
 _MOST = (1 << 53) - 1  # RFC 7493 section 2.2: whole numbers beyond it are not the same to every reader
@@ -164,6 +164,13 @@ def _scaled(name: str, value: Any, factor: int, what: str) -> int:
 
 
 # -- and back -----------------------------------------------------------------------------------------------
+
+
+def said_once(value: Dict[str, Any], headers: Iterable[Tuple[str, str]] = ()) -> Response:
+    """201 and an object with a secret in it, which nobody on the way may keep (RFC 6750 section 5.3)."""
+    answer = json_response(value, 201, headers)
+    kept = tuple(pair for pair in answer.headers if pair[0] != "Cache-Control")
+    return answer._replace(headers=(*kept, ("Cache-Control", "no-store")))
 
 
 def moment(milliseconds: Optional[int]) -> Optional[str]:

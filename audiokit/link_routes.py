@@ -70,19 +70,28 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
         now_ms, _end(given, LINK_MS, now_ms),
     )
     if not services.storage.links.add(link):
-        raise _no_file(request)
+        _check_holds(request)  # gone since?
+        raise _too_many("the file has so many links that")
     services.audit(f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}")
     target = links.target_of(services.link_key, link)
     body = {"id": link.id, "url": _url(request, target), **_said(link, who.name)}
-    return json_response(body, 201, [("Location", f"/links/{link.id}")])
+    return json_bodies.said_once(body, [("Location", f"/links/{link.id}")])
 
 
 def of_file(request: Any) -> Answer:
     """GET /files/{id}/links: the links to a file, without what signs them."""
     request.parameters()
     _check_holds(request)
-    found = request.services.storage.links.of_file(request.id)
-    return json_response({"links": [{"id": link.id, **_said(link, name)} for link, name in found]})
+
+    def work() -> Response:
+        found = request.services.storage.links.of_file(request.id)
+        return json_response({"links": [{"id": link.id, **_said(link, name)} for link, name in found]})
+
+    return Later(work)
+
+
+def _too_many(what: str) -> Refusal:
+    return Refusal("over-quota", f"{what} there can be no more: end some, or wait until they expire")
 
 
 def _said(link: Link, by: Optional[str]) -> Dict[str, Any]:
@@ -157,18 +166,23 @@ def _made_drop(request: Any, given: Dict[str, Any]) -> Response:
         links.new_id(services.chance(links.ID_CHANCE_BYTES)), who.account, accounts.valid_note(given.get("note", "")),
         now_ms, _end(given, DROP_MS, now_ms), given.get("files"), given.get("bytes"), given.get("minutes"),
     )
-    services.storage.drops.add(drop, accounts.secret_digest(token))
+    if not services.storage.drops.add(drop, accounts.secret_digest(token)):
+        raise _too_many("the account has so many drops that")
     services.audit(f"drop {drop.id} made by {who.label}, expires {moment(drop.expires_ms)}")
     body = {"id": drop.id, "url": _url(request, links.drop_target(token)), **_said_of_drop(drop, who.name)}
-    return json_response(body, 201, [("Location", f"/drops/{drop.id}")])
+    return json_bodies.said_once(body, [("Location", f"/drops/{drop.id}")])
 
 
 def list_drops(request: Any) -> Answer:
     """GET /drops: one's own drops, an admin's view of all, without what opens them."""
     request.parameters()
     who = request.who
-    found = request.services.storage.drops.of(None if who.is_admin else who.account)
-    return json_response({"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]})
+
+    def work() -> Response:
+        found = request.services.storage.drops.of(None if who.is_admin else who.account)
+        return json_response({"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]})
+
+    return Later(work)
 
 
 def _said_of_drop(drop: Drop, account: Optional[str]) -> Dict[str, Any]:

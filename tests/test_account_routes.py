@@ -223,11 +223,52 @@ def test_me_says_who_asks_and_what_they_have(house):
     assert house.ann.ask("GET", "/me", token=house.ann.token("read"))[2]["scopes"] == ["read"]
 
 
+def test_one_gives_oneself_another_password_knowing_the_old_one(house):
+    cookie = house.cookie()
+
+    def change(old, new, **headers):
+        return house.anybody("PATCH", "/me", json.dumps({"old_password": old, "password": new}), Cookie=cookie, **headers)
+
+    assert change("wrong", "new")[2]["code"] == "forbidden"
+    assert change("sesame of ann", "")[2]["parameter"] == "password"
+    assert house.anybody("PATCH", "/me", '{"password": "new"}', Cookie=cookie)[2]["parameter"] == "old_password"
+    assert change("sesame of ann", "new", Origin=EVIL)[0] == 403
+    assert house.log_in()[0] == 201, "so far it is the old one"
+    assert change("sesame of ann", "new")[0] == 204
+    assert house.anybody("GET", "/me", Cookie=cookie)[0] == 401, "its sessions have ended"
+    assert (house.log_in()[0], house.log_in(password="new")[0]) == (401, 201)
+    assert house.log_in("root")[0] == 201, "and nobody else's"
+
+
+def test_what_is_said_once_is_kept_by_nobody_on_the_way(still):
+    file = still.ann.post(f"{next(fresh)}.wav", SOUND)["id"]
+    mine = {"Authorization": basic("ann", "sesame of ann")}
+    assert still.log_in()[1]["cache-control"] == "no-store"
+    for target in ("/tokens", "/drops", f"/files/{file}/links"):
+        status, fields, _ = still.anybody("POST", target, "{}", **mine)
+        assert (status, fields["cache-control"]) == (201, "no-store")
+
+
+def test_links_drops_and_tokens_have_an_end(house, monkeypatch):
+    from audiokit import account_routes
+    from audiokit.catalogue import links
+
+    file = house.ann.post("a.wav", SOUND)["id"]
+    mine = {"Authorization": basic("ann", "sesame of ann")}
+    for module, name in ((links, "MOST_LINKS"), (links, "MOST_DROPS"), (account_routes, "MOST_TOKENS")):
+        monkeypatch.setattr(module, name, 2)
+    for target, statuses in ((f"/files/{file}/links", [201, 201, 413]), ("/drops", [201, 201, 413]),
+                             ("/tokens", [201, 413])):  # one token was there
+        assert [house.anybody("POST", target, "{}", **mine)[0] for _ in statuses] == statuses
+    assert house.root.ask("POST", "/drops", "{}")[0] == 201, "an account's drops are nobody else's"
+
+
 def test_in_open_mode_one_is_nobody(server):
     ask(server, "POST", "/post?name=a.wav", SOUND)
     me = ask(server, "GET", "/me")[2]
     assert (me["name"], me["credential"], me["usage"]["files"]) == (None, "open", 1)
     assert ask(server, "GET", "/tokens")[2] == {"tokens": []}
+    assert ask(server, "PATCH", "/me", '{"old_password": "", "password": "x"}')[0] == 403
     assert ask(server, "POST", "/tokens", "{}")[0] == 403
     assert ask(server, "GET", "/users")[0] == 403
     assert ask(server, "POST", "/users", '{"name": "eve", "password": "x"}')[0] == 403, "nobody makes the first admin"

@@ -19,6 +19,8 @@ _DROP = (
 )
 # Whoever made it may still come in; what was made in open mode was nobody's, and stays.
 _IS_LET_IN = "(account = 0 OR account IN (SELECT id FROM accounts WHERE is_disabled = 0))"
+MOST_LINKS = 1000  # to a file
+MOST_DROPS = 1000  # of an account
 _KEEP_MS = 7 * 86_400_000  # what has expired can still be seen in lists for so long
 
 
@@ -29,14 +31,15 @@ class Links:
         self._catalogue = catalogue
 
     def add(self, link: Link) -> bool:
-        """Keep a new link, and forget those long expired; False when its file is gone."""
+        """Keep a new link, and forget those long expired; False when its file is gone or has MOST_LINKS."""
         return bool(self._catalogue.write([
             ("DELETE FROM links WHERE expires_ms < ?", (link.created_ms - _KEEP_MS,)),
             (
                 "INSERT INTO links (id, file, account, download, created_ms, expires_ms) SELECT ?, ?, ?, ?, ?, ? "
-                "WHERE EXISTS (SELECT 1 FROM files WHERE id = ?) AND NOT EXISTS (SELECT 1 FROM links WHERE id = ?)",
+                "WHERE EXISTS (SELECT 1 FROM files WHERE id = ?) AND NOT EXISTS (SELECT 1 FROM links WHERE id = ?) "
+                "AND (SELECT count(*) FROM links WHERE file = ?) < ?",
                 (link.id, link.file, link.account, int(link.download), link.created_ms, link.expires_ms, link.file,
-                 link.id),
+                 link.id, link.file, MOST_LINKS),
             ),
         ])[1])
 
@@ -67,16 +70,19 @@ class Drops:
     def __init__(self, catalogue: Any) -> None:
         self._catalogue = catalogue
 
-    def add(self, drop: Drop, digest: str) -> None:
-        """Keep a new drop under the digest of its token, and forget those long expired."""
-        self._catalogue.write([
+    def add(self, drop: Drop, digest: str) -> bool:
+        """Keep a new drop under the digest of its token, and forget those long expired; False when there are
+        MOST_DROPS of the account.
+        """
+        return bool(self._catalogue.write([
             ("DELETE FROM drops WHERE expires_ms < ?", (drop.created_ms - _KEEP_MS,)),
             (
                 "INSERT INTO drops (id, digest, account, note, created_ms, expires_ms, most_files, most_bytes, most_ms) "
-                "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM drops WHERE id = ?)",
-                (drop.id, digest, *drop[1:8], drop.id),
+                "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM drops WHERE id = ?) "
+                "AND (SELECT count(*) FROM drops WHERE account = ?) < ?",
+                (drop.id, digest, *drop[1:8], drop.id, drop.account, MOST_DROPS),
             ),
-        ])
+        ])[1])
 
     def shown(self, digest: str) -> Optional[Drop]:
         """The drop whose token has that digest, unless its owner may not come in any more."""
