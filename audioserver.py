@@ -199,9 +199,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _no_method(self) -> Refusal:
         if self.command in _KNOWN_METHODS:
+            if self.command == "CONNECT":  # of no path
+                return self._not_allowed({"GET": None})
             methods, _ = routes.find(self.head.path)
-            return self._not_allowed(methods or {"GET": None})
+            return self._nothing_there() if methods is None else self._not_allowed(methods)
         return Refusal("not-implemented", f"the method {self.command!r} is not known here")
+
+    def _nothing_there(self) -> Refusal:
+        return Refusal("not-found", f"there is nothing at {self.head.path}")
 
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
@@ -214,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         head = self.head
         methods, id = routes.find(head.path)
         if methods is None:
-            raise Refusal("not-found", f"there is nothing at {head.path}")
+            raise self._nothing_there()
         rule = methods.get(as_method)
         if rule is None:
             raise self._not_allowed(methods)
@@ -273,7 +278,7 @@ class Handler(BaseHTTPRequestHandler):
             return Response(200, (("Allow", "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),))
         methods, _ = routes.find(self.head.path)
         if methods is None:
-            raise Refusal("not-found", f"there is nothing at {self.head.path}")
+            raise self._nothing_there()
         return Response(204, (("Allow", _allowed(methods)),))
 
 

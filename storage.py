@@ -60,8 +60,8 @@ __all__ = [
     "Upload", "valid_name",
 ]
 
-CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
 LINK_KEY = "link.key"  # signs links: whoever has it can make one, so that it is in no backup
+CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
 SCHEMA = Path(__file__).with_name("schema.sql")
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes

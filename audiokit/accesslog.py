@@ -42,6 +42,7 @@ class AccessLog:
         self._lost = 0
         self._second: Tuple[int, str] = (0, "")
         self._thread: Optional[threading.Thread] = None
+        self._starting = threading.Lock()  # workers report faults, and the loop requests
 
     def entry(
         self, connection: Any, note: Tuple[str, str, str], status: Optional[int], sent: int, whole: bool
@@ -75,8 +76,10 @@ class AccessLog:
 
     def _put(self, item: Any) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-            self._thread.start()
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+                    self._thread.start()
         if self._queue.qsize() >= _BACKLOG:
             self._lost += 1
             return

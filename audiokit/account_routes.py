@@ -1,8 +1,8 @@
 """The routes of accounts: who one is, the page's log-in, tokens, and what admins do.
 
-What is one's own is under /me, /session and /tokens; what is an admin's is under /users.  A token makes no other tokens
-unless it has the scope admin, so that one that leaks cannot outlive itself.  Never answers with a hash or a digest, and
-with a secret once, when it is made.  Raises `Refusal`.
+What is one's own is under /me, /session and /tokens; what is an admin's is under /users.  A token
+makes no other tokens unless it has the scope admin, so that one that leaks cannot outlive itself.
+Never answers with a hash or a digest, and with a secret once, when it is made.  Raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 
 DEFAULT_SCOPES = (accounts.READ, accounts.WRITE, accounts.DELETE)
-TOKEN_MS = 90 * 86_400_000  # how long a token lives when nobody says: a forgotten one should not work for ever
+TOKEN_MS = (
+    90 * 86_400_000
+)  # how long a token lives when nobody says: a forgotten one should not work for ever
 MOST_TOKENS = 1000  # of an account
 _LONGEST_MS = 100 * 366 * 86_400_000  # of an expiry: beyond it calendars end
 
 _LOGIN = {"name": json_bodies.text, "password": json_bodies.text}
 _ME = {"old_password": json_bodies.text, "password": json_bodies.text}
 _TOKEN = {
-    "scopes": json_bodies.words, "expires": json_bodies.or_null(json_bodies.duration_ms), "note": json_bodies.text,
+    "scopes": json_bodies.words,
+    "expires": json_bodies.or_null(json_bodies.duration_ms),
+    "note": json_bodies.text,
 }
 _QUOTA = {
     "files": json_bodies.or_null(json_bodies.count),
@@ -35,13 +39,16 @@ _QUOTA = {
 }
 _quota = json_bodies.an_object(_QUOTA)
 _NEW_USER = {
-    "name": json_bodies.text, "password": json_bodies.text, "admin": json_bodies.yes_or_no, "quota": _quota,
+    "name": json_bodies.text,
+    "password": json_bodies.text,
+    "admin": json_bodies.yes_or_no,
+    "quota": _quota,
 }
 _USER = {"password": json_bodies.text, "disabled": json_bodies.yes_or_no, "quota": _quota}
 _NO_LIMITS = Limits(None, None, None)
 
 
-# -- oneself ------------------------------------------------------------------------------------------------
+# -- oneself ---------------------------------------------------------------------------------------
 
 
 def me(request: Any) -> Answer:
@@ -54,8 +61,13 @@ def _me(services: Any, who: Who) -> Dict[str, Any]:
     limits = services.storage.limits(who.account) or _NO_LIMITS
     usage = Usage(*services.storage.people.usage(who.account))
     return {
-        "name": who.name, "admin": who.is_admin, "scopes": [scope for scope in accounts.SCOPES if scope in who.scopes],
-        "credential": who.how, "token": who.token, "usage": usage.as_json(), "quota": limits.as_json(),
+        "name": who.name,
+        "admin": who.is_admin,
+        "scopes": [scope for scope in accounts.SCOPES if scope in who.scopes],
+        "credential": who.how,
+        "token": who.token,
+        "usage": usage.as_json(),
+        "quota": limits.as_json(),
     }
 
 
@@ -73,7 +85,11 @@ def _change_me(request: Any, given: Dict[str, Any]) -> Pending:
 
     def change(outcome: Any) -> Response:
         if isinstance(outcome, Refusal):  # a 401 would say that it is the credential that is wrong
-            raise Refusal("forbidden", "the old password is not right") if outcome.status == 401 else outcome
+            raise (
+                Refusal("forbidden", "the old password is not right")
+                if outcome.status == 401
+                else outcome
+            )
         _set_password(request, outcome.account, outcome.name, given["password"])
         return Response(204)
 
@@ -87,7 +103,8 @@ def _check_given(given: Dict[str, Any], wanted: Iterable[str]) -> None:
 
 
 def _verified(request: Any, name: str, password: str, then: Callable[[Any], Response]) -> Pending:
-    """Have a password looked at as any log-in; `then` answers, given the `Who` or a Refusal, off the loop."""
+    """Have a password looked at as any log-in; `then` answers, given the `Who` or a Refusal, off
+    the loop."""
     login = request.services.authenticator.log_in(name, password, request.address)
 
     def begin(reply: Any) -> Any:
@@ -97,7 +114,7 @@ def _verified(request: Any, name: str, password: str, then: Callable[[Any], Resp
     return Pending(begin)
 
 
-# -- the page's log-in ----------------------------------------------------------------------------------------
+# -- the page's log-in -----------------------------------------------------------------------------
 
 
 def log_in(request: Any) -> Answer:
@@ -108,11 +125,14 @@ def log_in(request: Any) -> Answer:
 
 def _log_in(request: Any, given: Dict[str, Any]) -> Pending:
     _check_given(given, _LOGIN)
-    return _verified(request, given["name"], given["password"], lambda outcome: _session(request, outcome))
+    return _verified(
+        request, given["name"], given["password"], lambda outcome: _session(request, outcome)
+    )
 
 
 def _session(request: Any, outcome: Any) -> Response:
-    """A new session for a `Who`, and an end to the one that was shown; or the Refusal that it is instead."""
+    """A new session for a `Who`, and an end to the one that was shown; or the Refusal that it is
+    instead."""
     if isinstance(outcome, Refusal):
         raise _without_dialog(outcome)
     services, now_ms = request.services, request.services.now_ms()
@@ -129,14 +149,16 @@ def _session(request: Any, outcome: Any) -> Response:
 
 
 def _without_dialog(refusal: Refusal) -> Refusal:
-    """The same without the challenge that makes a browser ask for a password itself, in front of the page's form."""
+    """The same without the challenge that makes a browser ask for a password itself, in front of
+    the page's form."""
     if refusal.status != 401:
         return refusal
     return Refusal(refusal.code, refusal.detail, headers=accounts.CHALLENGES[1:])
 
 
 def log_out(request: Any) -> Answer:
-    """DELETE /session: the cookie ends, here and in the browser.  Whoever has none is logged out already."""
+    """DELETE /session: the cookie ends, here and in the browser.  Whoever has none is logged out
+    already."""
     request.parameters()
 
     def work() -> Response:
@@ -152,7 +174,7 @@ def _end_session(request: Any) -> None:
         request.services.storage.sessions.end(accounts.secret_digest(value))
 
 
-# -- tokens -------------------------------------------------------------------------------------------------
+# -- tokens ----------------------------------------------------------------------------------------
 
 
 def list_tokens(request: Any) -> Answer:
@@ -168,8 +190,13 @@ def _tokens(services: Any, account: int) -> Response:
 
 def _said_of_token(token: Token, account: Optional[str]) -> Dict[str, Any]:
     return {
-        "id": token.id, "account": account, "scopes": list(token.scopes), "note": token.note,
-        "created": moment(token.created_ms), "expires": moment(token.expires_ms), "used": moment(token.used_ms),
+        "id": token.id,
+        "account": account,
+        "scopes": list(token.scopes),
+        "note": token.note,
+        "created": moment(token.created_ms),
+        "expires": moment(token.expires_ms),
+        "used": moment(token.used_ms),
     }
 
 
@@ -180,9 +207,15 @@ def make_token(request: Any) -> Answer:
     if who.how == OPEN:
         raise Refusal("forbidden", "there is no account yet, and a token is an account's")
     if who.how == TOKEN and not who.is_admin:
-        raise Refusal("forbidden", "a token makes no tokens, unless it has the scope admin: use the password")
+        raise Refusal(
+            "forbidden", "a token makes no tokens, unless it has the scope admin: use the password"
+        )
     return json_bodies.receive(
-        request, _TOKEN, lambda given: _make_token(request, request.services.storage.people.of_id(who.account), given)
+        request,
+        _TOKEN,
+        lambda given: _make_token(
+            request, request.services.storage.people.of_id(who.account), given
+        ),
     )
 
 
@@ -191,19 +224,29 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
     people = services.storage.people
     scopes = accounts.valid_scopes(given.get("scopes", DEFAULT_SCOPES))
     if account is not None and accounts.ADMIN in scopes and not account.is_admin:
-        raise Refusal("forbidden", f"{account.name} is no admin: its token cannot have the scope admin")
+        raise Refusal(
+            "forbidden", f"{account.name} is no admin: its token cannot have the scope admin"
+        )
     note, now_ms = accounts.valid_note(given.get("note", "")), services.now_ms()
     expires_ms = _token_end(given, now_ms)
     if account is not None and len(people.tokens(account.id)) >= MOST_TOKENS:
-        raise Refusal("over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS)
+        raise Refusal(
+            "over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS
+        )
     token = accounts.new_token(services.chance(accounts.TOKEN_CHANCE_BYTES))
     if account is None or not people.add_token(
         token.id, account.id, token.digest, scopes, note, now_ms, expires_ms
     ):
         raise Refusal("not-found", "the account is gone")
-    services.audit(f"token {token.id} of {account.name} made by {request.who.label}: {','.join(scopes)}")
-    said = _said_of_token(Token(token.id, account.id, scopes, note, now_ms, expires_ms, None), account.name)
-    return json_bodies.said_once({**said, "token": token.text}, [("Location", f"/tokens/{token.id}")])
+    services.audit(
+        f"token {token.id} of {account.name} made by {request.who.label}: {','.join(scopes)}"
+    )
+    said = _said_of_token(
+        Token(token.id, account.id, scopes, note, now_ms, expires_ms, None), account.name
+    )
+    return json_bodies.said_once(
+        {**said, "token": token.text}, [("Location", f"/tokens/{token.id}")]
+    )
 
 
 def _token_end(given: Dict[str, Any], now_ms: int) -> Optional[int]:
@@ -212,7 +255,8 @@ def _token_end(given: Dict[str, Any], now_ms: int) -> Optional[int]:
         return None
     if not 1000 <= lasts <= _LONGEST_MS:
         raise Refusal(
-            "bad-parameter", f"expires is {lasts / 1000:g} s; from 1 s to a hundred years can be, or null for never",
+            "bad-parameter",
+            f"expires is {lasts / 1000:g} s; from 1 s to a hundred years can be, or null for never",
             parameter="expires",
         )
     return now_ms + lasts
@@ -223,10 +267,15 @@ def revoke_token(request: Any) -> Answer:
     request.parameters()
     who = request.who
     if who.how == TOKEN and not who.is_admin and who.token != request.id:
-        raise Refusal("forbidden", "a token ends itself alone, unless it has the scope admin: use the password")
+        raise Refusal(
+            "forbidden",
+            "a token ends itself alone, unless it has the scope admin: use the password",
+        )
 
     def work() -> Response:
-        if not request.services.storage.people.revoke(request.id, None if who.is_admin else who.account):
+        if not request.services.storage.people.revoke(
+            request.id, None if who.is_admin else who.account
+        ):
             raise Refusal("not-found", f"there is no token {request.id!r}")
         _changed(request, f"token {request.id} revoked")
         return Response(204)
@@ -234,7 +283,7 @@ def revoke_token(request: Any) -> Answer:
     return Later(work)
 
 
-# -- for admins ---------------------------------------------------------------------------------------------
+# -- for admins ------------------------------------------------------------------------------------
 
 
 def list_users(request: Any) -> Answer:
@@ -243,7 +292,9 @@ def list_users(request: Any) -> Answer:
     people = request.services.storage.people
 
     def work() -> Response:
-        return json_response({"users": [_said_of_user(people, account) for account in people.all()]})
+        return json_response(
+            {"users": [_said_of_user(people, account) for account in people.all()]}
+        )
 
     return Later(work)
 
@@ -251,8 +302,11 @@ def list_users(request: Any) -> Answer:
 def _said_of_user(people: Any, account: Account) -> Dict[str, Any]:
     limits = Limits(account.most_files, account.most_bytes, account.most_ms)
     return {
-        "name": account.name, "admin": account.is_admin, "disabled": account.is_disabled,
-        "created": moment(account.created_ms), "usage": Usage(*people.usage(account.id)).as_json(),
+        "name": account.name,
+        "admin": account.is_admin,
+        "disabled": account.is_disabled,
+        "created": moment(account.created_ms),
+        "usage": Usage(*people.usage(account.id)).as_json(),
         "quota": limits.as_json(),
     }
 
@@ -285,7 +339,10 @@ def _add_user(request: Any, given: Dict[str, Any]) -> Response:
     _check_given(given, ("name", "password"))
     name = accounts.valid_account_name(given["name"])
     if people.named(name) is not None or not people.add(
-        name, _hashed(request, given["password"]), given.get("admin", False), request.services.now_ms()
+        name,
+        _hashed(request, given["password"]),
+        given.get("admin", False),
+        request.services.now_ms(),
     ):
         raise Refusal("name-taken", f"there is an account {name!r} already", parameter="name")
     account = people.named(name)
@@ -310,7 +367,8 @@ def _set_password(request: Any, id: int, name: str, password: str) -> None:
 def _limits(account: Account, given: Dict[str, Any]) -> Limits:
     """The account's quota with what is given in it."""
     return Limits(
-        given.get("files", account.most_files), given.get("bytes", account.most_bytes),
+        given.get("files", account.most_files),
+        given.get("bytes", account.most_bytes),
         given.get("seconds", account.most_ms),
     )
 
@@ -333,13 +391,17 @@ def _change_user(request: Any, given: Dict[str, Any]) -> Response:
     if "disabled" in given:
         if not people.disable(account.id, given["disabled"], but_not_last_admin=True):
             raise _last_admin(account)
-        _changed(request, f"account {account.name} {'disabled' if given['disabled'] else 'enabled'}")
+        _changed(
+            request, f"account {account.name} {'disabled' if given['disabled'] else 'enabled'}"
+        )
     return json_response(_said_of_user(people, _account(request)))
 
 
 def _last_admin(account: Account) -> Refusal:
     return Refusal(
-        "forbidden", f"{account.name} is the last admin who may come in; on the machine itself `user` changes that"
+        "forbidden",
+        f"{account.name} is the last admin who may come in; "
+        "on the machine itself `user` changes that",
     )
 
 
@@ -347,7 +409,9 @@ def remove_user(request: Any) -> Answer:
     """DELETE /users/{name}: removes an account with its tokens, and its files if that is said."""
     files = request.parameters("files").get("files")
     if files not in (None, "keep", "remove"):
-        raise Refusal("bad-parameter", f"files is {files[:20]!r}, not keep or remove", parameter="files")
+        raise Refusal(
+            "bad-parameter", f"files is {files[:20]!r}, not keep or remove", parameter="files"
+        )
     _account(request)
     return Later(lambda: _remove_user(request, files))
 
@@ -357,14 +421,20 @@ def _remove_user(request: Any, files: Optional[str]) -> Response:
     count = storage.people.usage(account.id)[0]
     if count and files is None:
         raise Refusal(
-            "bad-parameter", f"{account.name} has {count} files: files=keep leaves them to admins, files=remove removes "
-            "them", parameter="files",
+            "bad-parameter",
+            f"{account.name} has {count} files: files=keep leaves them to admins, "
+            "files=remove removes them",
+            parameter="files",
         )
-    if not storage.people.disable(account.id, True, but_not_last_admin=True):  # so that nothing comes while they go
+    if not storage.people.disable(
+        account.id, True, but_not_last_admin=True
+    ):  # so that nothing comes while they go
         raise _last_admin(account)
     removed = storage.remove_all(account.id) if files == "remove" else 0
     storage.people.remove(account.id)
-    _changed(request, f"account {account.name} removed" + (f", and {removed} files" if removed else ""))
+    _changed(
+        request, f"account {account.name} removed" + (f", and {removed} files" if removed else "")
+    )
     return Response(204)
 
 
@@ -379,7 +449,9 @@ def make_user_token(request: Any) -> Answer:
     """POST /users/{name}/tokens: a token for that account."""
     request.parameters()
     _account(request)
-    return json_bodies.receive(request, _TOKEN, lambda given: _make_token(request, _account(request), given))
+    return json_bodies.receive(
+        request, _TOKEN, lambda given: _make_token(request, _account(request), given)
+    )
 
 
 def _changed(request: Any, text: str) -> None:

@@ -377,17 +377,22 @@ class Jobs:
             os.remove(job.input)
 
     def _save(self, job: Job, sha256: str, size: int) -> None:
-        with self._storage.take_in(job.output) as upload:
-            kept = self._storage.keep(
-                upload,
-                name=job.order.save_as,
-                info=self._identify(upload.file),
-                sha256=sha256,
-                size=size,
-                metadata={},
-                owner=job.owner,
-                uploaded_by=job.by,
-            )
+        try:
+            with self._storage.take_in(job.output) as upload:
+                kept = self._storage.keep(
+                    upload,
+                    name=job.order.save_as,
+                    info=self._identify(upload.file),
+                    sha256=sha256,
+                    size=size,
+                    metadata={},
+                    owner=job.owner,
+                    uploaded_by=job.by,
+                )
+        except Refusal as refusal:
+            if refusal.members.get("parameter") == "name":  # which is not what it is called here
+                refusal.members["parameter"] = "save_as"
+            raise
         job.record, job.file_id, job.is_new_file = kept.record, kept.id, kept.outcome == "created"
 
     def _over(self, job: Job, state: str, failure: Optional[Refusal]) -> None:

@@ -323,8 +323,15 @@ def _wanted(
     name = filename if name is None else name
     return wanted._replace(
         name=None if name is None else valid_name(name),
-        save_as=None if wanted.save_as is None else valid_name(wanted.save_as),
+        save_as=None if wanted.save_as is None else _save_name(wanted.save_as, valid_name),
     )
+
+
+def _save_name(text: str, valid_name: Callable[[str], str]) -> str:
+    try:
+        return valid_name(text)
+    except Refusal as refusal:
+        raise Refusal(refusal.code, f"save_as: {refusal.detail}", parameter="save_as") from None
 
 
 def _wishes(request: Any) -> Wishes:

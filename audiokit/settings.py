@@ -47,6 +47,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def some(text: str) -> int:
+    """A whole number from 1 on."""
+    number = count(text)
+    if not number:
+        raise BadSetting("with 0 nothing would ever be answered")
+    return number
+
+
 def workers(text: str) -> int:
     """A number of processes; "cores" is one for each core that we may use."""
     if text.strip().lower() == "cores":
@@ -123,13 +131,13 @@ TABLE: Tuple[Setting, ...] = (
     Setting("idle_timeout", "75s", seconds, "how long an unused connection is kept; nginx's value"),
     Setting("body_timeout", "20s", seconds, "a body or an answer without any progress for so long is given up"),
     Setting("linger_timeout", "2s", seconds, "how long a refused client may still send before the connection ends"),
-    Setting("max_connections", "10000", count, "connections at once; past it the longest idle one is closed"),
+    Setting("max_connections", "10000", some, "connections at once; past it the longest idle one is closed"),
     Setting("drain_limit", "64KiB", size, "an unwanted body up to so many bytes is read and dropped; beyond, "
             "the connection ends"),
     Setting("free_space", "64MiB", size, "free space kept on the disk, bytes, so that SQLite can always commit"),
     Setting("grace", "10s", seconds, "time that running requests get to finish after SIGTERM"),
-    Setting("work_threads", "8", count, "threads for what may wait on the disk; 8 keep a group commit filled"),
-    Setting("bulk_threads", "2", count, "threads that move bodies; more only fight for the interpreter lock"),
+    Setting("work_threads", "8", some, "threads for what may wait on the disk; 8 keep a group commit filled"),
+    Setting("bulk_threads", "2", some, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
     Setting("open", "no", yes_or_no, "let everybody in while there is no account, also on other addresses than loopback"),

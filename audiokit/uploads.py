@@ -60,7 +60,7 @@ class FollowingDigest:
     def grew(self, count: int) -> None:
         """The file has `count` bytes more."""
         self._grown += count
-        if not self._sent and self._grown - self._hashed >= _BEHIND:
+        if not (self._sent or self._closed) and self._grown - self._hashed >= _BEHIND:
             self._sent = True
             self._crew.submit(self._follow)
 

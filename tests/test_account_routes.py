@@ -33,7 +33,9 @@ class House:
 
     def log_in(self, name="ann", password="sesame of ann", **headers):
         """(status, fields, answer)"""
-        return self.anybody("POST", "/session", json.dumps({"name": name, "password": password}), **headers)
+        return self.anybody(
+            "POST", "/session", json.dumps({"name": name, "password": password}), **headers
+        )
 
     def cookie(self, **who):
         """What a browser would send from then on."""
@@ -59,7 +61,7 @@ def still(tmp_path_factory):
         yield House(server)
 
 
-# -- the page -----------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------
 
 
 def test_a_log_in_is_a_cookie_that_opens_what_the_account_may(house):
@@ -68,12 +70,21 @@ def test_a_log_in_is_a_cookie_that_opens_what_the_account_may(house):
     value = fields["set-cookie"].partition(";")[0]
     assert fields["set-cookie"] == f"{value}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"
     assert house.anybody("GET", "/me", Cookie=value)[2] == me
-    assert house.anybody("POST", "/post?name=a.wav", SOUND, Cookie=value, Origin=house.url)[0] == 201
-    assert house.anybody("GET", "/list", Cookie="other=1; " + value)[2]["files"][0]["uploaded_by"] == "ann"
+    assert (
+        house.anybody("POST", "/post?name=a.wav", SOUND, Cookie=value, Origin=house.url)[0] == 201
+    )
+    assert (
+        house.anybody("GET", "/list", Cookie="other=1; " + value)[2]["files"][0]["uploaded_by"]
+        == "ann"
+    )
     assert house.anybody("GET", "/users", Cookie=value)[0] == 403
-    assert house.anybody("GET", "/users", Cookie=house.cookie(name="ROOT"))[0] == 200, "names have no case"
+    assert house.anybody("GET", "/users", Cookie=house.cookie(name="ROOT"))[0] == 200, (
+        "names have no case"
+    )
     rows = house.server.server.storage._catalogue.read("SELECT digest FROM sessions")
-    assert (accounts.secret_digest(value.partition("=")[2]),) in rows, "of the cookie only the digest is kept"
+    assert (accounts.secret_digest(value.partition("=")[2]),) in rows, (
+        "of the cookie only the digest is kept"
+    )
 
 
 def test_a_log_out_ends_the_cookie_here_and_in_the_browser(still):
@@ -92,19 +103,39 @@ def test_a_log_in_ends_the_session_that_it_replaces(still):
     assert still.anybody("GET", "/me", Cookie=before)[0] == 401
 
 
-@pytest.mark.parametrize("name, password", [
-    ("ann", "wrong"), ("nobody", "sesame of ann"), ("", ""), ("ann", ""), ("ann\x00", "sesame of ann"),
-    ("x" * 1000, "y" * 1000),
-])
+@pytest.mark.parametrize(
+    "name, password",
+    [
+        ("ann", "wrong"),
+        ("nobody", "sesame of ann"),
+        ("", ""),
+        ("ann", ""),
+        ("ann\x00", "sesame of ann"),
+        ("x" * 1000, "y" * 1000),
+    ],
+)
 def test_a_wrong_name_or_password_gets_the_same_answer_and_no_dialog(still, name, password):
     status, fields, problem = still.log_in(name, password)
     assert (status, problem["detail"]) == (401, "name and password do not fit")
-    assert "set-cookie" not in fields and fields["www-authenticate"].startswith("Bearer"), "no browser asks for that"
+    assert "set-cookie" not in fields and fields["www-authenticate"].startswith("Bearer"), (
+        "no browser asks for that"
+    )
 
 
-@pytest.mark.parametrize("body", ["", "{}", '{"name": "ann"}', '{"password": "x"}', "[]", '{"name": 1, "password": 2}',
-                                  '{"name": "ann", "password": "x", "remember": true}',
-                                  '{"name": "\\ud800", "password": "x"}', "x" * 20_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{}",
+        '{"name": "ann"}',
+        '{"password": "x"}',
+        "[]",
+        '{"name": 1, "password": 2}',
+        '{"name": "ann", "password": "x", "remember": true}',
+        '{"name": "\\ud800", "password": "x"}',
+        "x" * 20_000,
+    ],
+)
 def test_a_log_in_without_both_is_no_log_in(still, body):
     status, fields, problem = still.anybody("POST", "/session", body)
     assert status in (400, 413) and "set-cookie" not in fields
@@ -142,14 +173,26 @@ def test_a_session_ends_with_the_password_and_with_the_account(house, change):
 def test_a_credential_that_is_sent_counts_instead_of_the_cookie(still):
     cookie = still.cookie()
     assert still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer nonsense")[0] == 401
-    assert still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer " + still.root.every)[2]["name"] == "root"
+    assert (
+        still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer " + still.root.every)[2][
+            "name"
+        ]
+        == "root"
+    )
 
 
 WRITES = [
-    ("POST", "/post?name=evil.wav", SOUND), ("PATCH", "/files/{id}", '{"shared": true}'), ("DELETE", "/files/{id}", None),
-    ("POST", "/files/{id}/links", "{}"), ("POST", "/drops", "{}"), ("POST", "/tokens", "{}"), ("DELETE", "/session", None),
-    ("POST", "/session", '{"name": "ann", "password": "sesame of ann"}'), ("POST", "/resample?id={id}", None),
-    ("POST", "/users", '{"name": "eve", "password": "x"}'), ("PATCH", "/users/ann", '{"password": "x"}'),
+    ("POST", "/post?name=evil.wav", SOUND),
+    ("PATCH", "/files/{id}", '{"shared": true}'),
+    ("DELETE", "/files/{id}", None),
+    ("POST", "/files/{id}/links", "{}"),
+    ("POST", "/drops", "{}"),
+    ("POST", "/tokens", "{}"),
+    ("DELETE", "/session", None),
+    ("POST", "/session", '{"name": "ann", "password": "sesame of ann"}'),
+    ("POST", "/resample?id={id}", None),
+    ("POST", "/users", '{"name": "eve", "password": "x"}'),
+    ("PATCH", "/users/ann", '{"password": "x"}'),
     ("DELETE", "/users/ann", None),
 ]
 
@@ -158,16 +201,31 @@ WRITES = [
 def test_another_site_s_page_changes_nothing_with_the_browser_s_cookie(still, method, target, body):
     cookie, file = still.cookie(name="root"), still.root.post(f"{next(fresh)}.wav", SOUND)
     target = target.replace("{id}", file["id"])
-    before = still.root.ask("GET", "/list")[2], still.root.ask("GET", "/users")[2], still.root.ask("GET", "/tokens")[2]
+    before = (
+        still.root.ask("GET", "/list")[2],
+        still.root.ask("GET", "/users")[2],
+        still.root.ask("GET", "/tokens")[2],
+    )
     for fields in (
-        {"Origin": EVIL}, {"Origin": "null"}, {"Origin": "http://localhost:%d" % (still.server.address[1] + 1)},
-        {"Origin": still.url + ".evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-        {"Origin": still.url, "Sec-Fetch-Site": "cross-site"}, {"Origin": ""},
+        {"Origin": EVIL},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:%d" % (still.server.address[1] + 1)},
+        {"Origin": still.url + ".evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": still.url, "Sec-Fetch-Site": "cross-site"},
+        {"Origin": ""},
     ):
         status, _, problem = still.anybody(method, target, body, Cookie=cookie, **fields)
         assert (status, problem["code"]) == (403, "forbidden"), fields
-    after = still.root.ask("GET", "/list")[2], still.root.ask("GET", "/users")[2], still.root.ask("GET", "/tokens")[2]
-    assert json.dumps(before).replace('"used"', "") and [len(str(x)) for x in before[:2]] == [len(str(x)) for x in after[:2]]
+    after = (
+        still.root.ask("GET", "/list")[2],
+        still.root.ask("GET", "/users")[2],
+        still.root.ask("GET", "/tokens")[2],
+    )
+    assert json.dumps(before).replace('"used"', "") and [len(str(x)) for x in before[:2]] == [
+        len(str(x)) for x in after[:2]
+    ]
     assert len(before[2]["tokens"]) == len(after[2]["tokens"])
     assert still.anybody("GET", "/me", Cookie=cookie)[0] == 200
 
@@ -204,20 +262,28 @@ def test_an_account_has_so_many_sessions_and_no_more(house):
     assert count == 100
 
 
-# -- oneself ------------------------------------------------------------------------------------------------
+# -- oneself ---------------------------------------------------------------------------------------
 
 
 def test_me_says_who_asks_and_what_they_have(house):
     house.ann.post("a.wav", SOUND)
     me = house.ann.ask("GET", "/me")[2]
     assert me == {
-        "name": "ann", "admin": False, "scopes": ["read", "write", "delete"], "credential": "token",
-        "token": house.ann.every.split("_")[1], "usage": {"files": 1, "bytes": len(SOUND), "seconds": 0.1},
+        "name": "ann",
+        "admin": False,
+        "scopes": ["read", "write", "delete"],
+        "credential": "token",
+        "token": house.ann.every.split("_")[1],
+        "usage": {"files": 1, "bytes": len(SOUND), "seconds": 0.1},
         "quota": {"files": None, "bytes": None, "seconds": None},
     }
     quota = {"files": 5, "bytes": "1MiB", "seconds": "1h"}
     assert house.root.ask("PATCH", "/users/ann", json.dumps({"quota": quota}))[0] == 200
-    assert house.ann.ask("GET", "/me")[2]["quota"] == {"files": 5, "bytes": 1 << 20, "seconds": 3600}
+    assert house.ann.ask("GET", "/me")[2]["quota"] == {
+        "files": 5,
+        "bytes": 1 << 20,
+        "seconds": 3600,
+    }
     me = house.anybody("GET", "/me", Authorization=basic("ann", "sesame of ann"))[2]
     assert (me["credential"], me["token"]) == ("basic", None)
     assert house.ann.ask("GET", "/me", token=house.ann.token("read"))[2]["scopes"] == ["read"]
@@ -227,11 +293,20 @@ def test_one_gives_oneself_another_password_knowing_the_old_one(house):
     cookie = house.cookie()
 
     def change(old, new, **headers):
-        return house.anybody("PATCH", "/me", json.dumps({"old_password": old, "password": new}), Cookie=cookie, **headers)
+        return house.anybody(
+            "PATCH",
+            "/me",
+            json.dumps({"old_password": old, "password": new}),
+            Cookie=cookie,
+            **headers,
+        )
 
     assert change("wrong", "new")[2]["code"] == "forbidden"
     assert change("sesame of ann", "")[2]["parameter"] == "password"
-    assert house.anybody("PATCH", "/me", '{"password": "new"}', Cookie=cookie)[2]["parameter"] == "old_password"
+    assert (
+        house.anybody("PATCH", "/me", '{"password": "new"}', Cookie=cookie)[2]["parameter"]
+        == "old_password"
+    )
     assert change("sesame of ann", "new", Origin=EVIL)[0] == 403
     assert house.log_in()[0] == 201, "so far it is the old one"
     assert change("sesame of ann", "new")[0] == 204
@@ -255,10 +330,17 @@ def test_links_drops_and_tokens_have_an_end(house, monkeypatch):
 
     file = house.ann.post("a.wav", SOUND)["id"]
     mine = {"Authorization": basic("ann", "sesame of ann")}
-    for module, name in ((links, "MOST_LINKS"), (links, "MOST_DROPS"), (account_routes, "MOST_TOKENS")):
+    for module, name in (
+        (links, "MOST_LINKS"),
+        (links, "MOST_DROPS"),
+        (account_routes, "MOST_TOKENS"),
+    ):
         monkeypatch.setattr(module, name, 2)
-    for target, statuses in ((f"/files/{file}/links", [201, 201, 413]), ("/drops", [201, 201, 413]),
-                             ("/tokens", [201, 413])):  # one token was there
+    for target, statuses in (
+        (f"/files/{file}/links", [201, 201, 413]),
+        ("/drops", [201, 201, 413]),
+        ("/tokens", [201, 413]),
+    ):  # one token was there
         assert [house.anybody("POST", target, "{}", **mine)[0] for _ in statuses] == statuses
     assert house.root.ask("POST", "/drops", "{}")[0] == 201, "an account's drops are nobody else's"
 
@@ -271,23 +353,36 @@ def test_in_open_mode_one_is_nobody(server):
     assert ask(server, "PATCH", "/me", '{"old_password": "", "password": "x"}')[0] == 403
     assert ask(server, "POST", "/tokens", "{}")[0] == 403
     assert ask(server, "GET", "/users")[0] == 403
-    assert ask(server, "POST", "/users", '{"name": "eve", "password": "x"}')[0] == 403, "nobody makes the first admin"
+    assert ask(server, "POST", "/users", '{"name": "eve", "password": "x"}')[0] == 403, (
+        "nobody makes the first admin"
+    )
     assert ask(server, "POST", "/session", '{"name": "eve", "password": "x"}')[0] == 401
 
 
-# -- tokens -------------------------------------------------------------------------------------------------
+# -- tokens ----------------------------------------------------------------------------------------
 
 
 def test_a_token_lives_its_life(still):
     mine = {"Authorization": basic("ann", "sesame of ann")}
     status, fields, made = still.anybody(
-        "POST", "/tokens", json.dumps({"scopes": ["write", "read"], "expires": "1h", "note": "phone"}), **mine)
+        "POST",
+        "/tokens",
+        json.dumps({"scopes": ["write", "read"], "expires": "1h", "note": "phone"}),
+        **mine,
+    )
     assert status == 201 and fields["location"] == "/tokens/" + made["id"]
-    assert (made["scopes"], made["note"], made["account"], made["used"]) == (["read", "write"], "phone", "ann", None)
+    assert (made["scopes"], made["note"], made["account"], made["used"]) == (
+        ["read", "write"],
+        "phone",
+        "ann",
+        None,
+    )
     assert still.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 200
     assert still.anybody("DELETE", "/files/x", Authorization="Bearer " + made["token"])[0] == 403
     listed = {token["id"]: token for token in still.anybody("GET", "/tokens", **mine)[2]["tokens"]}
-    assert {**listed[made["id"]], "used": None} == {key: made[key] for key in made if key != "token"}
+    assert {**listed[made["id"]], "used": None} == {
+        key: made[key] for key in made if key != "token"
+    }
     assert made["token"] not in json.dumps(listed)
     assert still.anybody("DELETE", "/tokens/" + made["id"], **mine)[0] == 204
     assert still.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 401
@@ -297,14 +392,25 @@ def test_a_token_lives_its_life(still):
 def test_a_token_without_wishes_is_as_the_command_makes_it(still):
     made = still.anybody("POST", "/tokens", Authorization=basic("ann", "sesame of ann"))[2]
     assert made["scopes"] == ["read", "write", "delete"] and made["expires"] > made["created"]
-    never = still.anybody("POST", "/tokens", '{"expires": null}', Authorization=basic("ann", "sesame of ann"))[2]
+    never = still.anybody(
+        "POST", "/tokens", '{"expires": null}', Authorization=basic("ann", "sesame of ann")
+    )[2]
     assert never["expires"] is None
 
 
-@pytest.mark.parametrize("wishes, status", [
-    ({"scopes": ["admin"]}, 403), ({"scopes": []}, 400), ({"scopes": ["all"]}, 400), ({"expires": "0"}, 400),
-    ({"expires": "1000000d"}, 400), ({"note": "x" * 201}, 400), ({"note": "\x1b[31m"}, 400), ({"account": "root"}, 400),
-])
+@pytest.mark.parametrize(
+    "wishes, status",
+    [
+        ({"scopes": ["admin"]}, 403),
+        ({"scopes": []}, 400),
+        ({"scopes": ["all"]}, 400),
+        ({"expires": "0"}, 400),
+        ({"expires": "1000000d"}, 400),
+        ({"note": "x" * 201}, 400),
+        ({"note": "\x1b[31m"}, 400),
+        ({"account": "root"}, 400),
+    ],
+)
 def test_a_token_that_cannot_be_is_refused(still, wishes, status):
     mine = {"Authorization": basic("ann", "sesame of ann")}
     before = still.anybody("GET", "/tokens", **mine)[2]
@@ -324,11 +430,13 @@ def test_nobody_ends_the_tokens_of_others_but_an_admin(still):
     theirs = still.root.token("read").split("_")[1]
     mine = {"Authorization": basic("ann", "sesame of ann")}
     assert still.anybody("DELETE", "/tokens/" + theirs, **mine)[2] == {
-        **still.anybody("DELETE", "/tokens/aaaaaaaa", **mine)[2], "detail": f"there is no token '{theirs}'"}
+        **still.anybody("DELETE", "/tokens/aaaaaaaa", **mine)[2],
+        "detail": f"there is no token '{theirs}'",
+    }
     assert still.root.ask("DELETE", "/tokens/" + still.ann.token("read").split("_")[1])[0] == 204
 
 
-# -- users --------------------------------------------------------------------------------------------------
+# -- users -----------------------------------------------------------------------------------------
 
 
 def test_an_account_lives_its_life(house):
@@ -336,13 +444,19 @@ def test_an_account_lives_its_life(house):
     status, fields, bob = house.root.ask("POST", "/users", json.dumps(wishes))
     assert status == 201 and fields["location"] == "/users/bob"
     assert bob == {
-        "name": "bob", "admin": False, "disabled": False, "created": bob["created"],
-        "usage": {"files": 0, "bytes": 0, "seconds": 0}, "quota": {"files": 1, "bytes": None, "seconds": None},
+        "name": "bob",
+        "admin": False,
+        "disabled": False,
+        "created": bob["created"],
+        "usage": {"files": 0, "bytes": 0, "seconds": 0},
+        "quota": {"files": 1, "bytes": None, "seconds": None},
     }
     as_bob = {"Authorization": basic("bob", "one")}
     assert house.anybody("POST", "/post?name=a.wav", SOUND, **as_bob)[0] == 201
     assert house.anybody("POST", "/post?name=b.wav", SOUND, **as_bob)[2]["quota"] == "files"
-    assert house.root.ask("PATCH", "/users/bob", '{"quota": {"files": 2}}')[2]["quota"]["files"] == 2
+    assert (
+        house.root.ask("PATCH", "/users/bob", '{"quota": {"files": 2}}')[2]["quota"]["files"] == 2
+    )
     assert house.anybody("POST", "/post?name=b.wav", SOUND, **as_bob)[0] == 201
     assert house.root.ask("PATCH", "/users/bob", '{"password": "two"}')[0] == 200
     assert house.anybody("GET", "/me", **as_bob)[0] == 401
@@ -352,10 +466,14 @@ def test_an_account_lives_its_life(house):
     assert house.anybody("GET", "/me", **as_bob)[0] == 401
     assert house.root.ask("PATCH", "/users/bob", '{"disabled": false}')[2]["disabled"] is False
     assert house.anybody("GET", "/me", **as_bob)[0] == 200
-    assert house.root.ask("DELETE", "/users/bob")[2]["parameter"] == "files", "what becomes of the files?"
+    assert house.root.ask("DELETE", "/users/bob")[2]["parameter"] == "files", (
+        "what becomes of the files?"
+    )
     assert house.root.ask("DELETE", "/users/bob?files=keep")[0] == 204
     assert house.anybody("GET", "/me", **as_bob)[0] == 401
-    assert house.root.ask("GET", "/users/bob")[0] == house.root.ask("DELETE", "/users/bob")[0] == 404
+    assert (
+        house.root.ask("GET", "/users/bob")[0] == house.root.ask("DELETE", "/users/bob")[0] == 404
+    )
     assert house.root.ask("GET", "/list")[2]["total"] == 2, "admins still see them"
 
 
@@ -377,7 +495,8 @@ def test_an_account_made_anew_under_a_name_has_nothing_of_the_one_before(house):
 
 def test_the_last_admin_cannot_lock_everybody_out_nor_open_the_door(house):
     for method, target, body in (
-        ("PATCH", "/users/root", '{"disabled": true}'), ("DELETE", "/users/root?files=remove", None),
+        ("PATCH", "/users/root", '{"disabled": true}'),
+        ("DELETE", "/users/root?files=remove", None),
     ):
         status, _, problem = house.root.ask(method, target, body)
         assert status == 403 and "last admin" in problem["detail"]
@@ -389,12 +508,21 @@ def test_the_last_admin_cannot_lock_everybody_out_nor_open_the_door(house):
     assert house.root.ask("DELETE", "/users/second")[0] == 204
 
 
-@pytest.mark.parametrize("body, status", [
-    ({"name": "ann", "password": "x"}, 409), ({"name": "ANN", "password": "x"}, 409), ({"name": "a b", "password": "x"}, 400),
-    ({"name": "new"}, 400), ({"password": "x"}, 400), ({"name": "new", "password": ""}, 400),
-    ({"name": "new", "password": "x\n"}, 400), ({"name": "new", "password": "x", "quota": {"file": 1}}, 400),
-    ({"name": "new", "password": "x", "quota": 5}, 400), ({"name": "new", "password": "x", "admin": 1}, 400),
-])
+@pytest.mark.parametrize(
+    "body, status",
+    [
+        ({"name": "ann", "password": "x"}, 409),
+        ({"name": "ANN", "password": "x"}, 409),
+        ({"name": "a b", "password": "x"}, 400),
+        ({"name": "new"}, 400),
+        ({"password": "x"}, 400),
+        ({"name": "new", "password": ""}, 400),
+        ({"name": "new", "password": "x\n"}, 400),
+        ({"name": "new", "password": "x", "quota": {"file": 1}}, 400),
+        ({"name": "new", "password": "x", "quota": 5}, 400),
+        ({"name": "new", "password": "x", "admin": 1}, 400),
+    ],
+)
 def test_an_account_that_cannot_be_is_refused(still, body, status):
     assert still.root.ask("POST", "/users", json.dumps(body))[0] == status
     assert [user["name"] for user in still.root.ask("GET", "/users")[2]["users"]] == ["ann", "root"]
@@ -411,7 +539,9 @@ def test_an_admin_makes_and_lists_tokens_for_others(still):
     status, _, made = still.root.ask("POST", "/users/ann/tokens", '{"scopes": ["read"]}')
     assert status == 201 and made["account"] == "ann"
     assert still.anybody("GET", "/me", Authorization="Token " + made["token"])[2]["name"] == "ann"
-    assert made["id"] in [token["id"] for token in still.root.ask("GET", "/users/ann/tokens")[2]["tokens"]]
+    assert made["id"] in [
+        token["id"] for token in still.root.ask("GET", "/users/ann/tokens")[2]["tokens"]
+    ]
     assert still.root.ask("POST", "/users/ann/tokens", '{"scopes": ["admin"]}')[0] == 403
     assert still.root.ask("POST", "/users/nobody/tokens", "{}")[0] == 404
     assert still.root.ask("POST", "/tokens", '{"scopes": ["admin", "read"]}')[0] == 201
@@ -419,9 +549,20 @@ def test_an_admin_makes_and_lists_tokens_for_others(still):
 
 def test_no_answer_has_a_hash_or_a_digest_in_it(still):
     still.cookie()
-    kept = [row[0] for row in still.server.server.storage._catalogue.read(
-        "SELECT password FROM accounts UNION SELECT digest FROM tokens UNION SELECT digest FROM sessions")]
+    kept = [
+        row[0]
+        for row in still.server.server.storage._catalogue.read(
+            "SELECT password FROM accounts UNION SELECT digest FROM tokens "
+            "UNION SELECT digest FROM sessions"
+        )
+    ]
     for target in ("/users", "/users/ann", "/users/ann/tokens", "/tokens", "/me", "/drops"):
-        status, _, text = request(still.server.address, "GET", target, None, {"Authorization": "Bearer " + still.root.every})
+        status, _, text = request(
+            still.server.address,
+            "GET",
+            target,
+            None,
+            {"Authorization": "Bearer " + still.root.every},
+        )
         assert status == 200 and not any(one in text.decode() for one in kept)
         assert b"scrypt" not in text

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from audiokit.uploads import FollowingDigest
 from support import ROOT, long_wav, raw, request, wav
 
 SOUND = wav(0.5)
@@ -125,6 +126,23 @@ class TestBrokenClients:
         assert request(server.address, "GET", "/info?name=gone.wav")[0] == 404
         server.__exit__()  # all that was begun has ended
         assert on_disk(server.data) == []
+
+    def test_an_upload_that_is_given_up_is_hashed_no_further(self, tmp_path):
+        """Not read any more, its file would never be caught up with: whoever hashes must not go on trying."""
+        tasks = []
+
+        class Crew:
+            def submit(self, task):
+                tasks.append(task)
+
+        with open(tmp_path / "upload", "w+b") as file:
+            file.truncate(50_000_000)
+            digest = FollowingDigest(file.fileno(), Crew())
+            digest.grew(50_000_000)
+            digest.close()
+            while tasks:
+                tasks.pop()()
+                assert not tasks, "it was sent after itself"
 
     def test_a_client_gone_in_the_middle_of_a_download_harms_nobody(self, server):
         large = long_wav(120)
@@ -252,6 +270,9 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
     for number in range(20):
         request(server.address, "POST", f"/post?name={number}.wav", SOUND)
         request(server.address, "POST", "/post", b"not audio at all, but words")
+    long = long_wav(60)
+    assert request(server.address, "POST", "/post?name=long.wav", long)[0] == 201
+    assert request(server.address, "GET", "/download?name=long.wav")[2] == long
     server.__exit__()
     assert census() == before
 

@@ -1,4 +1,5 @@
-"""What the documentation says to type, typed: the program as a process, and the curl that is on the machine."""
+"""What the documentation says to type, typed: the program as a process, and the curl that is on
+the machine."""
 
 from __future__ import annotations
 
@@ -36,10 +37,16 @@ class House:
         command("user", "add", "ann", "--admin", data=self.data, said="correct horse\n")
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(self.data)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=str(folder),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=str(folder),
         )
         self.url = self.process.stdout.readline().strip().rpartition(" ")[2]
-        assert self.told("/users", *ANN, "-d", '{"name": "bob", "password": "battery staple"}')[0] == 201
+        assert (
+            self.told("/users", *ANN, "-d", '{"name": "bob", "password": "battery staple"}')[0]
+            == 201
+        )
 
     def curl(self, target, *words):
         """(status, body) of one curl."""
@@ -81,7 +88,10 @@ def test_a_token_from_the_command_holds_within_a_second_and_no_longer(house):
     token = command("token", "new", "ann", "--scope", "read", data=house.data).splitlines()[-1]
     for scheme in ("Bearer", "Token"):
         assert house.told("/me", "-H", f"Authorization: {scheme} {token}")[1]["name"] == "ann"
-    assert house.told("/post", "-H", f"Authorization: Bearer {token}", "--data-binary", "@a.wav")[0] == 403
+    assert (
+        house.told("/post", "-H", f"Authorization: Bearer {token}", "--data-binary", "@a.wav")[0]
+        == 403
+    )
     status, made = house.told("/tokens", *ANN, "-d", '{"scopes": ["read"], "expires": "1h"}')
     assert status == 201
     assert house.curl(f"/tokens/{made['id']}", *ANN, "-X", "DELETE")[0] == 204
@@ -90,7 +100,9 @@ def test_a_token_from_the_command_holds_within_a_second_and_no_longer(house):
 
 def test_a_signed_link(house):
     _, record = house.told("/post?name=linked.wav", *ANN, "--data-binary", "@a.wav")
-    status, link = house.told(f"/files/{record['id']}/links", *ANN, "-d", '{"expires": "24h", "download": true}')
+    status, link = house.told(
+        f"/files/{record['id']}/links", *ANN, "-d", '{"expires": "24h", "download": true}'
+    )
     assert status == 201
     assert house.curl(link["url"]) == (200, SOUND)
     assert house.curl(link["url"], "-r", "0-3") == (206, b"RIFF")
@@ -107,7 +119,9 @@ def test_a_signed_link(house):
 
 
 def test_a_drop(house):
-    status, drop = house.told("/drops", *ANN, "-d", '{"files": 2, "bytes": "1MiB", "minutes": 1, "note": "the band"}')
+    status, drop = house.told(
+        "/drops", *ANN, "-d", '{"files": 2, "bytes": "1MiB", "minutes": 1, "note": "the band"}'
+    )
     assert status == 201
     status, receipt = house.told(drop["url"] + "?name=take.wav", "--data-binary", "@a.wav")
     assert status == 201 and receipt["name"] == "take.wav" and "id" not in receipt
@@ -133,10 +147,23 @@ def test_a_session_and_the_attempt_of_another_site(house):
 
 
 def test_a_quota_from_the_command(house):
-    command("user", "quota", "bob", "--files", "1", "--bytes", "1MiB", "--seconds", "60", data=house.data)
+    command(
+        "user",
+        "quota",
+        "bob",
+        "--files",
+        "1",
+        "--bytes",
+        "1MiB",
+        "--seconds",
+        "60",
+        data=house.data,
+    )
     assert house.told("/me", *BOB)[1]["quota"] == {"files": 1, "bytes": 1 << 20, "seconds": 60}
     assert house.told("/post?name=one.wav", *BOB, "--data-binary", "@a.wav")[0] == 201
     status, problem = house.told("/post?name=two.wav", *BOB, "--data-binary", "@b.wav")
     assert (status, problem["code"], problem["quota"]) == (413, "over-quota", "files")
-    assert house.told("/users/bob", *ANN, "-X", "PATCH", "-d", '{"quota": {"files": null}}')[0] == 200
+    assert (
+        house.told("/users/bob", *ANN, "-X", "PATCH", "-d", '{"quota": {"files": null}}')[0] == 200
+    )
     assert house.told("/me", *BOB)[1]["quota"] == {"files": None, "bytes": 1 << 20, "seconds": 60}

@@ -13,7 +13,14 @@ import pytest
 from audiokit.blobs import FileOps
 from audiokit.keyfile import BadKey, read_or_make
 from audiokit.links import (
-    Link, claim_of, drop_target, is_drop_token, new_drop_token, new_id, target_of, whole_seconds,
+    Link,
+    claim_of,
+    drop_target,
+    is_drop_token,
+    new_drop_token,
+    new_id,
+    target_of,
+    whole_seconds,
 )
 from audiokit.wire.problems import Refusal
 from audiokit.wire.targets import split_query
@@ -26,13 +33,18 @@ NOW = LINK.expires_ms - 1
 
 def claim(target, *, key=KEY, method="GET", now_ms=NOW):
     path, _, query = target.partition("?")
-    return claim_of(key, method, path[len("/links/"):], split_query(query), now_ms)
+    return claim_of(key, method, path[len("/links/") :], split_query(query), now_ms)
 
 
 def test_a_link_says_what_was_signed():
     text = f"18:audioserver link 13:GET31:/links/{ID}8:download4:true7:expires10:1700000000"
-    signature = urlsafe_b64encode(hmac.new(KEY, text.encode(), "sha256").digest()).decode().rstrip("=")
-    assert target_of(KEY, LINK) == f"/links/{ID}?download=true&expires=1700000000&signature={signature}"
+    signature = (
+        urlsafe_b64encode(hmac.new(KEY, text.encode(), "sha256").digest()).decode().rstrip("=")
+    )
+    assert (
+        target_of(KEY, LINK)
+        == f"/links/{ID}?download=true&expires=1700000000&signature={signature}"
+    )
     for link in (LINK, LINK._replace(download=False)):
         assert claim(target_of(KEY, link)) == (ID, link.download, link.expires_ms)
 
@@ -87,7 +99,7 @@ def test_a_link_that_is_not_as_it_was_made_is_refused(target, why):
 
 def test_no_single_character_of_a_link_can_be_changed():
     for place in range(len("/links/"), len(GOOD)):
-        changed = GOOD[:place] + ("1" if GOOD[place] != "1" else "2") + GOOD[place + 1:]
+        changed = GOOD[:place] + ("1" if GOOD[place] != "1" else "2") + GOOD[place + 1 :]
         with pytest.raises(Refusal):
             claim(changed)
 
@@ -115,14 +127,17 @@ def test_that_a_link_has_expired_is_told_to_nobody_without_a_true_signature():
         claim(GOOD.replace("true", "false"), now_ms=LINK.expires_ms)
 
 
-@pytest.mark.parametrize("text, is_one", [
-    (new_drop_token(bytes(32)), True),
-    (new_drop_token(b"\xff" * 32), True),
-    (new_drop_token(bytes(31)), False),
-    (new_drop_token(bytes(32)) + "\n", False),
-    ("drop_", False),
-    ("", False),
-])
+@pytest.mark.parametrize(
+    "text, is_one",
+    [
+        (new_drop_token(bytes(32)), True),
+        (new_drop_token(b"\xff" * 32), True),
+        (new_drop_token(bytes(31)), False),
+        (new_drop_token(bytes(32)) + "\n", False),
+        ("drop_", False),
+        ("", False),
+    ],
+)
 def test_a_drop_s_token_is_known_by_its_form(text, is_one):
     assert is_drop_token(text) is is_one
 
@@ -131,7 +146,7 @@ def test_a_drop_s_link_is_a_path_that_needs_no_escapes():
     assert drop_target(new_drop_token(b"\xff" * 32)) == "/drop/drop_" + "_" * 42 + "8"
 
 
-# -- the key ------------------------------------------------------------------------------------------------
+# -- the key ---------------------------------------------------------------------------------------
 
 
 def test_the_key_is_made_once_and_read_by_nobody_else(tmp_path):
@@ -152,7 +167,9 @@ def test_a_key_that_others_could_read_is_closed_to_them(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("text", ["", "00", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n\n0", " " + "0" * 64])
+@pytest.mark.parametrize(
+    "text", ["", "00", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n\n0", " " + "0" * 64]
+)
 def test_a_file_that_is_no_key_is_not_signed_with(tmp_path, text):
     path = tmp_path / "link.key"
     path.write_text(text)

@@ -207,7 +207,8 @@ def test_a_result_can_become_a_file_of_the_catalogue(server):
     assert request(server.address, "GET", "/download?name=b.wav")[2] == SOUND
     again = resample(server, AS_IT_IS + "&source=a.wav&save_as=b.wav", None)
     assert again[0] == 200 and json.loads(again[2]) == record
-    assert problem(resample(server, AS_IT_IS + "&save_as=b.wav", wav(0.2))) == (409, "name-taken")
+    taken = resample(server, AS_IT_IS + "&save_as=b.wav", wav(0.2))
+    assert problem(taken) == (409, "name-taken") and json.loads(taken[2])["parameter"] == "save_as"
     eventually(lambda: not temporary_files(server))
 
 
@@ -255,7 +256,7 @@ def test_a_result_that_became_a_file_says_where(server):
         ("id=a&source=b", "source", "id"),
         ("file_path=/etc/passwd", "file_path", "rate"),
         ("name=a/b.wav", "name", "U+002F"),
-        ("save_as=../b.wav", "name", "U+002F"),
+        ("save_as=../b.wav", "save_as", "U+002F"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_with_what_can(

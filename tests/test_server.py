@@ -242,6 +242,10 @@ class TestManners:
         ("DELETE", "/list", 405, "method-not-allowed"),
         ("GET", "/post", 405, "method-not-allowed"),
         ("BREW", "/list", 501, "not-implemented"),
+        ("PUT", "/nowhere", 404, "not-found"),
+        ("TRACE", "/nowhere", 404, "not-found"),
+        ("TRACE", "/list", 405, "method-not-allowed"),
+        ("CONNECT", "localhost:80", 405, "method-not-allowed"),
         ("POST", "/post", 411, "length-required"),
     ]
 
@@ -409,7 +413,8 @@ class TestEmbedding:
             assert sock.recv(100).startswith(b"HTTP/1.1 100")
             server.server.stop()
             sock.sendall(SOUND)
-            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+            answer = sock.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 201 ") and b"\r\nConnection: close\r\n" in answer
 
     def test_a_second_server_on_the_same_data_is_refused(self, server):
         from audioserver import AudioServer

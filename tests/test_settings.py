@@ -66,3 +66,10 @@ def test_every_setting_has_a_flag_a_variable_and_a_reason(setting):
     assert setting.variable == "AUDIOSERVER_" + setting.name.upper()
     assert len(setting.reason.split()) >= 3
     setting.parse(setting.default)
+
+
+@pytest.mark.parametrize("name", ["work_threads", "bulk_threads", "max_connections", "jobs"])
+def test_nothing_at_all_is_no_crew(name):
+    """A server without threads would take requests and never answer one."""
+    with pytest.raises(BadSetting, match="--" + name.replace("_", "-")):
+        Settings.of({name: "0"}, {})

@@ -253,8 +253,7 @@ class Connection:
 
     def _logged_in(self, outcome: Any) -> None:
         self._carry_out(self.handler.resume(outcome))
-        if self.state is HEAD:  # it is answered already
-            self._watch(READ)
+        if self.state is HEAD:  # answered already: what is behind it in the buffer is next
             self.advance()
 
     def _wait_for(self, answer: Any) -> None:
@@ -420,7 +419,7 @@ class Connection:
             outcome = self.handler.problem(outcome)
         if type(outcome) is not Response:
             return self._wait_for(outcome)
-        if outcome.close:
+        if outcome.close or self.reactor.draining:
             self.closing = True
         self._answer(outcome, settled=True)
 
