@@ -12,7 +12,7 @@ NAME_BYTES = 255  # what file systems allow for a name
 _BIDI = set("\u061c\u200e\u200f") | {
     chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
-# Names that are tried in turn; then chance: the thousandth of a name must not take a thousand looks.
+# Names that are tried in turn; then chance: the thousandth must not take a thousand looks.
 _NUMBERED = 10
 _EXTENSION = 16  # characters behind the last dot that are taken for one
 
