@@ -310,7 +310,7 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/drops/{id}": {"DELETE": Rule(link_routes.remove_drop, WRITE)},
     "/drop/{token}": {"GET": Rule(pages.page, ANYONE), "POST": Rule(link_routes.upload, ANYONE)},
     "/session": {"POST": Rule(account_routes.log_in, ANYONE), "DELETE": Rule(account_routes.log_out, ANYONE)},
-    "/me": {"GET": Rule(account_routes.me, KNOWN)},
+    "/me": {"GET": Rule(account_routes.me, KNOWN), "PATCH": Rule(account_routes.change_me, KNOWN)},
     "/tokens": {"GET": Rule(account_routes.list_tokens, KNOWN), "POST": Rule(account_routes.make_token, KNOWN)},
     "/tokens/{id}": {"DELETE": Rule(account_routes.revoke_token, KNOWN)},
     "/users": {"GET": Rule(account_routes.list_users, ADMIN), "POST": Rule(account_routes.add_user, ADMIN)},

@@ -14,8 +14,8 @@ from support import ROOT
 README = (ROOT / "README.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 COMMANDS = ["db create", "db destroy", "db reset", "db dump", "db check", "db backup", "db migrate", "info",
-            "resample", "user add", "user list", "user remove", "user password", "user disable", "user enable", "token new",
-            "token list", "token revoke"]
+            "resample", "user add", "user list", "user remove", "user password", "user disable", "user enable",
+            "user quota", "token new", "token list", "token revoke"]
 PARAMETERS = (
     "name q format codec sha256 truncated duration size samplerate channels bits bitrate uploadedafter "
     "uploadedbefore tag.KEY meta.KEY sort limit cursor fields overwrite disposition"
