@@ -270,6 +270,9 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
     for number in range(20):
         request(server.address, "POST", f"/post?name={number}.wav", SOUND)
         request(server.address, "POST", "/post", b"not audio at all, but words")
+    long = long_wav(60)
+    assert request(server.address, "POST", "/post?name=long.wav", long)[0] == 201
+    assert request(server.address, "GET", "/download?name=long.wav")[2] == long
     server.__exit__()
     assert census() == before
 

@@ -180,7 +180,10 @@ class Reactor:
     def _end(self, connection: Connection, bug: Exception) -> None:
         """A fault of ours ends the connection it showed on, not the loop of all the others."""
         self._on_bug(bug)
-        connection.close()
+        try:
+            connection.close()
+        except Exception as worse:
+            self._on_bug(worse)
 
     def _is_drained(self) -> bool:
         if self._stopping is None:

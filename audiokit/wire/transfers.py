@@ -33,12 +33,24 @@ class PeerGone(Exception):
     """The client ended or broke the connection."""
 
 
+class _Pipe:
+    """A pipe that ends with whoever has it: a thread that ends leaves no descriptor."""
+
+    def __init__(self) -> None:
+        self.ends = os.pipe()
+        _widen(self.ends[1])
+
+    def __del__(self) -> None:
+        for end in getattr(self, "ends", ()):  # there may have been no descriptors for it
+            os.close(end)
+
+
 class _PerThread(threading.local):
     """What each moving thread keeps: a buffer for the plain path, a pipe for splice."""
 
     def __init__(self) -> None:
         self._buffer: Optional[bytearray] = None
-        self._pipe: Optional[tuple] = None
+        self._pipe: Optional[_Pipe] = None
 
     @property
     def buffer(self) -> bytearray:
@@ -49,16 +61,12 @@ class _PerThread(threading.local):
     @property
     def pipe(self) -> tuple:
         if self._pipe is None:
-            self._pipe = os.pipe()
-            _widen(self._pipe[1])
-        return self._pipe
+            self._pipe = _Pipe()
+        return self._pipe.ends
 
     def drop_pipe(self) -> None:
         """A pipe that still holds a client's bytes must never carry another's."""
-        if self._pipe is not None:
-            for end in self._pipe:
-                os.close(end)
-            self._pipe = None
+        self._pipe = None
 
 
 _mine = _PerThread()
