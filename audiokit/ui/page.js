@@ -493,7 +493,8 @@ function choosers() {
   $("actions").append(files, folder,
     button("Upload", () => files.click(), { sign: "upload", kind: "primary" }),
     button("Folder", () => folder.click(), { sign: "folder", kind: "quiet wide" }),
-    button("Record", () => recorder.begin(), { sign: "microphone", kind: "quiet", id: "record" }));
+    button("Record", () => recorder.begin(), { sign: "microphone", kind: "quiet", id: "record" }),
+    el("a", { class: "button quiet wide", href: "/docs" }, "API"));
 }
 
 // -- recording ---------------------------------------------------------------------------------------------------------
@@ -2127,6 +2128,7 @@ const accountPage = {
         session.isAccount && button("Sign out", () => session.end().catch((error) => say(error.message)), { kind: "quiet" })),
       el("p", { class: "muted" }, me.name ? (me.admin ? "An admin: sees and changes the files of all accounts." : "Sees its own files, and what is shared with everybody.")
         : "There is no account on this server: who reaches it may do everything. On the machine itself, user add makes the first one."),
+      el("p", {}, el("a", { href: "/docs" }, "What programs can do here: the interface, with lines of curl")),
       el("div", { class: "columns" }, el("div", {}, usageCard(me), session.isAccount && tokensCard()), el("div", {}, dropsCard()))) };
   },
 };
