@@ -15,7 +15,7 @@ test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass be
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
         tests/test_formats_*.py tests/test_audiometa.py)
 test-sound:  ## The half of `test` that is formats and codec; the two run beside each other
-	$(TEST_PYTHON) -m pytest -m "not slow" -o cache_dir=.pytest_cache/sound $(SOUND)
+	$(TEST_PYTHON) -m pytest -m "not slow" $(SOUND)
 test-rest:  ## The other half: the wire, the storage, the routes, the commands
 	$(TEST_PYTHON) -m pytest -m "not slow" $(addprefix --ignore=,$(SOUND))
 

@@ -22,6 +22,7 @@ from .uploads import ReceivingSink, Wishes
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
 from .wire.multipart import boundary_of
+from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
@@ -50,7 +51,7 @@ _WARNINGS_MAX = 1000  # characters of X-Resample-Warnings: all of them are in th
 _EVENTS = (
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", DATA),
 )
 
 

@@ -9,9 +9,8 @@ import re
 import sqlite3
 
 import pytest
-from conftest import Running
 from people import QUICK, Person, ask
-from support import ROOT, raw, wav
+from support import ROOT, Running, raw, wav
 
 from audiokit import migrations, routes
 

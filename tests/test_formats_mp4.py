@@ -3,6 +3,7 @@ lies."""
 
 from __future__ import annotations
 
+import re
 import struct
 import tracemalloc
 
@@ -10,6 +11,8 @@ import pytest
 
 from audiokit.formats import mp4, mp4_tables
 from audiokit.formats.aac_config import parse_aac_config
+from audiokit.formats.info import NotAudio
+from audiokit.formats.mp4_codec import _NAMES, _PCM
 from tests import audio_files, format_kinds
 from tests.format_kinds import identify, refusal
 
@@ -294,6 +297,16 @@ def test_the_codec_is_what_its_own_configuration_says(
     assert found == (codec, profile, rate, channels, bits), why
     kind = "audio/3gpp" if codec.startswith("amr") else "audio/mp4"
     assert info.mime == f'{kind}; codecs="{word}"'
+
+
+@pytest.mark.parametrize("name", [*_NAMES, *_PCM], ids=repr)
+def test_whatever_a_codec_is_called_its_media_type_can_be_sent(name):
+    """QuickTime has names with control characters in them; a header field has none."""
+    try:
+        mime = identify(plain(entry(name, bits=16))).mime
+    except NotAudio:  # it needs a box of its own
+        return
+    assert re.fullmatch(r'audio/[a-z0-9-]+(?:; codecs="[0-9A-Za-z.-]+")?', mime)
 
 
 CONFIGURATIONS = (

@@ -71,7 +71,7 @@ IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}
 # The engine's own half of the wire: it is made of sockets, threads and clocks.
 ENGINE = {"audiokit.wire.reactor", "audiokit.wire.connection", "audiokit.wire.transfers", "audiokit.wire.poller",
-          "audiokit.wire.workers"}
+          "audiokit.wire.workers", "audiokit.wire.tls"}
 
 
 def sources():

@@ -26,7 +26,7 @@ SOUND = wav(2.0)  # 8 kHz, mono
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    from conftest import Running
+    from support import Running
 
     with Running(tmp_path_factory.mktemp("data"), jobs=1) as one:
         yield one

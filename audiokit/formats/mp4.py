@@ -451,7 +451,7 @@ def _describe(
         container="mp4",
         codec=codec.codec,
         codec_profile=codec.profile,
-        mime=f'{kind}; codecs="{codec.codecs}"',
+        mime=f'{kind}; codecs="{codec.codecs}"' if codec.codecs else kind,
         sample_rate=codec.sample_rate,
         channels=codec.channels,
         duration=seconds,

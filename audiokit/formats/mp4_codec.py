@@ -156,7 +156,7 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
     codec = found._replace(
         sample_rate=found.sample_rate or rate,
         channels=found.channels or channels,
-        codecs=found.codecs or _WORDS.get(found.codec, name.decode("latin-1").strip()),
+        codecs=found.codecs or _WORDS.get(found.codec) or _word(name),
         is_encrypted=is_encrypted,
         bits=found.bits or (bits if found.codec in _LOSSLESS else None),
     )
@@ -196,6 +196,13 @@ def _children(data: bytes, start: int) -> Iterator[Tuple[bytes, bytes]]:
         if name == b"wave":
             for inner, at, end in boxes(data[:stop], begin):
                 yield inner, data[at:end]
+
+
+def _word(name: bytes) -> str:
+    """A sample entry's name as the word of RFC 6381; "" for QuickTime's "ms" and a number: no media
+    type can say that."""
+    word = name.decode("latin-1").strip()
+    return word if word.isascii() and word.replace("-", "").isalnum() else ""
 
 
 def _codec_name(name: bytes, offset: int) -> str:
