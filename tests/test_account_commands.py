@@ -13,9 +13,8 @@ import time
 from typing import NamedTuple
 
 import pytest
-from conftest import Running
 from people import Person, ask, basic
-from support import ROOT, wav
+from support import ROOT, Running, wav
 
 import audioserver
 from audiokit import accounts, migrations

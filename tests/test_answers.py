@@ -11,7 +11,7 @@ import pytest
 from audiokit import routes
 from audiokit.wire.answers import Pending, Stream
 from audiokit.wire.responses import FileBody, Response, json_response
-from support import request
+from support import raw, request
 
 
 @pytest.fixture
@@ -118,6 +118,7 @@ def test_what_is_pushed_behind_the_end_of_a_stream_does_not_cut_it(at, server):
     with socket.create_connection(address, timeout=10) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         first = sock.recv(1000)
+        assert request(address, "GET", "/health")[0] == 200  # the stream has begun by now
         (stream,) = (one for one in server.server.reactor._connections.values() if one.state == "streaming")
         while not stream.sending.left:  # until the kernel takes no more
             held[0](bytes(100_000))
@@ -136,6 +137,25 @@ def test_a_stream_is_stopped_when_its_reader_leaves(at):
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
     assert stopped.wait(10)
+
+
+@pytest.mark.parametrize("log", ["none", "json"])
+def test_an_answer_that_cannot_be_encoded_ends_its_connection_and_nothing_else(at, running, tmp_path, log):
+    """A fault of ours: it is reported, the file is closed, and the others never notice."""
+    path, ends = tmp_path / "file", []
+    path.write_bytes(bytes(1000))
+
+    def route(request):
+        body = FileBody(os.open(path, os.O_RDONLY), [(b"", 0, 1000)], b"", 1000, ends.append)
+        return Response(200, (("X-Two", "lines\nin one"),), file=body)
+
+    at(route)
+    other = running(tmp_path / "other", log=log)
+    faults = []
+    other.server.reactor._on_bug = lambda error: faults.append(type(error))
+    assert raw(other.address, b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+    assert request(other.address, "GET", "/health")[0] == 200
+    assert (faults, ends) == ([ValueError], [False])
 
 
 def test_a_file_says_whether_all_of_it_was_handed_over(at, tmp_path):

@@ -171,6 +171,8 @@ class Connection:
             return
         except OSError:
             return self.close()
+        except Refusal as refusal:  # plain HTTP where TLS is spoken
+            return self._refuse_and_close(refusal)
         if not data:
             return self._on_end()
         self.buffer = self.buffer + data if self.buffer else data
@@ -510,24 +512,24 @@ class Connection:
         """Send one answer, which may carry a file."""
         if not settled:
             self._settle_body(response)
-        sending = Sending(self.sock, self.reactor.limits.portable)
+        self.sending = sending = Sending(self.sock, self.reactor.limits.portable)
         if response.file is None:
             sending.add(self._encoded(response))
         else:
             self._add_file(sending, response)
-        self.sending = sending
         self.state = SENDING
         self._continue_sending(goes_on=settled)  # else `advance` is who called, and goes on by itself
 
     def _add_file(self, sending: Sending, response: Response) -> None:
         is_head = self.handler.command == "HEAD"
         body = response.file
-        self.request = (self.handler.note(), response.status)
+        if not is_head:  # first of all, so that whatever happens it is closed
+            self.files = (body.fd,)
+            self.on_end = body.on_end
         sending.add(self.reactor.encode(response, self.handler, self.closing))
+        self.request = (self.handler.note(), response.status)
         if is_head:
             return
-        self.files = (body.fd,)
-        self.on_end = body.on_end
         for prefix, start, stop in body.spans:
             sending.add(prefix)
             sending.add(Span(body.fd, start, stop))
@@ -628,6 +630,11 @@ class Connection:
         """
         try:
             self.sock.shutdown(socket.SHUT_WR)
+        except BlockingIOError:  # TLS has a last word, which does not fit now
+            self.sending = Sending(self.sock, self.reactor.limits.portable)
+            self.state = SENDING
+            self._watch(WRITE)
+            return self.reactor.await_transfer(self)
         except OSError:
             return self.close()
         self.buffer = b""

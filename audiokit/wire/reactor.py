@@ -52,14 +52,16 @@ class Reactor:
 
     `new_handler(connection)` makes the handler of a connection, `encode(response, handler, closing)` the bytes
     of an answer, `log_entry` takes one answered request (None: no log), `limits` are the settings.
+    `wrap` puts TLS around an accepted socket.
     """
 
     def __init__(
         self, listener: socket.socket, limits: Any, new_handler: Callable[[Connection], Any],
         encode: Callable[..., bytes], log_entry: Optional[Callable[..., None]],
-        on_bug: Callable[[BaseException], None],
+        on_bug: Callable[[BaseException], None], wrap: Optional[Callable[[socket.socket], Any]] = None,
     ) -> None:
         self.listener = listener
+        self._wrap = wrap
         self.limits = limits
         self.new_handler = new_handler
         self.encode = encode
@@ -178,7 +180,10 @@ class Reactor:
     def _end(self, connection: Connection, bug: Exception) -> None:
         """A fault of ours ends the connection it showed on, not the loop of all the others."""
         self._on_bug(bug)
-        connection.close()
+        try:
+            connection.close()
+        except Exception as worse:
+            self._on_bug(worse)
 
     def _is_drained(self) -> bool:
         if self._stopping is None:
@@ -214,7 +219,7 @@ class Reactor:
             except OSError:
                 sock.close()
                 continue
-            connection = Connection(self, sock, peer)
+            connection = Connection(self, sock if self._wrap is None else self._wrap(sock), peer)
             self._connections[connection.fd] = connection
             connection._watch(READ)
             self.await_head(connection)
