@@ -30,6 +30,15 @@ browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromi
 	@test -d build/axe || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.10.2 || echo "axe-core cannot be had: its stories are skipped"
 	$(TEST_PYTHON) -m pytest tests/browser -o python_files="story_*.py" -rs
 
+SCHEMATHESIS = build/schemathesis/bin
+schemathesis:  ## /openapi.json held against the running server by schemathesis, in a venv of its own
+	@test -x $(SCHEMATHESIS)/schemathesis || { $(PYTHON) -m venv build/schemathesis && $(SCHEMATHESIS)/python -m pip install \
+		--quiet --disable-pip-version-check schemathesis==4.32.5 openapi-spec-validator==0.9.0; } || true
+	@if test -x $(SCHEMATHESIS)/schemathesis; then \
+		$(SCHEMATHESIS)/openapi-spec-validator audiokit/ui/openapi.json \
+		&& $(PYTHON) tests/agreement.py $(SCHEMATHESIS)/schemathesis; \
+	else echo "schemathesis cannot be had here: whether /openapi.json agrees with the server is not tried"; fi
+
 check:  ## Compile everything; ruff too where it is installed
 	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
 	@if command -v ruff >/dev/null; then ruff check .; else echo "ruff is not installed: skipped"; fi
@@ -68,4 +77,4 @@ clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all browser check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page clean
+.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page clean

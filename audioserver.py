@@ -51,7 +51,7 @@ from audiokit.wire.workers import Workers, brisk_threads
 from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, valid_name
 
 __version__ = "0.1.0"
-_KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+_KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
 _AUDITED = (401, 403, 429)
 

@@ -140,7 +140,9 @@ def yes_or_no(name: str, value: Any) -> bool:
 
 
 def count(name: str, value: Any) -> int:
-    """A whole number, not negative."""
+    """A whole number, not negative; 1.0 is one too (JSON Schema, validation, section 6.1.1)."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         raise _bad(name, f"{name} is not a whole number from 0 to {_MOST}")
     return value

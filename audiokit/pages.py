@@ -17,6 +17,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
 from .wire.conditions import evaluate
+from .wire.policies import PAGE
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -25,16 +26,9 @@ _MIME = {
     ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json",
 }
-# Nothing from elsewhere, nothing inline, and no text that becomes markup (W3C Trusted Types).  `blob:` is for covers
-# of albums, which the page cuts out of the audio.
-_POLICY = "; ".join((
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob:", "media-src 'self'",
-    "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'", "trusted-types 'none'",
-))
-_SHARED = (("X-Content-Type-Options", "nosniff"), ("Vary", "Accept-Encoding"))
+_SHARED = (("Vary", "Accept-Encoding"),)
 _PAGE_ONLY = (
-    ("Content-Security-Policy", _POLICY),
+    ("Content-Security-Policy", PAGE),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(self)"),

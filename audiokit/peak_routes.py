@@ -155,11 +155,7 @@ class _Answer:
         wave = kept.read(self._asked.span) if wanted.region is None else kept.everything()
         return Response(
             200,
-            (
-                ("Content-Type", _MIME[self._asked.format]),
-                ("X-Content-Type-Options", "nosniff"),
-                *self._headers,
-            ),
+            (("Content-Type", _MIME[self._asked.format]), *self._headers),
             self._bytes(wave),
         )
 

@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -162,9 +161,8 @@ class TestTheSameService:
     def test_requests_behind_each_other_in_one_record_are_all_answered(self, sealed):
         """What is decrypted and not yet read is seen by no poller: 600 requests are more than one reading takes."""
         with connect(sealed.address) as sock:
-            with ThreadPoolExecutor(1) as crew:
-                crew.submit(sock.sendall, ASK * 599 + ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-                assert until_end(sock).count(b"HTTP/1.1 200 ") == 600
+            sock.sendall(ASK * 599 + ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert until_end(sock).count(b"HTTP/1.1 200 ") == 600
 
     def test_a_request_in_the_record_that_ends_a_body_is_answered(self, sealed):
         small = wav(0.01)
@@ -391,6 +389,90 @@ class TestEnds:
             server.server.stop()
             sock.sendall(SOUND)
             assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+
+class TestTheSocketAlone:
+    """Without a server: both ends of one connection in the test's hands, with buffers of the smallest size."""
+
+    @pytest.fixture
+    def ends(self):
+        from audiokit.wire.tls import Certificate
+
+        ours, below = socket.socketpair()
+        for sock in (ours, below):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            sock.setblocking(False)
+        sealed = Certificate(ONE["tls_cert"], ONE["tls_key"]).wrap(ours)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = TRUSTING.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        for _ in range(3):
+            for act in (tls.do_handshake, lambda: below.send(outgoing.read()), lambda: sealed.recv(65536),
+                        lambda: incoming.write(below.recv(65536))):
+                try:
+                    act()
+                except (ssl.SSLWantReadError, BlockingIOError):
+                    pass
+        yield sealed, below, incoming, tls
+        sealed.close()
+        below.close()
+
+    @staticmethod
+    def drain(below, incoming, tls):
+        out = bytearray()
+        try:
+            incoming.write(below.recv(65536))
+        except BlockingIOError:
+            pass
+        try:
+            while True:
+                piece = tls.read(65536)
+                if not piece:
+                    break
+                out += piece
+        except ssl.SSLWantReadError:
+            pass
+        return bytes(out)
+
+    def test_what_was_not_counted_is_given_again_and_arrives_once(self, ends):
+        sealed, below, incoming, tls = ends
+        rng = random.Random(9)
+        data = bytes(rng.randrange(256) for _ in range(50_000)) * 10
+        sent, got, waits = 0, b"", 0
+        while sent < len(data):
+            try:
+                sent += sealed.send(memoryview(data)[sent : sent + rng.choice((1, 700, 16_384, 70_000, 200_000))])
+            except BlockingIOError:
+                waits += 1
+                # Whatever was offered before, at least as much is offered again; here, all.
+                got += self.drain(below, incoming, tls)
+                while True:
+                    try:
+                        sent += sealed.send(memoryview(data)[sent:])
+                        break
+                    except BlockingIOError:
+                        got += self.drain(below, incoming, tls)
+        got += self.drain(below, incoming, tls)
+        while len(got) < len(data):
+            piece = self.drain(below, incoming, tls)
+            assert piece, "all was counted, so all is with the kernel"
+            got += piece
+        assert got == data and waits
+
+    def test_a_farewell_that_does_not_fit_is_said_later(self, ends):
+        sealed, below, incoming, tls = ends
+        try:
+            while True:
+                sealed.send(b"x")
+        except BlockingIOError:
+            pass
+        with pytest.raises(BlockingIOError):
+            sealed.shutdown(socket.SHUT_WR)
+        while self.drain(below, incoming, tls):
+            pass
+        sealed.shutdown(socket.SHUT_WR)
+        self.drain(below, incoming, tls)
+        assert tls.read(1) == b"", "close_notify"
+        assert below.recv(1) == b"", "and then the end"
 
 
 class TestOrigins:

@@ -328,6 +328,13 @@ const uploads = {
     this.pump();
   },
 
+  forget() {
+    const { pending } = this;
+    Object.assign(this, { items: [], finished: 0 });
+    for (const item of pending) item.request?.abort();
+    this.draw();
+  },
+
   again(item, changes = {}) {
     Object.assign(item, { state: "waiting", problem: null, ...changes });
     this.draw();
@@ -353,7 +360,7 @@ const uploads = {
       this.node = el("section", { class: "uploads card", "aria-label": "Uploads" },
         el("div", { class: "row" }, this.head,
           this.stop = button("Cancel all", () => this.pending.forEach((item) => this.cancel(item)), { kind: "quiet" }),
-          this.clear = button("Clear", () => { this.items = []; this.finished = 0; this.draw(); }, { kind: "quiet" })),
+          this.clear = button("Clear", () => this.forget(), { kind: "quiet" })),
         this.bar, this.body, this.more);
       $("main").before(this.node);
     }
@@ -486,7 +493,8 @@ function choosers() {
   $("actions").append(files, folder,
     button("Upload", () => files.click(), { sign: "upload", kind: "primary" }),
     button("Folder", () => folder.click(), { sign: "folder", kind: "quiet wide" }),
-    button("Record", () => recorder.begin(), { sign: "microphone", kind: "quiet", id: "record" }));
+    button("Record", () => recorder.begin(), { sign: "microphone", kind: "quiet", id: "record" }),
+    el("a", { class: "button quiet wide", href: "/docs" }, "API"));
 }
 
 // -- recording ---------------------------------------------------------------------------------------------------------
@@ -636,6 +644,7 @@ const player = {
     this.audio.removeAttribute("src");
     this.audio.load();
     this.file = null;
+    $("player").replaceChildren();
     $("player").hidden = true;
     document.body.classList.remove("playing");
     this.tell();
@@ -1066,6 +1075,15 @@ const list = {
 
   clear() {
     this.change((p) => { for (const [name] of this.filters) p.delete(name); });
+  },
+
+  /** Let go of all that was seen. */
+  reset() {
+    this.rows?.end();
+    for (const row of this.drawn.values()) row.remove();
+    this.drawn.clear();
+    this.selected.clear();
+    Object.assign(this, { rows: null, error: null, scroll: 0 });
   },
 
   // . what stands there once
@@ -1942,15 +1960,18 @@ const session = {
 
   async begin(name, password) {
     await ask("POST", "/session", { json: { name, password } });
-    list.rows = null;
+    list.reset();
     await this.look();
   },
 
+  /** Log out, and keep nothing of this account for the next one. */
   async end() {
     await ask("DELETE", "/session");
     player.close();
-    list.rows = null;
-    list.selected.clear();
+    uploads.forget();
+    list.reset();
+    for (const conversion of conversions.values()) conversion.close();
+    conversions.clear();
     await this.look();
     go("/account");
   },
@@ -2107,6 +2128,7 @@ const accountPage = {
         session.isAccount && button("Sign out", () => session.end().catch((error) => say(error.message)), { kind: "quiet" })),
       el("p", { class: "muted" }, me.name ? (me.admin ? "An admin: sees and changes the files of all accounts." : "Sees its own files, and what is shared with everybody.")
         : "There is no account on this server: who reaches it may do everything. On the machine itself, user add makes the first one."),
+      el("p", {}, el("a", { href: "/docs" }, "What programs can do here: the interface, with lines of curl")),
       el("div", { class: "columns" }, el("div", {}, usageCard(me), session.isAccount && tokensCard()), el("div", {}, dropsCard()))) };
   },
 };
@@ -2117,9 +2139,13 @@ function dropPage(token) {
   document.body.classList.add("dropping");
   uploads.to = `/drop/${encodeURIComponent(token)}`;
   const files = el("input", { type: "file", multiple: true, hidden: true, accept: "audio/*", onchange() { uploads.add([...this.files].map((file) => ({ file }))); this.value = ""; } });
+  const choose = (isToRecord) => { // without TLS the phone's own recorder takes the place of ours
+    files.toggleAttribute("capture", isToRecord);
+    files.click();
+  };
   return { node: el("div", { class: "state drop" }, el("h1", { tabIndex: -1 }, "Send a recording"),
-    button("Record", () => (navigator.mediaDevices ? recorder.begin() : files.click()), { sign: "microphone", kind: "primary huge" }), files,
-    button("or choose files", () => files.click(), { kind: "quiet" })),
+    button("Record", () => (navigator.mediaDevices ? recorder.begin() : choose(true)), { sign: "microphone", kind: "primary huge" }), files,
+    button("or choose files", () => choose(false), { kind: "quiet" })),
   close() {
     document.body.classList.remove("dropping");
     uploads.to = "/files";

@@ -19,7 +19,7 @@ ACCEPTED = (
     "Accept, Authorization, Content-Digest, Content-Disposition, Content-Type, If-Match, If-Modified-Since, "
     "If-None-Match, If-Range, If-Unmodified-Since, Last-Event-ID, Prefer, Range, Repr-Digest"
 )
-_REMEMBERED_S = "600"  # how long a browser may rely on a pre-flight: as long as Chromium would at most do, an hour's sixth
+_REMEMBERED_S = "600"  # s a browser may rely on a pre-flight; short, so that a changed setting is soon known
 
 
 class Sharing:

@@ -52,6 +52,20 @@ class TestSigningIn:
         page.open("/")
         page.browser.find(".sign-in")
 
+    def test_nothing_of_one_account_is_left_for_the_next(self, page, ann):
+        sign_in(page, ann)
+        page.browser.press("tbody .play button")
+        page.browser.drop([page.write("secret.wav", wav(0.5))])
+        page.browser.until(f"{ROWS}.length === 2")
+        page.browser.labelled("ann").click()
+        page.browser.labelled("Sign out").click()
+        page.browser.find("input[name=name]").type("bob")
+        page.browser.find("input[name=password]").type(ann.password)
+        page.browser.keys("Enter")
+        page.browser.until(f"{ROWS}.join() === 'his.wav'")
+        for name in ("hers.wav", "secret.wav"):
+            assert name not in page.browser.script("return document.documentElement.outerHTML")
+
     def test_a_file_by_its_address_asks_too_and_uploads_and_plays_as_oneself(self, page, ann):
         page.expected += [NOT_SIGNED_IN]
         page.browser.go(f"{page.server.url}/file/{ann.file['id']}")
@@ -136,11 +150,13 @@ class TestDropLinks:
         assert "there is no such drop, or not any more" in page.browser.text(".uploads")
 
 
-def test_axe_finds_nothing_where_accounts_are(page, ann):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_where_accounts_are(page, ann, scheme):
     from story_page import AXE
 
     if not AXE.is_file():
         pytest.skip(f"skipped: axe-core is not at {AXE}")
+    page.browser.prefer(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
     page.expected += [NOT_SIGNED_IN]
 
     def look(name):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import zlib
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from audio_files import aiff, flac
+from audio_files import aiff, flac, mp3
 from support import ROOT, long_wav, request, wav
 
 ROWS = "[...document.querySelectorAll('tbody tr .name')].map((cell) => cell.textContent)"
@@ -45,6 +47,22 @@ def slow_line(page):
     page.browser.devtools("Network.emulateNetworkConditions", SLOW_LINE)
     yield
     page.browser.devtools("Network.emulateNetworkConditions", FULL_LINE)
+
+
+def png(width, height):
+    """A grey picture."""
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * width) * height)) + chunk(b"IEND", b"")
+
+
+def id3_with_picture(picture):
+    """An ID3v2.3 tag with one APIC frame."""
+    content = b"\0image/png\0\x03\0" + picture
+    frame = b"APIC" + struct.pack(">I", len(content)) + b"\0\0" + content
+    return b"ID3\x03\0\0" + bytes(len(frame) >> shift & 127 for shift in (21, 14, 7, 0)) + frame
 
 
 class TestUploading:
@@ -316,6 +334,12 @@ class TestOneFile:
         page.browser.labelled("Download the result").click()
         page.browser.until("document.querySelector('.conversion').textContent.includes('Fetched')")
 
+    def test_the_picture_in_a_file_is_cut_out_and_shown(self, page):
+        record = page.store("song.mp3", id3_with_picture(png(24, 16)) + mp3())
+        assert len(record["pictures"]) == 1
+        page.open("/file/" + record["id"])
+        page.browser.until("document.querySelector('img.cover')?.naturalWidth === 24")
+
     def test_a_curl_line_is_shown(self, page):
         record = page.store("a.wav")
         page.open("/file/" + record["id"])
@@ -497,7 +521,11 @@ class TestForEveryone:
             page.browser.labelled("Remove").click()
             page.browser.until("document.querySelector('dialog[open]')")
 
-        return {one.__name__: one for one in (listing, filters, playing, refused, file, nothing, question)}
+        def api():
+            page.browser.go(page.server.url + "/docs")
+            page.browser.until("document.querySelectorAll('main code').length > 40")
+
+        return {one.__name__: one for one in (listing, filters, playing, refused, file, nothing, question, api)}
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_axe_finds_nothing_in_any_view(self, page, views, scheme):
@@ -507,6 +535,8 @@ class TestForEveryone:
         for width in (1280, 320):
             page.browser.size(width, 800)
             for name, show in views.items():
+                if name == "api" and width == 320:
+                    continue  # the same, and long
                 show()
                 if PICTURES:
                     os.makedirs(PICTURES, exist_ok=True)
