@@ -246,7 +246,7 @@ def test_the_key_is_in_no_backup_and_goes_with_the_folder(running, tmp_path):
     assert not (tmp_path / "backup" / "link.key").exists()
     with running(tmp_path / "backup") as server:
         assert ask(server, "GET", link["url"])[0] == 403
-        assert ask(server, "DELETE", "/links/" + link["id"])[0] == 204, "its row is there to be ended"
+        assert ask(server, "DELETE", "/links/" + link["id"])[0] == 204, "its row is there to end"
     Storage.destroy(tmp_path / "var")
     assert not (tmp_path / "var" / "link.key").exists()
 
