@@ -11,9 +11,8 @@ import sys
 import threading
 
 import pytest
-from conftest import Running
 from people import Person, ask
-from support import ROOT, raw, request, wav
+from support import ROOT, Running, raw, request, wav
 
 from audiokit.routes import without_secret
 
