@@ -139,7 +139,7 @@ def list_files(request: Request) -> Answer:
     wanted = listing.parse(split_query(request.head.query))
     if wanted.is_quick and request.who.lists is not None:
         return _list_page(request, wanted)
-    return Later(lambda: _list_page(request, wanted))
+    return Later(lambda: _list_page(request, wanted), is_slow=True)
 
 
 def _list_page(request: Request, wanted: Any) -> Response:

@@ -14,6 +14,7 @@ class Later(NamedTuple):
     """An answer that takes more than a millisecond: `work()` gives it, or where it will come from, off the loop."""
 
     work: Callable[[], Union[Response, Pending]]
+    is_slow: bool = False  # it may take seconds: not all threads may be lost to such
 
 
 class Sink:

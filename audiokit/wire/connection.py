@@ -261,7 +261,7 @@ class Connection:
     def _wait_for(self, answer: Any) -> None:
         if type(answer) is Later:
             self.state = WORKING
-            self._hand_off(self.reactor.work, self._work_in_worker, answer.work)
+            self._hand_off(self.reactor.scans if answer.is_slow else self.reactor.work, self._work_in_worker, answer.work)
         elif type(answer) is Pending:
             self.state = PENDING
             self.reactor.untime(self)

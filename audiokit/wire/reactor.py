@@ -21,7 +21,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .connection import HEAD, LINGERING, Connection
 from .poller import READ, best_poller
-from .workers import Workers
+from .workers import Lane, Workers
 
 _SWEEP_S = 0.25  # s between looks at the clocks; what a deadline may be late
 _ACCEPTS = 64  # connections taken a tick, so that a flood of them does not starve the others
@@ -85,6 +85,7 @@ class Reactor:
         self._accept_again = 0.0
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
+        self.scans = Lane(self.work, max(1, limits.work_threads // 2))
         self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
 
     # -- the loop --------------------------------------------------------------------------------------
