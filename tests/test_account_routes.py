@@ -7,9 +7,8 @@ import json
 import threading
 
 import pytest
-from conftest import Running
 from people import QUICK, Person, ask, basic
-from support import request, wav
+from support import Running, request, wav
 
 from audiokit import accounts
 

@@ -11,11 +11,11 @@ import sys
 import threading
 
 import pytest
-from conftest import Running
 from people import Person, ask
-from support import ROOT, raw, request, wav
+from support import ROOT, Running, raw, request, wav
 
 from audiokit.routes import without_secret
+from storage import Storage
 
 SOUND, OTHER, LONGER = wav(), wav(pitch_hz=300.0), wav(0.2)
 
@@ -238,6 +238,19 @@ def test_a_link_from_open_mode_and_its_key_survive_a_restart(running, tmp_path):
         )
 
 
+def test_the_key_is_in_no_backup_and_goes_with_the_folder(running, tmp_path):
+    with running(tmp_path / "var") as server:
+        _, _, file = ask(server, "POST", "/post?name=a.wav", SOUND)
+        link = ask(server, "POST", f"/files/{file['id']}/links", "{}")[2]
+        server.server.storage.backup(tmp_path / "backup")
+    assert not (tmp_path / "backup" / "link.key").exists()
+    with running(tmp_path / "backup") as server:
+        assert ask(server, "GET", link["url"])[0] == 403
+        assert ask(server, "DELETE", "/links/" + link["id"])[0] == 204, "its row is there to end"
+    Storage.destroy(tmp_path / "var")
+    assert not (tmp_path / "var" / "link.key").exists()
+
+
 def test_a_key_that_is_none_keeps_the_server_from_starting_in_words(tmp_path):
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "link.key").write_text("short\n")
@@ -305,9 +318,12 @@ def test_what_comes_through_a_drop_is_the_owners_and_validated(house):
 
 def test_out_of_a_drop_comes_nothing(still):
     drop = still.drop()
-    for method in ("GET", "HEAD", "PATCH", "DELETE", "PUT"):
+    for method in ("PATCH", "DELETE", "PUT"):
         assert still.anybody(method, drop["url"])[0] == 405
     token = drop["url"].rpartition("/")[2]
+    shown, never = [still.anybody("GET", url) for url in (drop["url"], "/drop/" + "x" * len(token))]
+    assert shown[0] == never[0] == 200 and shown[1]["content-type"].startswith("text/html")
+    assert shown[2] == never[2], "the page for uploads, which knows nothing of the drop"
     assert still.anybody("GET", "/list", Authorization="Bearer " + token)[0] == 401
     assert still.anybody("GET", "/drops/" + drop["id"])[0] == 405
 
@@ -573,6 +589,6 @@ def test_no_secret_of_a_link_or_a_drop_is_in_the_log(tmp_path):
     ]
     server.terminate()
     log = server.communicate(timeout=20)[1]
-    assert found == [200, 403, 405, 201, 201, 415, 405, 404, 403, 403]
+    assert found == [200, 403, 405, 201, 201, 415, 200, 404, 403, 403]
     assert secret[5:] not in log and signature not in log
     assert log.count("/drop/***") >= 6 and f"came through drop {drop['id']}" in log

@@ -13,6 +13,7 @@
 
 const locale = navigator.languages?.length ? navigator.languages : undefined;
 const plain = new Intl.NumberFormat(locale);
+const percent = new Intl.NumberFormat(locale, { style: "percent" });
 const shortDate = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const longDate = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
 const plural = new Intl.PluralRules("en");
@@ -572,8 +573,8 @@ const recorder = {
     await last;
     const sound = new Blob([wavHead(this.context.sampleRate, this.length * 2), ...this.parts], { type: "audio/wav" });
     const now = new Date();
-    const two = (number) => String(number).padStart(2, "0");
-    const name = `Recording ${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())} ${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}.wav`;
+    const here = new Date(now - now.getTimezoneOffset() * 60_000).toISOString(); // the clock on the wall, in figures
+    const name = `Recording ${here.slice(0, 10)} ${here.slice(11, 19).replaceAll(":", ".")}.wav`;
     const isEmpty = !this.length;
     this.release();
     if (isEmpty) say("Nothing was recorded.");
@@ -1419,7 +1420,8 @@ const FACTS = [
   ["sample_format", "Sample format", (f) => SAMPLE_FORMATS[f.sample_format] ?? f.sample_format, () => "How one sample is written down."],
   ["bitrate", "Bit rate", (f) => `${plain.format(Math.round(f.bitrate / 1000))} kbit/s`, () => "Of the sound alone, without tags and pictures."],
   ["bitrate_mode", "Bit rate mode", (f) => BITRATE_MODES[f.bitrate_mode] ?? f.bitrate_mode, () => "Whether each second takes as many bits."],
-  ["lossless", "Lossless", (f) => yes(f.lossless), (f) => (f.lossless ? "Sounds as it did before it was packed, bit for bit." : "What is hard to hear was left out to save room.")],
+  ["lossless", "Lossless", (f) => yes(f.lossless),
+    (f) => (f.lossless ? "Sounds as it did before it was packed, bit for bit." : "What is hard to hear was left out to save room.")],
   ["container", "Container", (f) => f.container, () => "The wrapping, found out from the content, not from the name."],
   ["codec", "Codec", (f) => f.codec, () => "How the sound itself is coded."],
   ["codec_profile", "Codec profile", (f) => f.codec_profile, () => "Which variant of the codec."],
@@ -1436,7 +1438,8 @@ function factList(file) {
   const known = FACTS.filter(([field]) => file[field] !== null && file[field] !== undefined);
   const absent = FACTS.filter(([field]) => file[field] === null).map(([, label]) => label.toLowerCase());
   return el("section", { class: "card" }, el("h2", {}, "What it is"),
-    el("dl", { class: "facts" }, known.map(([, label, show, mean]) => el("div", {}, el("dt", {}, label), el("dd", { class: "number" }, show(file), el("small", {}, mean(file)))))),
+    el("dl", { class: "facts" }, known.map(([, label, show, mean]) => el("div", {}, el("dt", {}, label),
+      el("dd", { class: "number" }, show(file), el("small", {}, mean(file)))))),
     absent.length > 0 && el("p", { class: "muted small" }, `Does not apply here: ${absent.join(", ")}.`));
 }
 
@@ -1587,7 +1590,8 @@ class FilePage {
   }
 
   elsewhere() {
-    const line = (label, text) => el("div", { class: "copyable" }, el("p", { class: "muted small" }, label), el("code", {}, text), button("Copy", () => copy(text), { kind: "quiet", label: `Copy: ${label}` }));
+    const line = (label, text) => el("div", { class: "copyable" }, el("p", { class: "muted small" }, label), el("code", {}, text),
+      button("Copy", () => copy(text), { kind: "quiet", label: `Copy: ${label}` }));
     return el("section", { class: "card" }, el("h2", {}, "Elsewhere"),
       line("Download in a terminal", curlLine(this.file.id)),
       line("The record as JSON", `curl "${location.origin}/files/${this.file.id}"`),
@@ -1643,7 +1647,8 @@ class Wave {
       query.set("from", start.toFixed(6));
       query.set("to", stop.toFixed(6));
     }
-    const { data, channels, length, bits, sample_rate: hertz, samples_per_pixel: each } = await (await ask("GET", `/files/${encodeURIComponent(this.file.id)}/peaks?${query}`)).json();
+    const response = await ask("GET", `/files/${encodeURIComponent(this.file.id)}/peaks?${query}`);
+    const { data, channels, length, bits, sample_rate: hertz, samples_per_pixel: each } = await response.json();
     const heights = new Float32Array(length);
     for (let at = 0; at < data.length; at += 1) {
       const point = Math.floor(at / (2 * channels));
@@ -1698,7 +1703,8 @@ class WaveView {
     this.words = el("p", { class: "muted small" });
     this.node = el("section", { class: "waves", "aria-label": "Waveform" }, this.surface,
       el("div", { class: "row muted small" }, this.from, el("span", { class: "grow" }),
-        this.tools = el("span", { class: "row", hidden: true }, button("Closer", () => this.zoom(2), { kind: "quiet" }), button("Wider", () => this.zoom(0.5), { kind: "quiet" }),
+        this.tools = el("span", { class: "row", hidden: true },
+          button("Closer", () => this.zoom(2), { kind: "quiet" }), button("Wider", () => this.zoom(0.5), { kind: "quiet" }),
           button("Whole", () => this.look(0, 1), { kind: "quiet" })),
         el("span", { class: "grow" }), this.to), this.words);
     this.watch = () => (this.node.isConnected || !this.wasShown ? this.draw() : player.watchers.delete(this.watch));
@@ -1801,6 +1807,8 @@ class WaveView {
 const MP3_RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000];
 const WAV_RATES = [8000, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 192000];
 const BITRATES = { high: [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320], low: [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160] };
+const QUALITIES = [["quality=0", "variable, best"], ["quality=2", "variable, better"], ["quality=4", "variable"],
+  ["quality=6", "variable, smaller"], ["quality=9", "variable, smallest"]];
 const conversions = new Map(); // id of a file: its conversion under way, so that it is there when one comes back
 
 function options(select, pairs, value) {
@@ -1811,7 +1819,8 @@ function options(select, pairs, value) {
 
 function converter(file, isDecoded) {
   if (!isDecoded) {
-    return el("section", { class: "card" }, el("h2", {}, "Convert"), el("p", { class: "muted small" }, "The server converts MP3, and PCM in WAV and AIFF. This file is kept and served as it is."));
+    return el("section", { class: "card" }, el("h2", {}, "Convert"),
+      el("p", { class: "muted small" }, "The server converts MP3, and PCM in WAV and AIFF. This file is kept and served as it is."));
   }
   const stem = file.name.replace(/\.[^.]*$/, "");
   const [format, hertz, size, channels] = [0, 0, 0, 0].map(() => el("select"));
@@ -1821,7 +1830,7 @@ function converter(file, isDecoded) {
     const isMp3 = format.value === "mp3";
     options(hertz, (isMp3 ? MP3_RATES : WAV_RATES).map((value) => [value, rate(value)]), hertz.value || "32000");
     const rates = BITRATES[Number(hertz.value) >= 32000 ? "high" : "low"];
-    options(size, [["", "usual"], ...rates.map((value) => [`bitrate=${value}`, `${value} kbit/s`]), ...[0, 2, 4, 6, 9].map((value) => [`quality=${value}`, `variable, ${value === 0 ? "best" : value === 9 ? "smallest" : "level " + value}`])], size.value);
+    options(size, [["", "usual"], ...rates.map((value) => [`bitrate=${value}`, `${value} kbit/s`]), ...QUALITIES], size.value);
     size.parentNode.hidden = !isMp3;
     name.parentNode.hidden = !keep.checked;
     name.value = `${stem} ${hertz.value}.${format.value}`;
@@ -1874,8 +1883,10 @@ class Conversion {
   tell(status) {
     this.bar.value = status.progress ?? 0;
     if (status.status === "queued") this.words.textContent = status.position ? `waits; place ${plain.format(status.position)}` : "waits";
-    else if (status.status === "running") this.words.textContent = `${new Intl.NumberFormat(locale, { style: "percent" }).format(status.progress ?? 0)}${status.seconds_left ? ` · ${wait(status.seconds_left)} left` : ""}`;
-    else if (status.status === "failed") this.fail(new Problem(status.problem?.status, status.problem));
+    else if (status.status === "running") {
+      const left = status.seconds_left ? ` · ${wait(status.seconds_left)} left` : "";
+      this.words.textContent = percent.format(status.progress ?? 0) + left;
+    } else if (status.status === "failed") this.fail(new Problem(status.problem?.status, status.problem));
     else this.finish(status);
   }
 
@@ -2063,7 +2074,8 @@ function tokensCard() {
   const expires = lifetime("90d", [["", "no end"]]);
   const boxes = Object.entries(SCOPES).map(([scope, meaning]) => [scope, el("input", { type: "checkbox", checked: true }), meaning]);
   return new Kept({
-    title: "Tokens", about: "For programs: each stands for you, as far as you let it.", path: "/tokens", collection: "tokens", removePath: "/tokens/", make: "Make a token",
+    title: "Tokens", about: "For programs: each stands for you, as far as you let it.",
+    path: "/tokens", collection: "tokens", removePath: "/tokens/", make: "Make a token",
     of: (token) => line(token.note || token.id, token.scopes.join(", "), `made ${dateOf(token.created)}`, `ends ${dateOf(token.expires)}`, `last used ${dateOf(token.used)}`),
     fields: [labelled("What it is for", note), labelled("Lasts", expires),
       el("fieldset", {}, el("legend", { class: "small muted" }, "It may"), boxes.map(([scope, box, meaning]) => el("label", { class: "tick" }, box, `${scope}: ${meaning}`)))],
@@ -2078,10 +2090,13 @@ function dropsCard() {
   const [files, megabytes, minutes] = [0, 0, 0].map(() => el("input", { type: "text", inputMode: "numeric", placeholder: "no limit", pattern: "[0-9]*" }));
   const limit = (field, factor = 1) => (field.value ? Number(field.value) * factor : null);
   return new Kept({
-    title: "Drop links", about: "Whoever has such a link can send audio to you, and see nothing.", path: "/drops", collection: "drops", removePath: "/drops/", make: "Make a drop link",
+    title: "Drop links", about: "Whoever has such a link can send audio to you, and see nothing.",
+    path: "/drops", collection: "drops", removePath: "/drops/", make: "Make a drop link",
     of: (drop) => line(drop.note || drop.id, `${counted(drop.used.files, "file")} came${drop.files === null ? "" : ` of ${plain.format(drop.files)}`}`,
-      `${bytes(drop.used.bytes)}${drop.bytes === null ? "" : ` of ${bytes(drop.bytes)}`}`, drop.minutes !== null && `${plain.format(drop.used.minutes)} of ${plain.format(drop.minutes)} minutes`, `ends ${dateOf(drop.expires)}`),
-    fields: [labelled("What it is for", note), el("div", { class: "fields" }, labelled("Lasts", expires), labelled("Most files", files), labelled("Most megabytes", megabytes), labelled("Most minutes", minutes))],
+      `${bytes(drop.used.bytes)}${drop.bytes === null ? "" : ` of ${bytes(drop.bytes)}`}`,
+      drop.minutes !== null && `${plain.format(drop.used.minutes)} of ${plain.format(drop.minutes)} minutes`, `ends ${dateOf(drop.expires)}`),
+    fields: [labelled("What it is for", note), el("div", { class: "fields" }, labelled("Lasts", expires), labelled("Most files", files),
+      labelled("Most megabytes", megabytes), labelled("Most minutes", minutes))],
     wish: () => ({ note: note.value, expires: expires.value, files: limit(files), bytes: limit(megabytes, 1e6), minutes: limit(minutes) }),
     secret: (made) => absolute(made.url),
   }).node;
@@ -2092,7 +2107,8 @@ function sharingCard(page) {
   const expires = lifetime("24h");
   const shows = el("select", {}, el("option", { value: "true" }, "downloads it"), el("option", { value: "" }, "opens it in the browser"));
   const kept = new Kept({
-    title: "Share", about: "Whoever has such a link can read this file, without an account.", path: `/files/${file.id}/links`, collection: "links", removePath: "/links/", make: "Make a link",
+    title: "Share", about: "Whoever has such a link can read this file, without an account.",
+    path: `/files/${file.id}/links`, collection: "links", removePath: "/links/", make: "Make a link",
     of: (link) => line(`Link ${link.id}`, link.download ? "downloads" : "opens", `ends ${longDate.format(new Date(link.expires))}`),
     fields: el("div", { class: "fields" }, labelled("Lasts", expires), labelled("It", shows)),
     wish: () => ({ expires: expires.value, download: Boolean(shows.value) }),
@@ -2138,7 +2154,10 @@ function dropPage(token) {
   document.title = "Send a recording";
   document.body.classList.add("dropping");
   uploads.to = `/drop/${encodeURIComponent(token)}`;
-  const files = el("input", { type: "file", multiple: true, hidden: true, accept: "audio/*", onchange() { uploads.add([...this.files].map((file) => ({ file }))); this.value = ""; } });
+  const files = el("input", { type: "file", multiple: true, hidden: true, accept: "audio/*", onchange() {
+    uploads.add([...this.files].map((file) => ({ file })));
+    this.value = "";
+  } });
   const choose = (isToRecord) => { // without TLS the phone's own recorder takes the place of ours
     files.toggleAttribute("capture", isToRecord);
     files.click();
