@@ -861,6 +861,32 @@ class Storage:
         return self._catalogue.dump()
 
 
+def storage_at(catalogue: str) -> Any:
+    """`Storage`, with its catalogue where the address says; for commands that open one by its folder alone."""
+    if not catalogue:
+        return Storage
+
+    class Elsewhere(Storage):
+        """One whose rows are in a cluster."""
+
+        def __init__(self, data: Union[str, Path], **more: Any) -> None:
+            super().__init__(data, catalogue=catalogue, **more)
+
+        @staticmethod
+        def exists(data: Union[str, Path]) -> bool:
+            try:
+                _open_catalogue(catalogue, Path(data), FileOps(), False, False).close()
+            except MigrationError:
+                return False
+            return True
+
+        @staticmethod
+        def destroy(data: Union[str, Path], blobs: str = "") -> None:
+            raise Refusal("not-implemented", "a catalogue in a cluster is removed by the cluster's own means")
+
+    return Elsewhere
+
+
 def _open_catalogue(address: str, path: Path, ops: FileOps, create: bool, migrate: bool) -> Any:
     """The catalogue: the file, or what the address names."""
     schema = SCHEMA.read_text("utf-8")

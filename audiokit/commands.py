@@ -34,7 +34,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     }
     for name, text in about.items():
         action = actions.add_parser(name, help=text, description=text)
-        add_flags(action, ["data"] if name == "move" else ["data", "blobs"])
+        add_flags(action, ["data", "catalogue"] if name == "move" else ["data", "catalogue", "blobs"])
         if name in ("destroy", "reset"):
             action.add_argument("--yes", action="store_true", help="do not ask")
         if name == "check":
