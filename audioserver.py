@@ -49,7 +49,7 @@ from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, no_space, valid_name
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, no_space, storage_at, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
@@ -601,9 +601,9 @@ def _run(given: argparse.Namespace) -> int:
         return resample_command.run(given, audiometa.identify_path)
     settings = Settings.of(vars(given), os.environ)
     if given.command == "db":
-        return commands.run_db(given, settings.data, Storage, settings.blobs)
+        return commands.run_db(given, settings.data, storage_at(settings.catalogue), settings.blobs)
     if given.command in ("user", "token"):
-        return account_commands.run(given, settings.data, Storage)
+        return account_commands.run(given, settings.data, storage_at(settings.catalogue))
     return _serve(settings)
 
 

@@ -809,6 +809,29 @@ class Storage:
         finally:
             target.close()
 
+    def move_rows(self, address: str, say: Callable[[str], None] = lambda text: None) -> Any:
+        """Move the catalogue to the cluster `address` ("": to the folder); a server may go on reading meanwhile.
+
+        FileExistsError when there are other files; `Differs` when the rows that arrived are not those that left.
+        """
+        from audiokit.catalogue.moving import move_rows
+
+        path = self.data / "catalogue.db"
+        arriving = path if address else path.with_name("catalogue.db.arriving")
+        if bool(address) == self.asks_far or not address and not _was_left(path):
+            raise FileExistsError(errno.EEXIST, "there is a catalogue already", address or str(path))
+        target = _open_catalogue(address, arriving, self.ops, True, True)
+        try:
+            moved = move_rows(self._catalogue, target, target.address if address else "the data folder", say)
+        finally:
+            target.close()
+        if not address:
+            if path.exists():
+                self.ops.rename(str(path), str(path.with_name("catalogue.db.left")))
+            self.ops.rename(str(arriving), str(path))
+            self.ops.sync_directory(str(self.data))
+        return moved
+
     def cancel_move(self) -> bool:
         """Let files be changed again after a move that was begun and not finished; whether there was one."""
         return cancel(self._catalogue)
@@ -870,6 +893,43 @@ class Storage:
     def dump(self) -> Iterator[str]:
         """The catalogue as SQL, a statement at a time."""
         return self._catalogue.dump()
+
+
+def storage_at(catalogue: str) -> Any:
+    """`Storage`, with its catalogue where the address says; for commands that open one by its folder alone."""
+    if not catalogue:
+        return Storage
+
+    class Elsewhere(Storage):
+        """One whose rows are in a cluster."""
+
+        def __init__(self, data: Union[str, Path], **more: Any) -> None:
+            super().__init__(data, catalogue=catalogue, **more)
+
+        @staticmethod
+        def exists(data: Union[str, Path]) -> bool:
+            try:
+                _open_catalogue(catalogue, Path(data), FileOps(), False, False).close()
+            except MigrationError:
+                return False
+            return True
+
+        @staticmethod
+        def destroy(data: Union[str, Path], blobs: str = "") -> None:
+            raise Refusal("not-implemented", "a catalogue in a cluster is removed by the cluster's own means")
+
+    return Elsewhere
+
+
+def _was_left(path: Path) -> bool:
+    """Whether there is no catalogue, or one whose rows were moved elsewhere."""
+    if not path.exists():
+        return True
+    left = Catalogue(path, SCHEMA.read_text("utf-8"), FileOps(), create=False, migrate=False)
+    try:
+        return bool(left.read("SELECT 1 FROM places WHERE what = 'moving'"))
+    finally:
+        left.close()
 
 
 def _open_catalogue(address: str, path: Path, ops: FileOps, create: bool, migrate: bool) -> Any:

@@ -41,7 +41,7 @@ def add_user(parser: argparse.ArgumentParser) -> None:
     for name, text in about.items():
         # Without abbreviations: `--password x` must not be taken for `--password-file x`.
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        add_flags(action, ["data"])
+        add_flags(action, ["data", "catalogue"])
         if name == "list":
             action.add_argument("--json", action="store_true", help="one account a line, as JSON")
             continue
@@ -82,7 +82,7 @@ def add_token(parser: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="end a token", description="end a token")
     revoke.add_argument("id", metavar="ID", help="as `token list` prints it, or the token's beginning")
     for action in (new, of, revoke):
-        add_flags(action, ["data"])
+        add_flags(action, ["data", "catalogue"])
 
 
 def run(given: argparse.Namespace, data: str, storage_class: Any) -> int:

@@ -34,7 +34,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     }
     for name, text in about.items():
         action = actions.add_parser(name, help=text, description=text)
-        add_flags(action, ["data"] if name == "move" else ["data", "blobs"])
+        add_flags(action, ["data", "catalogue"] if name == "move" else ["data", "catalogue", "blobs"])
         if name in ("destroy", "reset"):
             action.add_argument("--yes", action="store_true", help="do not ask")
         if name == "check":
@@ -43,6 +43,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
         if name == "move":
             whither = action.add_mutually_exclusive_group(required=True)
             whither.add_argument("--blobs", dest="to_blobs", metavar="URL", help="the store to move to")
+            whither.add_argument("--to", metavar="URL", help="where to move the catalogue: rqlite://HOST:4001,… or folder")
             whither.add_argument("--home", action="store_true", help="move to the data folder")
             whither.add_argument("--cancel", action="store_true", help="give up a move that was begun")
             action.add_argument("--from-blobs", dest="blobs", metavar="URL", help="the store where the audio is now "
@@ -134,6 +135,12 @@ def _move(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
         if given.cancel:
             was = storage.cancel_move()
             print("files may be changed again" if was else "no move was under way")
+            return OK
+        if given.to:
+            home = given.to == "folder"
+            rows = storage.move_rows("" if home else given.to, lambda text: print(text, file=sys.stderr))
+            print(f"moved {rows.rows} rows, {rows.files} of them files, compared by sha256")
+            print("serve them without --catalogue" if home else f"serve them with --catalogue '{given.to}'")
             return OK
         target = given.to_blobs or ""
         moved = storage.move(target, lambda text: print(text, file=sys.stderr))
