@@ -110,6 +110,8 @@ class Handler(BaseHTTPRequestHandler):
             if isinstance(outcome, Refusal):
                 raise outcome
             self.who = outcome
+            if self.server.storage.asks_far:
+                return self._elsewhere(self._admitted, *self._asked)
             return self._admitted(*self._asked)
         except Refusal as refusal:
             return self.problem(refusal)
@@ -250,18 +252,22 @@ class Handler(BaseHTTPRequestHandler):
         """The answer; where the catalogue is on another machine it is found off the loop, and the body waits."""
         if not self.server.storage.asks_far or self.head.path == "/health/live":
             return self._routed(as_method)
-        return Login(lambda reply: self.server.reactor.far.submit(self._route_elsewhere, as_method, reply))
+        return self._elsewhere(self._routed, as_method)
 
-    def _route_elsewhere(self, as_method: str, reply: Any) -> None:
-        try:
-            answer = self._routed(as_method)
-            while type(answer) is Later:
-                answer = answer.work()
-        except Refusal as refusal:
-            answer = self.problem(refusal)
-        except Exception as bug:
-            answer = self.bug(bug)
-        reply(answer)
+    def _elsewhere(self, find: Any, *arguments: Any) -> Login:
+        """The answer that `find(*arguments)` gives, found in a thread that may wait for another machine."""
+        def work(reply: Any) -> None:
+            try:
+                answer = find(*arguments)
+                while type(answer) is Later:
+                    answer = answer.work()
+            except Refusal as refusal:
+                answer = self.problem(refusal)
+            except Exception as bug:
+                answer = self.bug(bug)
+            reply(answer)
+
+        return Login(lambda reply: self.server.reactor.far.submit(work, reply))
 
     def _routed(self, as_method: str) -> Answer:
         head = self.head

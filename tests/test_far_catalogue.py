@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from base64 import b64encode
 
 import pytest
 from support import ROOT, request, wav
 
 import storage as storage_module
+from audiokit.accounts import hash_password
 from audiokit.catalogue import Catalogue, CatalogueDown
 from storage import Storage
 
@@ -168,19 +170,26 @@ def test_a_filter_that_has_to_be_weighed_costs_a_second_round_trip_once(far):
     assert found[0] <= 3 and found[1] == 1
 
 
-def test_nobody_waits_for_the_catalogue_in_the_loop(far):
+@pytest.mark.parametrize("has_accounts", [False, True], ids=["open", "with a password"])
+def test_nobody_waits_for_the_catalogue_in_the_loop(far, has_accounts):
+    more = {}
+    if has_accounts:
+        password = hash_password("open sesame", b"0123456789abcdef", "pbkdf2-sha256$1")
+        far.server.storage.people.add("ann", password, True, 5)
+        far.server.authenticator.changed()
+        more = {"Authorization": "Basic " + b64encode(b"ann:open sesame").decode()}
     catalogue = catalogue_of(far)
-    _, record = post(far, "a.wav", wav())
+    status, _, body = request(far.address, "POST", "/post?name=a.wav", wav(), more)
     catalogue.threads.clear()
-    id = record["id"]
+    id = json.loads(body)["id"]
     for method, target, body in (
         ("GET", "/info?name=a.wav", None), ("GET", "/list", None), ("GET", f"/files/{id}/content", None),
         ("PATCH", f"/files/{id}", b'{"metadata": {"a": "b"}}'), ("POST", f"/resample?id={id}", None),
         ("DELETE", f"/files/{id}", None), ("GET", "/health", None),
     ):
-        assert request(far.address, method, target, body)[0] < 300, target
+        assert request(far.address, method, target, body, more)[0] < 300, target
     assert catalogue.threads
-    assert all(name.startswith(("far", "work", "catalogue", "job")) for name in catalogue.threads), catalogue.threads
+    assert all(name.startswith(("far", "work", "catalogue", "job", "login")) for name in catalogue.threads), catalogue.threads
 
 
 def test_while_the_catalogue_is_away_writes_and_reads_say_come_again_and_the_process_lives(far):
