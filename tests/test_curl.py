@@ -127,7 +127,7 @@ def test_a_drop(house):
     assert status == 201 and receipt["name"] == "take.wav" and "id" not in receipt
     assert house.told(drop["url"], "-F", "file=@b.wav")[1]["name"] == "b.wav"
     assert house.told(drop["url"], "--data-binary", "@b.wav")[0] == 413
-    assert house.curl(drop["url"])[0] == 405
+    assert house.curl(drop["url"], "-X", "PATCH")[0] == 405
     assert house.curl("/download?name=b.wav", *ANN) == (200, OTHER)
     assert house.curl(f"/drops/{drop['id']}", *ANN, "-X", "DELETE")[0] == 204
     assert house.told(drop["url"], "--data-binary", "@b.wav")[0] == 404

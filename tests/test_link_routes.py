@@ -15,6 +15,7 @@ from people import Person, ask
 from support import ROOT, Running, raw, request, wav
 
 from audiokit.routes import without_secret
+from storage import Storage
 
 SOUND, OTHER, LONGER = wav(), wav(pitch_hz=300.0), wav(0.2)
 
@@ -235,6 +236,19 @@ def test_a_link_from_open_mode_and_its_key_survive_a_restart(running, tmp_path):
         assert ask(server, "GET", link["url"])[0] == 403, (
             "without its key the signature fits no more"
         )
+
+
+def test_the_key_is_in_no_backup_and_goes_with_the_folder(running, tmp_path):
+    with running(tmp_path / "var") as server:
+        _, _, file = ask(server, "POST", "/post?name=a.wav", SOUND)
+        link = ask(server, "POST", f"/files/{file['id']}/links", "{}")[2]
+        server.server.storage.backup(tmp_path / "backup")
+    assert not (tmp_path / "backup" / "link.key").exists()
+    with running(tmp_path / "backup") as server:
+        assert ask(server, "GET", link["url"])[0] == 403
+        assert ask(server, "DELETE", "/links/" + link["id"])[0] == 204, "its row is there to end"
+    Storage.destroy(tmp_path / "var")
+    assert not (tmp_path / "var" / "link.key").exists()
 
 
 def test_a_key_that_is_none_keeps_the_server_from_starting_in_words(tmp_path):

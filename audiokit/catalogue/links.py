@@ -54,8 +54,7 @@ class Links:
         """Keep a new link, and forget those long expired; False when its file is gone or has
         MOST_LINKS."""
         forget = (_FORGET_LINKS, (link.created_ms - _KEEP_MS,))
-        row = link._replace(download=int(link.download))
-        add = (_ADD_LINK, (*row, link.file, link.id, link.file, MOST_LINKS))
+        add = (_ADD_LINK, (*link, link.file, link.id, link.file, MOST_LINKS))
         return bool(self._catalogue.write([forget, add])[1])
 
     def named(self, id: str) -> Optional[Link]:
