@@ -1,10 +1,11 @@
 """The page for browsers: the files of `ui/` as answers.
 
-They are read once, at start, and kept in memory as they go out: with an entity tag, and compressed where that makes
-them smaller.  The page names its parts by the digest of their content (`page.css` becomes `page.1f3870be27.css`), so
-that a browser keeps a part for ever and still never shows an old one.  Never opens a file that a request names, and
-never puts anything of a request or of a record into a page.  Raises `Refusal`, and OSError when the folder
-cannot be read at start.
+They are read once, at start, and kept in memory as they go out: with an entity tag, and
+compressed where that makes them smaller. The page names its parts by the digest of their content
+(`page.css` becomes `page.1f3870be27.css`), so that a browser keeps a part for ever and still
+never shows an old one. Never opens a file that a request names, and never puts anything of a
+request or of a record into a page. Raises `Refusal`, and OSError when the folder cannot be read
+at start.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from .wire.responses import Response
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ui")
 _MIME = {
-    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
 _SHARED = (("Vary", "Accept-Encoding"),)
 _PAGE_ONLY = (
@@ -35,7 +39,9 @@ _PAGE_ONLY = (
 )
 _FOR_EVER = "public, max-age=31536000, immutable"  # a year, the longest that is of use (RFC 8246)
 _PART = re.compile(rb"/ui/([a-z-]+)\.([a-z]+)")
-_DIGEST_LENGTH = 10  # hex digits of a part's name: enough to tell versions, too short to be a secret
+_DIGEST_LENGTH = (
+    10  # hex digits of a part's name: enough to tell versions, too short to be a secret
+)
 
 
 class Part(NamedTuple):
@@ -50,13 +56,18 @@ class Part(NamedTuple):
     def of(cls, name: str, content: bytes) -> Part:
         packed = gzip.compress(content, 9, mtime=0)
         return cls(
-            _MIME[os.path.splitext(name)[1]], content, packed if len(packed) < len(content) else None,
+            _MIME[os.path.splitext(name)[1]],
+            content,
+            packed if len(packed) < len(content) else None,
             hashlib.sha256(content).hexdigest()[:_DIGEST_LENGTH],
         )
 
 
 class Pages:
-    """The pages and their parts by name; `is_live` reads them again for each request, for who is changing them."""
+    """The pages and their parts by name.
+
+    `is_live` reads them again for each request, for who is changing them.
+    """
 
     def __init__(self, folder: str = "", is_live: bool = False) -> None:
         self._folder, self.is_live = folder or FOLDER, is_live
@@ -67,12 +78,16 @@ class Pages:
         parts: Dict[str, Part] = {}
         current: Dict[str, str] = {}
         names = [name for name in os.listdir(self._folder) if os.path.splitext(name)[1] in _MIME]
-        for name in sorted(names, key=lambda name: name.endswith(".html")):  # pages last: they name the others
+        for name in sorted(
+            names, key=lambda name: name.endswith(".html")
+        ):  # pages last: they name the others
             with open(os.path.join(self._folder, name), "rb") as file:
                 content = file.read()
             stem, extension = os.path.splitext(name)
             if extension == ".html":
-                parts[name] = Part.of(name, _PART.sub(lambda found: _hashed(found, current), content))
+                parts[name] = Part.of(
+                    name, _PART.sub(lambda found: _hashed(found, current), content)
+                )
                 continue
             part = Part.of(name, content)
             current[name] = f"{stem}.{part.digest}{extension}"
@@ -86,15 +101,29 @@ class Pages:
         part = self._parts.get(name)
         if part is None:
             raise Refusal("not-found", f"there is nothing at {request.head.path}")
-        is_packed = part.packed is not None and takes_gzip(request.fields.get("accept-encoding", ""))
-        etag = f'"{part.digest}-gzip"' if is_packed else f'"{part.digest}"'  # one a representation (RFC 9110, 8.8.3.3)
+        is_packed = part.packed is not None and takes_gzip(
+            request.fields.get("accept-encoding", "")
+        )
+        etag = (
+            f'"{part.digest}-gzip"' if is_packed else f'"{part.digest}"'
+        )  # one a representation (RFC 9110, 8.8.3.3)
         is_for_ever = part.digest in name and not self.is_live
-        headers = (("ETag", etag), ("Cache-Control", _FOR_EVER if is_for_ever else "no-cache"), *_SHARED)
+        headers = (
+            ("ETag", etag),
+            ("Cache-Control", _FOR_EVER if is_for_ever else "no-cache"),
+            *_SHARED,
+        )
         # Only entity tags count: the time of a file on this disk says nothing of what is in it.
-        conditions = {name: value for name, value in request.fields.items() if name in ("if-match", "if-none-match")}
+        conditions = {
+            name: value
+            for name, value in request.fields.items()
+            if name in ("if-match", "if-none-match")
+        }
         verdict = evaluate(conditions, request.head.method, etag, 0)
         if verdict == 412:
-            raise Refusal("precondition-failed", f"the entity tag is {etag}", headers=[("ETag", etag)])
+            raise Refusal(
+                "precondition-failed", f"the entity tag is {etag}", headers=[("ETag", etag)]
+            )
         if name.endswith(".html"):
             headers += _PAGE_ONLY
         if verdict == 304:
@@ -106,12 +135,15 @@ class Pages:
 
 
 def _hashed(found: Any, current: Dict[str, str]) -> bytes:
-    name = found.group(0).decode()[len("/ui/"):]
+    name = found.group(0).decode()[len("/ui/") :]
     return b"/ui/" + current.get(name, name).encode()
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Whether Accept-Encoding allows gzip (RFC 9110 section 12.5.3): named or meant by `*`, and not with q=0."""
+    """Whether Accept-Encoding allows gzip (RFC 9110 section 12.5.3).
+
+    It is named, or meant by `*`, and not with q=0.
+    """
     weights: Dict[str, str] = {}
     for item in accepted.lower().split(","):
         coding, _, weight = item.partition(";")

@@ -1,10 +1,11 @@
-"""What the first view of the page weighs, and how soon it can be used: cold cache, then warm, in a real Chromium.
+"""What the first view of the page weighs, and how soon it can be used: cold cache, then warm, in a
+real Chromium.
 
     python3 bench/bench_page.py                    100 files in a temporary folder
     python3 bench/bench_page.py --rows 100000      as many invented ones
 
-"seen" is when the first row of the list stands; times are milliseconds after the address was entered, as the browser
-itself measures them.  Needs chromium and chromium-driver.
+"seen" is when the first row of the list stands; times are milliseconds after the address was
+entered, as the browser itself measures them. Needs chromium and chromium-driver.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
-from audioserver import AudioServer  # noqa: E402
 from webdriver import Browser  # noqa: E402
+
+from audioserver import AudioServer  # noqa: E402
 
 _LOOK = """
 const [page] = performance.getEntriesByType("navigation");
@@ -51,10 +53,14 @@ def measured(browser: Browser, url: str, rounds: int, is_cold: bool) -> None:
         found.append(browser.script(_LOOK))
         browser.go("about:blank")
     last = found[-1]
-    print(f"{'cold' if is_cold else 'warm'}: over the wire {last['wire']:,} bytes, of them page and parts {last['files']:,} compressed")
+    print(
+        f"{'cold' if is_cold else 'warm'}: over the wire {last['wire']:,} bytes, of them page and parts {last['files']:,} compressed"
+    )
     for name in ("interactive", "seen"):
         times = sorted(one[name] for one in found)
-        print(f"  {name:12} p50 {statistics.median(times):6.0f}  p90 {times[int(0.9 * (len(times) - 1))]:6.0f} ms")
+        print(
+            f"  {name:12} p50 {statistics.median(times):6.0f}  p90 {times[int(0.9 * (len(times) - 1))]:6.0f} ms"
+        )
 
 
 def main() -> None:
@@ -63,9 +69,19 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=100)
     options.add_argument("--rounds", type=int, default=15)
     given = options.parse_args()
-    print(f"# CPython {platform.python_version()}, {platform.machine()}, {given.rows:,} files, {given.rounds} loads each")
+    print(
+        f"# CPython {platform.python_version()}, {platform.machine()}, {given.rows:,} files, {given.rounds} loads each"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        seed = [sys.executable, str(ROOT / "bench" / "bench_catalogue.py"), "--rows", str(given.rows), "--data", folder, "--seed-only"]
+        seed = [
+            sys.executable,
+            str(ROOT / "bench" / "bench_catalogue.py"),
+            "--rows",
+            str(given.rows),
+            "--data",
+            folder,
+            "--seed-only",
+        ]
         subprocess.run(seed, check=True, stdout=subprocess.DEVNULL)
         with AudioServer(("127.0.0.1", 0), data=str(Path(folder) / str(given.rows))) as server:
             thread = threading.Thread(target=server.serve_forever)

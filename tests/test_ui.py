@@ -1,4 +1,6 @@
-"""The page as it goes over the wire: its parts, how they are kept by browsers, and what its policy allows."""
+"""The page as it goes over the wire: its parts, how they are kept by browsers, and what its policy
+allows.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from support import ROOT, request
 
 from audiokit.pages import FOLDER, Pages, takes_gzip
-from support import ROOT, request
 
 UI = ROOT / "audiokit" / "ui"
 PACKED = {"Accept-Encoding": "gzip, deflate, br"}
@@ -17,7 +19,12 @@ FIRST_VIEW = 60_000  # bytes over the wire that the first view may weigh, compre
 
 
 def get(address, target, method="GET", **headers):
-    return request(address, method, target, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return request(
+        address,
+        method,
+        target,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
 
 
 def parts_of(page: bytes):
@@ -35,8 +42,15 @@ def test_each_view_is_the_one_page(server, target):
 def test_the_policy_lets_in_nothing_inline_and_nothing_from_elsewhere(server):
     policy = get(server.address, "/")[1]["content-security-policy"]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
-    assert rules["default-src"] == "'none'" and rules["script-src"] == rules["style-src"] == "'self'"
-    assert "unsafe" not in policy and "http" not in policy and "*" not in policy and "data:" not in policy
+    assert (
+        rules["default-src"] == "'none'" and rules["script-src"] == rules["style-src"] == "'self'"
+    )
+    assert (
+        "unsafe" not in policy
+        and "http" not in policy
+        and "*" not in policy
+        and "data:" not in policy
+    )
     assert rules["require-trusted-types-for"] == "'script'" and rules["frame-ancestors"] == "'none'"
 
 
@@ -48,7 +62,7 @@ def test_parts_are_named_by_their_content_and_kept_for_ever(server):
         assert re.fullmatch(r"/ui/[a-z]+\.[0-9a-f]{10}\.(js|css|svg)", part), part
         status, fields, body = get(server.address, part)
         assert status == 200 and "immutable" in fields["cache-control"]
-        assert body == (UI / re.sub(r"\.[0-9a-f]{10}", "", part[len("/ui/"):])).read_bytes()
+        assert body == (UI / re.sub(r"\.[0-9a-f]{10}", "", part[len("/ui/") :])).read_bytes()
 
 
 def test_a_part_under_its_plain_name_is_asked_for_again(server):
@@ -61,14 +75,24 @@ def test_what_is_packed_is_the_same_under_another_tag(server):
         _, plainly, whole = get(server.address, target)
         _, fields, body = get(server.address, target, **PACKED)
         assert fields["content-encoding"] == "gzip" and gzip.decompress(body) == whole
-        assert fields["etag"] != plainly["etag"] and fields["vary"] == plainly["vary"] == "Accept-Encoding"
+        assert (
+            fields["etag"] != plainly["etag"]
+            and fields["vary"] == plainly["vary"] == "Accept-Encoding"
+        )
 
 
-@pytest.mark.parametrize("headers, status", [
-    ({"If-None-Match": "{etag}"}, 304), ({"If-None-Match": "W/{etag}"}, 304), ({"If-None-Match": "*"}, 304),
-    ({"If-None-Match": '"other"'}, 200), ({"If-Match": '"other"'}, 412), ({"If-Match": "{etag}"}, 200),
-    ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
-])
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"If-None-Match": "{etag}"}, 304),
+        ({"If-None-Match": "W/{etag}"}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": "{etag}"}, 200),
+        ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
+    ],
+)
 def test_conditions_go_by_the_entity_tag_alone(server, headers, status):
     etag = get(server.address, "/", **PACKED)[1]["etag"]
     given = {name: value.replace("{etag}", etag) for name, value in headers.items()}
@@ -81,10 +105,23 @@ def test_head_tells_what_get_would_send(server):
     _, asked, body = get(server.address, "/", **PACKED)
     status, told, nothing = get(server.address, "/", method="HEAD", **PACKED)
     assert status == 200 and nothing == b""
-    assert {**told, "date": ""} == {**asked, "date": ""} and int(told["content-length"]) == len(body)
+    assert {**told, "date": ""} == {**asked, "date": ""} and int(told["content-length"]) == len(
+        body
+    )
 
 
-@pytest.mark.parametrize("target", ["/ui/", "/ui/none.js", "/ui/..%2Fpages.py", "/ui/page.0000000000.js", "/ui/a/b", "/file/", "/file/a/b"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/ui/",
+        "/ui/none.js",
+        "/ui/..%2Fpages.py",
+        "/ui/page.0000000000.js",
+        "/ui/a/b",
+        "/file/",
+        "/file/a/b",
+    ],
+)
 def test_what_is_not_there_is_a_problem_and_no_page(server, target):
     status, fields, _ = get(server.address, target)
     assert status in (400, 404) and fields["content-type"] == "application/problem+json"
@@ -95,10 +132,23 @@ def test_the_first_view_is_light(server):
     assert sum(len(get(server.address, target, **PACKED)[2]) for target in targets) <= FIRST_VIEW
 
 
-@pytest.mark.parametrize("accepted, is_taken", [
-    ("gzip", True), ("br, gzip;q=0.5", True), ("*", True), ("x-gzip", True), ("GZIP ; q=1", True), ("", False), ("br", False),
-    ("gzip;q=0", False), ("gzip; q=0.000", False), ("*;q=0", False), ("gzip;q=0, *", False), ("identity", False),
-])
+@pytest.mark.parametrize(
+    "accepted, is_taken",
+    [
+        ("gzip", True),
+        ("br, gzip;q=0.5", True),
+        ("*", True),
+        ("x-gzip", True),
+        ("GZIP ; q=1", True),
+        ("", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("identity", False),
+    ],
+)
 def test_gzip_is_sent_to_those_who_take_it(accepted, is_taken):
     assert takes_gzip(accepted) is is_taken
 
@@ -133,12 +183,25 @@ def test_a_folder_that_is_not_there_is_told_at_start(tmp_path, running):
 class TestTheSource:
     def test_nothing_is_fetched_from_elsewhere(self):
         for path in UI.iterdir():
-            found = set(re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", path.read_text("utf-8")))
+            found = set(
+                re.findall(
+                    r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", path.read_text("utf-8")
+                )
+            )
             assert found <= {"http://www.w3.org/2000/svg"}, f"{path.name} names {found}"
 
     def test_text_never_becomes_markup(self):
         script = (UI / "page.js").read_text("utf-8")
-        for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function", "srcdoc"):
+        for sink in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "DOMParser",
+            "eval(",
+            "new Function",
+            "srcdoc",
+        ):
             assert sink not in script
 
     def test_the_page_has_no_inline_script_or_style(self):

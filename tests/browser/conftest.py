@@ -1,4 +1,6 @@
-"""One browser for all stories, a fresh server for each, and what must hold behind every one of them."""
+"""One browser for all stories, a fresh server for each, and what must hold behind every one of
+them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,15 @@ def one_browser(tmp_path_factory):
 def seeding(tmp_path_factory):
     """A data folder that gets 100,000 invented files while the other stories are told."""
     folder = tmp_path_factory.mktemp("many")
-    command = [sys.executable, str(ROOT / "bench" / "bench_catalogue.py"), "--rows", "100000", "--data", str(folder), "--seed-only"]
+    command = [
+        sys.executable,
+        str(ROOT / "bench" / "bench_catalogue.py"),
+        "--rows",
+        "100000",
+        "--data",
+        str(folder),
+        "--seed-only",
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         yield process, folder / "100000"
 
@@ -53,7 +63,9 @@ class Page:
 
     def store(self, name, body=None, **parameters):
         """A file that is there already; its record."""
-        query = "".join(f"&{key.replace('_', '.')}={quote(value)}" for key, value in parameters.items())
+        query = "".join(
+            f"&{key.replace('_', '.')}={quote(value)}" for key, value in parameters.items()
+        )
         connection = http.client.HTTPConnection(*self.server.address, timeout=20)
         try:
             connection.request("POST", f"/files?name={quote(name)}{query}", body or wav(1.0))
@@ -74,7 +86,9 @@ class Page:
     def open(self, target="/"):
         """Load a view and wait until it stands."""
         self.browser.go(self.server.url + target)
-        self.browser.until("document.querySelector('#main h1') && !document.querySelector('[aria-busy=true]')")
+        self.browser.until(
+            "document.querySelector('#main h1') && !document.querySelector('[aria-busy=true]')"
+        )
 
 
 @pytest.fixture
@@ -86,9 +100,16 @@ def page(one_browser, running, tmp_path):
     one_browser.complaints(), one_browser.requests()
     one = Page(server, one_browser, tmp_path)
     yield one
-    complaints = [line for line in one_browser.complaints() if not any(word in line for word in one.expected)]
-    elsewhere = [request["url"] for request in one_browser.requests()
-                 if not request["url"].startswith((one.server.url, "blob:" + one.server.url, "data:", "chrome:", "about:"))]
+    complaints = [
+        line for line in one_browser.complaints() if not any(word in line for word in one.expected)
+    ]
+    elsewhere = [
+        request["url"]
+        for request in one_browser.requests()
+        if not request["url"].startswith(
+            (one.server.url, "blob:" + one.server.url, "data:", "chrome:", "about:")
+        )
+    ]
     one_browser.go("about:blank")
     assert complaints == [] and elsewhere == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from people import Person, ask
 from support import request, wav
 
@@ -74,11 +73,16 @@ class TestSigningIn:
         page.browser.keys("Enter")
         page.browser.until("document.querySelector('h1')?.textContent === 'hers.wav'")
         page.browser.labelled("Play").click()
-        page.browser.until("document.querySelector('#player button')?.getAttribute('aria-label') === 'Pause'")
+        page.browser.until(
+            "document.querySelector('#player button')?.getAttribute('aria-label') === 'Pause'"
+        )
         page.browser.drop([page.write("more.wav", wav(2.0))])
         page.browser.labelled("All files").click()
         page.browser.until(f"{ROWS}.join() === 'more.wav,hers.wav'")
-        assert [file["name"] for file in ann.ask("GET", "/list?sort=name")[2]["files"]] == ["hers.wav", "more.wav"]
+        assert [file["name"] for file in ann.ask("GET", "/list?sort=name")[2]["files"]] == [
+            "hers.wav",
+            "more.wav",
+        ]
 
 
 class TestOnesAccount:
@@ -92,16 +96,20 @@ class TestOnesAccount:
         assert ask(page.server, "GET", "/list", Authorization="Bearer " + token)[2]["total"] == 1
         page.browser.labelled("Remove for the radio").click()
         page.browser.until("!document.querySelector('.copyable')")
-        page.browser.until("![...document.querySelectorAll('.kept li')].some((row) => row.textContent.includes('radio'))")
+        page.browser.until(
+            "![...document.querySelectorAll('.kept li')].some((row) => row.textContent.includes('radio'))"
+        )
         assert ask(page.server, "GET", "/list", Authorization="Bearer " + token)[0] == 401
 
     def test_a_link_reads_a_file_until_it_is_removed(self, page, ann):
         sign_in(page, ann)
         page.browser.press("tbody .name a")
         page.browser.labelled("Make a link").click()
-        page.browser.until("document.querySelector('.copyable code')?.textContent.includes('/links/')")
+        page.browser.until(
+            "document.querySelector('.copyable code')?.textContent.includes('/links/')"
+        )
         link = page.browser.script("return document.querySelector('.copyable code').textContent")
-        target = link[len(page.server.url):]
+        target = link[len(page.server.url) :]
         assert request(page.server.address, "GET", target)[2] == wav(1.0)
         page.browser.labelled("Remove Link").click()
         page.browser.until("!document.querySelector('.kept li')")
@@ -123,7 +131,9 @@ class TestDropLinks:
         sign_in(page, ann)
         page.browser.labelled("ann").click()
         page.browser.labelled("Make a drop link").click()
-        page.browser.until("document.querySelector('.copyable code')?.textContent.includes('/drop/')")
+        page.browser.until(
+            "document.querySelector('.copyable code')?.textContent.includes('/drop/')"
+        )
         address = page.browser.script("return document.querySelector('.copyable code').textContent")
         page.browser.devtools("Network.clearBrowserCookies", {})
         return address
@@ -132,16 +142,22 @@ class TestDropLinks:
         page.browser.size(320, 640)
         page.browser.go(address)
         page.browser.labelled("Record").click()
-        page.browser.until("/0:0[1-9]/.test(document.querySelector('.recording .number')?.textContent)")
+        page.browser.until(
+            "/0:0[1-9]/.test(document.querySelector('.recording .number')?.textContent)"
+        )
         page.browser.labelled("Stop and keep").click()
-        page.browser.until("document.querySelector('.uploads')?.textContent.startsWith('1 file uploaded')")
-        assert not page.browser.script("return [...document.querySelectorAll('a')].some((link) => link.checkVisibility() && !link.matches('.skip'))")
+        page.browser.until(
+            "document.querySelector('.uploads')?.textContent.startsWith('1 file uploaded')"
+        )
+        assert not page.browser.script(
+            "return [...document.querySelectorAll('a')].some((link) => link.checkVisibility() && !link.matches('.skip'))"
+        )
         names = [file["name"] for file in ann.ask("GET", "/list?sort=name")[2]["files"]]
         assert len(names) == 2 and names[0].startswith("Recording ")
 
     def test_what_is_no_drop_any_more_is_said_in_the_servers_words(self, page, ann, address):
         page.expected += ["404 (Not Found)"]
-        drop, = ann.ask("GET", "/drops")[2]["drops"]
+        (drop,) = ann.ask("GET", "/drops")[2]["drops"]
         assert ann.ask("DELETE", "/drops/" + drop["id"])[0] == 204
         page.browser.go(address)
         page.browser.find(".drop")
@@ -161,8 +177,12 @@ def test_axe_finds_nothing_where_accounts_are(page, ann, scheme):
 
     def look(name):
         page.browser.script(AXE.read_text("utf-8"))
-        found = page.browser.wait_script("axe.run(document, { resultTypes: ['violations'] }).then(arguments[0])")
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], name
+        found = page.browser.wait_script(
+            "axe.run(document, { resultTypes: ['violations'] }).then(arguments[0])"
+        )
+        assert [
+            (one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]
+        ] == [], name
 
     page.browser.go(page.server.url + "/")
     page.browser.find(".sign-in")

@@ -1,8 +1,8 @@
 """A browser, driven over the WebDriver protocol (W3C) with the standard library alone.
 
-It starts Debian's chromedriver and one headless Chromium, and speaks JSON to it.  Waiting happens in the browser: a
-condition is looked at each frame.  Raises `WebDriverError` with the browser's own words, and `NoBrowser` where there is
-none.
+It starts Debian's chromedriver and one headless Chromium, and speaks JSON to it. Waiting happens
+in the browser: a condition is looked at each frame. Raises `WebDriverError` with the browser's
+own words, and `NoBrowser` where there is none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,41 @@ import shutil
 import subprocess
 from typing import Any, Dict, List, Optional
 
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver section 11: the key that marks an element
+ELEMENT = (
+    "element-6066-11e4-a52e-4f735466cecf"  # WebDriver section 11: the key that marks an element
+)
 KEYS = {  # WebDriver section 17.4.2
-    "Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Control": "\ue009", "Escape": "\ue00c", "Space": " ", "PageDown": "\ue00f",
-    "End": "\ue010", "Home": "\ue011", "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015", "Backspace": "\ue003",
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Shift": "\ue008",
+    "Control": "\ue009",
+    "Escape": "\ue00c",
+    "Space": " ",
+    "PageDown": "\ue00f",
+    "End": "\ue010",
+    "Home": "\ue011",
+    "Left": "\ue012",
+    "Up": "\ue013",
+    "Right": "\ue014",
+    "Down": "\ue015",
+    "Backspace": "\ue003",
 }
 ARGUMENTS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--lang=en-US", "--hide-scrollbars",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--mute-audio",
+    "--lang=en-US",
+    "--hide-scrollbars",
 ]
 SECONDS = 10  # the longest that a condition is waited for
 _UNTIL = """
@@ -72,10 +98,15 @@ class Browser:
     """One session; a context manager.  `folder` is where downloads go."""
 
     def __init__(self, folder: str) -> None:
-        driver, program = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+        driver, program = (
+            shutil.which("chromedriver"),
+            shutil.which("chromium") or shutil.which("google-chrome"),
+        )
         if driver is None or program is None:
             raise NoBrowser("chromedriver and chromium are not installed")
-        self._process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._process = subprocess.Popen(
+            [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         try:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=60)
             self._session = ""
@@ -92,10 +123,20 @@ class Browser:
         raise NoBrowser("chromedriver does not start")
 
     def _begin(self, program: str, folder: str) -> str:
-        options = {"binary": program, "args": ARGUMENTS, "prefs": {"download.default_directory": folder}}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "timeouts": {"script": 1000 * (SECONDS + 10)},
-                  "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
-        return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        options = {
+            "binary": program,
+            "args": ARGUMENTS,
+            "prefs": {"download.default_directory": folder},
+        }
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "timeouts": {"script": 1000 * (SECONDS + 10)},
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        }
+        return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})[
+            "sessionId"
+        ]
 
     def __enter__(self) -> Browser:
         return self
@@ -157,7 +198,9 @@ class Browser:
     def find(self, css: str) -> Element:
         """The first element that fits, which is waited for."""
         self.until(f"document.querySelector({json.dumps(css)})")
-        return Element(self, self.command("POST", "element", {"using": "css selector", "value": css})[ELEMENT])
+        return Element(
+            self, self.command("POST", "element", {"using": "css selector", "value": css})[ELEMENT]
+        )
 
     def press(self, css: str) -> None:
         """Click on it."""
@@ -165,8 +208,10 @@ class Browser:
 
     def labelled(self, text: str) -> Element:
         """What is visible and can be pressed, and whose text or label begins with `text`; waited for."""
-        pick = ("[...document.querySelectorAll('button, a, label, summary, input')].find((node) => node.checkVisibility() && "
-                f"(node.getAttribute('aria-label') || node.textContent).trim().startsWith({json.dumps(text)}))")
+        pick = (
+            "[...document.querySelectorAll('button, a, label, summary, input')].find((node) => node.checkVisibility() && "
+            f"(node.getAttribute('aria-label') || node.textContent).trim().startsWith({json.dumps(text)}))"
+        )
         self.until(pick)
         return Element(self, self.script("return " + pick)[ELEMENT])
 
@@ -187,24 +232,45 @@ class Browser:
             actions += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
         if held:
             actions.append({"type": "keyUp", "value": KEYS[held]})
-        self.command("POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+        self.command(
+            "POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}
+        )
 
     def drag(self, css: str, start: float, stop: float) -> None:
         """Press in the middle of an element's height, at `start` of its width, and let go at `stop`; 0 to 1."""
-        box = self.script("const { x, y, width, height } = document.querySelector(arguments[0]).getBoundingClientRect(); return [x, y, width, height]", css)
+        box = self.script(
+            "const { x, y, width, height } = document.querySelector(arguments[0]).getBoundingClientRect(); return [x, y, width, height]",
+            css,
+        )
         x, y, width, height = box
         moves = [(start, "pointerDown"), ((start + stop) / 2, ""), (stop, "pointerUp")]
         actions: List[Dict[str, Any]] = []
         for at, act in moves:
-            actions.append({"type": "pointerMove", "duration": 0, "x": int(x + at * width), "y": int(y + height / 2)})
+            actions.append(
+                {
+                    "type": "pointerMove",
+                    "duration": 0,
+                    "x": int(x + at * width),
+                    "y": int(y + height / 2),
+                }
+            )
             if act:
                 actions.append({"type": act, "button": 0})
-        pointer = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
+        pointer = {
+            "type": "pointer",
+            "id": "mouse",
+            "parameters": {"pointerType": "mouse"},
+            "actions": actions,
+        }
         self.command("POST", "actions", {"actions": [pointer]})
 
     def drop(self, paths: List[str], x: int = 300, y: int = 300) -> None:
         """Drop files or folders on the page, as from a file manager."""
-        data = {"items": [], "files": [os.path.abspath(path) for path in paths], "dragOperationsMask": 1}
+        data = {
+            "items": [],
+            "files": [os.path.abspath(path) for path in paths],
+            "dragOperationsMask": 1,
+        }
         for kind in ("dragEnter", "dragOver", "drop"):
             self.devtools("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
 
@@ -216,11 +282,16 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         """The size of the page, in CSS pixels."""
-        self.devtools("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+        )
 
     def prefer(self, **features: str) -> None:
         """What the reader prefers: prefers_color_scheme="dark", …"""
-        pairs = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        pairs = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
+        ]
         self.devtools("Emulation.setEmulatedMedia", {"features": pairs})
 
     def screenshot(self, path: str) -> None:
@@ -239,7 +310,9 @@ class Browser:
         for entry in self.command("POST", "se/log", {"type": "performance"}):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                found.append({**message["params"]["request"], "requestId": message["params"]["requestId"]})
+                found.append(
+                    {**message["params"]["request"], "requestId": message["params"]["requestId"]}
+                )
             elif message["method"] == "Network.requestWillBeSentExtraInfo":
                 for request in found:
                     if request["requestId"] == message["params"]["requestId"]:
