@@ -15,7 +15,7 @@ test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass be
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
         tests/test_formats_*.py tests/test_audiometa.py)
 test-sound:  ## The half of `test` that is formats and codec; the two run beside each other
-	$(TEST_PYTHON) -m pytest -m "not slow" -o cache_dir=.pytest_cache/sound $(SOUND)
+	$(TEST_PYTHON) -m pytest -m "not slow" $(SOUND)
 test-rest:  ## The other half: the wire, the storage, the routes, the commands
 	$(TEST_PYTHON) -m pytest -m "not slow" $(addprefix --ignore=,$(SOUND))
 
@@ -25,6 +25,19 @@ test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+
+browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromium (chromium, chromium-driver)
+	@test -d build/axe || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.10.2 || echo "axe-core cannot be had: its stories are skipped"
+	$(TEST_PYTHON) -m pytest tests/browser -o python_files="story_*.py" -rs
+
+SCHEMATHESIS = build/schemathesis/bin
+schemathesis:  ## /openapi.json held against the running server by schemathesis, in a venv of its own
+	@test -x $(SCHEMATHESIS)/schemathesis || { $(PYTHON) -m venv build/schemathesis && $(SCHEMATHESIS)/python -m pip install \
+		--quiet --disable-pip-version-check schemathesis==4.32.5 openapi-spec-validator==0.9.0; } || true
+	@if test -x $(SCHEMATHESIS)/schemathesis; then \
+		$(SCHEMATHESIS)/openapi-spec-validator audiokit/ui/openapi.json \
+		&& $(PYTHON) tests/agreement.py $(SCHEMATHESIS)/schemathesis; \
+	else echo "schemathesis cannot be had here: whether /openapi.json agrees with the server is not tried"; fi
 
 check:  ## Compile everything; ruff too where it is installed
 	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
@@ -66,8 +79,11 @@ cluster:  ## Three rqlite nodes, a store, two servers: one story of deaths and h
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py
 
+bench-page:  ## The weight of the page's first view, and how soon it can be used
+	$(PYTHON) bench/bench_page.py
+
 clean:  ## Remove what the targets made; never the data
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample stores cluster bench-stores clean
+.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores clean

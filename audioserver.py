@@ -35,19 +35,24 @@ from audiokit.blobs.collector import Collector
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.keyfile import BadKey, read_or_make
+from audiokit.pages import Pages
+from audiokit.peaks import PeakCache
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer, Later, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
+from audiokit.wire.cors import Sharing
 from audiokit.wire.fields import http_date, is_ip_literal, is_loopback, parse_host
 from audiokit.wire.heads import Head, parse_head
+from audiokit.wire.policies import DATA, private, with_fields
 from audiokit.wire.problems import Refusal
+from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
 from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, no_space, storage_at, valid_name
 
 __version__ = "0.1.0"
-_KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+_KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
 _AUDITED = (401, 403, 429)
 
@@ -72,6 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         self.expects_continue = False
         self.had_body = False
         self.keep_alive = True
+        self.is_private = False  # the answer is for the one whose credential came with the request
+        self._is_proxied = server.proxies.trust(client_address[0]) if client_address else False
         self.who = NOBODY
         self._asked: Any = None  # the rule and the id of a request whose log-in is looked at
         self._memo: dict = {}  # the last header block and its parse: most requests repeat it
@@ -131,8 +138,8 @@ class Handler(BaseHTTPRequestHandler):
             )
         return Response(
             refusal.status,
-            (("Content-Type", "application/problem+json"), ("X-Content-Type-Options", "nosniff"),
-             ("Cache-Control", "no-store"), *headers),
+            (("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"),
+             ("Content-Security-Policy", DATA), *headers),
             refusal.body(),
             close=refusal.close,
         )
@@ -154,13 +161,17 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def client_host(self) -> str:
-        """The address of whoever sent the request under way."""
-        return self.client_address[0] if self.client_address else "-"
+        """The address of whoever sent the request under way: behind a trusted proxy, of whom it speaks for."""
+        peer = self.client_address[0] if self.client_address else "-"
+        return self.server.proxies.client(peer, self.headers) if self._is_proxied and self.head else peer
 
     @property
     def is_secure(self) -> bool:
-        """Whether the request under way came over TLS."""
-        return False
+        """Whether the client speaks TLS, with us or with a trusted proxy."""
+        return self.server.scheme == "https" or self._proxy_scheme() == "https"
+
+    def _proxy_scheme(self) -> Optional[str]:
+        return self.server.proxies.scheme(self.headers) if self._is_proxied and self.head else None
 
     # -- the request -----------------------------------------------------------------------------------
 
@@ -183,6 +194,7 @@ class Handler(BaseHTTPRequestHandler):
     def _forget(self) -> None:
         """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
         self.head, self.command, self.path, self.who = None, "", "", NOBODY
+        self.is_private = False
         self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
 
     def _check_host(self, head: Head) -> None:
@@ -195,14 +207,28 @@ class Handler(BaseHTTPRequestHandler):
         raise Refusal("misdirected-host", f"this server does not answer for the host {name!r}", close=True)
 
     def _check_site(self) -> None:
-        """A change that another site's page asks for is refused; curl sends neither field."""
+        """A change that another site's page asks for is refused, unless --cors-origin names the site.
+
+        curl sends neither field.
+        """
         fields = self.head.fields
+        origin = fields.get("origin")
+        if self.server.sharing.lets_change(origin):
+            return
         site = fields.get("sec-fetch-site")
         if site is not None and site not in ("same-origin", "none"):
             raise Refusal("forbidden", f"a change asked for by another site (Sec-Fetch-Site: {site})")
-        origin = fields.get("origin")
-        if origin is not None and origin.lower() not in (f"http://{self.head.host}".lower(), f"https://{self.head.host}".lower()):
+        if origin is not None and origin.lower() not in self._own_origins():
             raise Refusal("forbidden", f"a change asked for by another site (Origin: {origin})")
+
+    def _own_origins(self) -> List[str]:
+        """Where the page of this server may be from; who speaks plain HTTP may be behind a proxy that does not."""
+        if self.server.scheme == "https":
+            schemes = ["https"]
+        else:
+            scheme = self._proxy_scheme()
+            schemes = ["http", "https"] if scheme is None else [scheme]
+        return [f"{scheme}://{self.head.host}".lower() for scheme in schemes]
 
     def _no_method(self) -> Refusal:
         if self.command in _KNOWN_METHODS:
@@ -252,12 +278,13 @@ class Handler(BaseHTTPRequestHandler):
         if rule is None:
             raise self._not_allowed(methods)
         if rule.scope == ANYONE:
-            return rule.run(routes.Request(head, self.framing, self.server.services, id, NOBODY))
+            return rule.run(self._request(id, NOBODY))
         authenticator = self.server.authenticator
         if authenticator.is_open and time.monotonic() < authenticator.look_again:
             who: Any = EVERYBODY
         else:
-            who = authenticator.who(head.fields, rule.scope, self.client_host)
+            self.is_private = True
+            who = authenticator.who(head.fields, rule.scope, self.client_host, self.is_secure)
             if type(who) is Login:
                 self._asked = rule, id
                 return who
@@ -266,6 +293,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _admitted(self, rule: routes.Rule, id: str) -> Answer:
         who = self.who
+        self.is_private = who is not EVERYBODY  # others, and who sends no credential, get another answer
         if rule.scope not in who.scopes and not who.may(rule.scope):
             if routes.has_credential(self.head.query):
                 raise routes.credential_in_url()
@@ -307,7 +335,9 @@ class Handler(BaseHTTPRequestHandler):
         methods, _ = routes.find(self.head.path)
         if methods is None:
             raise self._nothing_there()
-        return Response(204, (("Allow", _allowed(methods)),))
+        allowed = _allowed(methods)
+        preflight = self.server.sharing.preflight(self.head.fields, allowed.split(", "))
+        return Response(204, (("Allow", allowed), *preflight))
 
 
 def _allowed(methods: Dict[str, Any]) -> str:
@@ -339,8 +369,13 @@ class AudioServer(ThreadingHTTPServer):
             settings = Settings(host=address[0], port=address[1], **({"data": str(data)} if data else {}), **limits)
         self.settings = settings
         self.limits = settings
+        self.certificate = _certificate(settings)
+        self.scheme = "http" if self.certificate is None else "https"
+        self.proxies = Proxies(settings.trusted_proxy)
+        self.sharing = Sharing(settings.cors_origin)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
+        pages = Pages(settings.ui, is_live=bool(settings.ui))
         super().__init__(address, handler, bind_and_activate=False)
         self._log = AccessLog(settings.log, sys.stderr)
         with contextlib.ExitStack() as undo:
@@ -357,7 +392,7 @@ class AudioServer(ThreadingHTTPServer):
         self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
         self._is_closed = False
         self._date = (0, "")  # of the second it was made in
-        self._begin()
+        self._begin(pages)
 
     def _open_storage(self, data: str) -> Storage:
         settings = self.settings
@@ -373,28 +408,34 @@ class AudioServer(ThreadingHTTPServer):
                 "could come in: make one (`audioserver.py user add NAME --admin`), or say --open"
             )
 
-    def _begin(self) -> None:
+    def _begin(self, pages: Pages) -> None:
         self.hashing = Workers(1, "hash", self.report, gives_way=True)
         settings = self.settings
+        converter = Conversions(settings.jobs)
         self.authenticator = Authenticator(
             self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
             on_bug=self.report, audit=self.audit,
         )
         self.jobs = Jobs(
-            self.storage.data / "conversions", Conversions(settings.jobs), self.storage, audiometa.identify,
+            self.storage.data / "conversions", converter, self.storage, audiometa.identify,
             most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
         )
         self.collector: Optional[Collector] = None
         if self.storage.is_far:
             self.collector = Collector(self._collect, settings.orphan_grace, self._on_far_error)
+        self.peaks = PeakCache(
+            self.storage.data / "peaks", converter, self.storage, most_bytes=settings.peaks_cache,
+            most_waiting=settings.jobs + settings.queue, on_bug=self.report,
+        )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
-            lambda: secrets.token_hex(12), self.jobs, self.authenticator, self.audit, self._link_key,
+            lambda: secrets.token_hex(12), self.jobs, self.peaks, pages, self.authenticator, self.audit, self._link_key,
             lambda: time.time_ns() // 1_000_000, os.urandom,
         )
         self.reactor = Reactor(
             self.socket, self.settings, lambda connection: self.RequestHandlerClass(connection, connection.peer, self),
             self._encode, self._log.entry if self._log.is_on else None, self.report,
+            None if self.certificate is None else self.certificate.wrap,
         )
 
     def server_bind(self) -> None:
@@ -410,7 +451,7 @@ class AudioServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where the server is to be found."""
         host, port = self.server_address[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{self.scheme}://[{host}]:{port}" if ":" in host else f"{self.scheme}://{host}:{port}"
 
     @property
     def draining(self) -> bool:
@@ -455,6 +496,7 @@ class AudioServer(ThreadingHTTPServer):
         if self.collector is not None:
             self.collector.close()
         self.jobs.close()
+        self.peaks.close()
         self.hashing.close()
         super().server_close()
         self.storage.close()
@@ -477,17 +519,52 @@ class AudioServer(ThreadingHTTPServer):
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._log.bug(number, text)
 
+    def reload_certificate(self) -> bool:
+        """Read certificate and key again, for connections to come; says in the log how it went.
+
+        False, and all goes on as it was, when they cannot be used.  For signal handlers.
+        """
+        try:
+            self.certificate.reload()
+        except ValueError as error:  # BadCertificate, of a module that only TLS loads
+            self._log.say(f"the certificate in use is kept: {error}")
+            return False
+        self._log.say(f"the certificate {self.settings.tls_cert} was read again")
+        return True
+
     def audit(self, text: str) -> None:
         """A line of the log about accounts: what changed, who was refused."""
         self._log.audit(text)
 
     def _encode(self, response: Response, handler: Handler, closing: bool) -> bytes:
+        if handler.is_private:
+            response = response._replace(headers=private(response.headers))
+        if self.sharing.is_on:
+            asked = {} if handler.head is None else handler.head.fields
+            response = response._replace(headers=with_fields(response.headers, self.sharing.fields(asked)))
         is_old = handler.head is not None and handler.head.version == (1, 0)
         return encode(response, http_date(int(time.time())), handler.command == "HEAD", closing, is_old)
 
 
+def _certificate(settings: Settings) -> Any:  # -> Certificate | None
+    if not settings.tls_cert:
+        if settings.tls_key:
+            raise BadSetting(f"--tls-key {settings.tls_key} is nothing without --tls-cert")
+        return None
+    try:
+        from audiokit.wire.tls import BadCertificate, Certificate
+    except ImportError as error:  # a Python that was built without OpenSSL
+        raise BadSetting(f"--tls-cert: this Python has no TLS ({error})") from error
+    try:
+        return Certificate(settings.tls_cert, settings.tls_key)
+    except BadCertificate as error:
+        raise BadSetting(f"--tls-cert: {error}") from error
+
+
 def _serve(settings: Settings) -> int:
     server = AudioServer((settings.host, settings.port), data=settings.data, settings=settings)
+    if server.certificate is not None and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: server.reload_certificate())
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), lambda *_: server.stop())
     with server:

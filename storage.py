@@ -276,6 +276,7 @@ class Storage:
         self._uploads: Dict[str, Upload] = {}
         self._lock = threading.Lock()
         self._is_clean = True
+        self.when_removed: Callable[[str], None] = lambda key: None  # told of bytes that are going, from any thread
         self._is_open = False
         self._blobs_looked_at = -LOOK_SECONDS  # s, monotonic
         self._blobs_are: Optional[str] = None
@@ -337,7 +338,7 @@ class Storage:
                 storage._blobs.destroy()
         lock = FolderLock(folder / "lock")
         try:
-            for name in ("files", "uploads", "conversions"):
+            for name in ("files", "uploads", "conversions", "peaks"):
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
             for name in (LINK_KEY, "catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
@@ -540,8 +541,18 @@ class Storage:
             return
         self._remove_bytes(key)
 
+    def has_bytes(self, key: str) -> bool:
+        """Whether a file has its bytes there."""
+        return bool(self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)))
+
+    @property
+    def was_clean(self) -> bool:
+        """Whether the server before ended in order, as far as this one can know."""
+        return self._folder_lock is not None and self._folder_lock.was_clean
+
     def _remove_bytes(self, key: str) -> None:
         """Carry out a noted removal; what fails now is done at the next start."""
+        self.when_removed(key)
         try:
             self._blobs.delete(key)
             if not self.asks_far:

@@ -51,7 +51,7 @@ class AccessLog:
 
         `status` is None where the client left before there was an answer.
         """
-        self._put((time.time(), connection.peer, note, status, sent, time.monotonic() - connection.started, whole))
+        self._put((time.time(), connection.handler.client_host, note, status, sent, time.monotonic() - connection.started, whole))
 
     def bug(self, number: str, text: str) -> None:
         """A fault of ours, with the id that its answer carried."""
@@ -114,10 +114,10 @@ class AccessLog:
         return "%s.%03dZ" % (known[1], now % 1 * 1000)
 
     def _format(self, item: tuple) -> str:
-        now, peer, (method, target, who), status, sent, seconds, whole = item
+        now, client, (method, target, who), status, sent, seconds, whole = item
         entry = {
             "time": self._time(now),
-            "client": peer[0] if peer else "-",
+            "client": client,
             "who": who,
             "method": printable(method) or "-",
             "path": printable(target.split("?", 1)[0]) or "-",

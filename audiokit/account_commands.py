@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from . import accounts
 from .accounts import Account
-from .settings import BadSetting, add_flags, seconds
+from .settings import BadSetting, add_flags, count, seconds, size
 from .wire.problems import Refusal
 
 OK, FAILED = 0, 1
@@ -36,6 +36,7 @@ def add_user(parser: argparse.ArgumentParser) -> None:
         "password": "give an account another password",
         "disable": "let an account in no longer; its files and tokens stay",
         "enable": "let a disabled account in again",
+        "quota": "limit what an account may have; prints its quota",
     }
     for name, text in about.items():
         # Without abbreviations: `--password x` must not be taken for `--password-file x`.
@@ -52,6 +53,10 @@ def add_user(parser: argparse.ArgumentParser) -> None:
                 "--password-file", metavar="FILE", help="its first line is the password; without it: a prompt, or the "
                 "first line of standard input",
             )
+        if name == "quota":
+            for flag, what in (("files", "how many files"), ("bytes", "bytes, such as 10GiB"),
+                               ("seconds", "audio, in seconds or such as 20h")):
+                action.add_argument("--" + flag, metavar="MOST", help=f"{what}; none: no limit")
         if name == "remove":
             action.add_argument(
                 "--files", choices=("keep", "remove"), help="keep: only admins see them from then on; asked for where "
@@ -146,6 +151,27 @@ def _user_disable(given: argparse.Namespace, storage: Any) -> int:
     return OK
 
 
+def _user_quota(given: argparse.Namespace, storage: Any) -> int:
+    account = _account(given.name, storage)
+    limits = storage.limits(account.id)
+    wanted = limits._replace(
+        files=_most(given.files, count, limits.files), bytes=_most(given.bytes, size, limits.bytes),
+        ms=_most(given.seconds, lambda text: round(seconds(text) * 1000), limits.ms),
+    )
+    if wanted != limits:
+        storage.people.limit(account.id, *wanted)
+        _audit(f"account {account.name} has the quota {wanted.as_json()}")
+    print(json.dumps(wanted.as_json()))
+    return OK
+
+
+def _most(text: Optional[str], kind: Callable[[str], int], before: Optional[int]) -> Optional[int]:
+    """A limit as a flag says it; as before where there is no flag."""
+    if text is None:
+        return before
+    return None if text == "none" else kind(text)
+
+
 def _account(name: str, storage: Any) -> Account:
     found = storage.people.named(name.lower())
     if found is None:
@@ -213,6 +239,7 @@ def _token_revoke(given: argparse.Namespace, storage: Any) -> int:
 _ACTIONS: Dict[Any, Callable[[argparse.Namespace, Any], int]] = {
     ("user", "add"): _user_add, ("user", "list"): _user_list, ("user", "remove"): _user_remove,
     ("user", "password"): _user_password, ("user", "disable"): _user_disable, ("user", "enable"): _user_disable,
+    ("user", "quota"): _user_quota,
     ("token", "new"): _token_new, ("token", "list"): _token_list, ("token", "revoke"): _token_revoke,
 }
 

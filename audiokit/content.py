@@ -13,12 +13,12 @@ from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 from .wire.answers import Answer, Later
 from .wire.conditions import evaluate, if_range_matches
 from .wire.fields import content_disposition, format_digest, http_date
+from .wire.policies import DOWNLOAD
 from .wire.problems import Refusal
 from .wire.ranges import multipart_byteranges, parse_ranges
 from .wire.responses import FileBody, Response
 
 _LOOKS = 10  # at a file that is replaced again and again, before missing bytes count as a fault
-_SANDBOX = "default-src 'none'; media-src 'self'; sandbox"
 Spans = List[Tuple[int, int]]
 
 
@@ -150,7 +150,6 @@ def _fields(kept: Kept, kind: str) -> Tuple[Tuple[str, str], ...]:
         ("Accept-Ranges", "bytes"),
         ("Content-Disposition", content_disposition(kind, kept.name)),
         ("Repr-Digest", format_digest(bytes.fromhex(kept.sha256))),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", _SANDBOX),
+        ("Content-Security-Policy", DOWNLOAD),
         *kept.headers,
     )

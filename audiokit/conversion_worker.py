@@ -5,6 +5,7 @@
                                                           or   {"segments": [[0, 529200], …]}
     the same with "segment": [number, of, first, end]     ->   target.0, target.1, …
     the same with "join": count                           ->   the target, made of those
+    {"source": path, "target": path, "peaks": region}     ->   the target, as `waveform` has it
 
 Long PCM is answered with the segments that it falls into: whole blocks of the resampler, whole
 frames of the encoder, which begins each with an empty bit reservoir.  They do not depend on how
@@ -40,9 +41,11 @@ from .codec.encoder import Encoder, segment_samples
 from .codec.info_tag import StreamRecord
 from .codec.parameters import parameters
 from .codec.pcm import PcmReader, is_large, wav_header
+from .codec.peaks import Summary, pairs
 from .codec.resample import Resampler
 from .formats.info import AudioInfo, NotAudio
 from .resampling import Grid, Reach, edges, reach, samples_out
+from .waveform import Writer
 
 _PIECE = 1 << 16  # bytes of source taken at a time: some 2 s of MP3, 0.4 s of WAV
 _NICENESS = 10  # so that a server on the same cores answers first
@@ -96,7 +99,12 @@ def _carried_out(
     order: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo]
 ) -> Dict[str, Any]:
     try:
-        target, wanted = order["target"], order["conversion"]
+        target = order["target"]
+        if "peaks" in order:
+            with open(order["source"], "rb") as source:
+                info = identify(source)
+                return {"warnings": summarise(source, info, target, order["peaks"])}
+        wanted = order["conversion"]
         if "join" in order:
             join(
                 [f"{target}.{number}" for number in range(order["join"])],
@@ -152,7 +160,7 @@ def convert(
 
 
 def _new(path: str) -> BinaryIO:
-    return open(path, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+    return open(path, "w+b", opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 # -- segments --------------------------------------------------------------------------------------
@@ -423,6 +431,56 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
             out.write(record.info_frame(samples))
     for part in parts:  # only now: who dies before has it done again by another
         os.remove(part)
+
+
+# -- peaks -----------------------------------------------------------------------------------------
+
+
+def summarise(
+    source: BinaryIO, info: AudioInfo, target: str, region: Optional[Tuple[int, int, int]]
+) -> List[str]:
+    """The peaks of an open file as a new file (see `waveform`); the warnings of what was damaged.
+
+    `region` of PCM is (first, stop, samples a pixel), for what is finer than the peaks of all.
+    """
+    channels = min(info.channels, 2)
+    wanted = {"channels": channels, "rate": info.sample_rate, "dither": "none"}
+    warnings: List[str] = []
+    with _new(target) as out:
+        if region is not None:
+            first, stop, pixel = region
+            pcm = _Pcm(source, info, wanted)
+            stop = min(stop, pcm.frames)
+            writer = Writer(out, channels, pixel)
+            writer.add(pairs(pcm.read(first, stop), channels, pixel))
+            writer.finish(info.sample_rate, max(stop - first, 0))
+            return warnings
+        if info.container == "mp3":
+            pieces = _from_mp3(source, info, channels, warnings)
+        else:
+            pieces = _from_pcm(source, info, wanted)
+        writer, summary, rate = Writer(out, channels), Summary(channels), 0
+        for rate, pcm in _at_first_rate(pieces, channels):
+            writer.add(summary.add(pcm))
+        writer.add(summary.finish())
+        writer.finish(rate or info.sample_rate, summary.frames)
+    return warnings
+
+
+def _at_first_rate(pieces: Iterator[Piece], channels: int) -> Iterator[Tuple[int, bytes]]:
+    """Pieces at the rate of the first: a pixel is as long at the end as at the beginning."""
+    rate, other, resampler = 0, 0, None
+    for piece in pieces:
+        rate = rate or piece.rate
+        if piece.rate != other and resampler is not None:
+            yield rate, resampler.finish()
+            resampler = None
+        if piece.rate not in (rate, other):
+            resampler = Resampler(piece.rate, rate, channels)
+        other = piece.rate
+        yield rate, piece.pcm if resampler is None else resampler.process(piece.pcm)
+    if resampler is not None:
+        yield rate, resampler.finish()
 
 
 # -- a whole file ----------------------------------------------------------------------------------

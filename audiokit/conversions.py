@@ -16,7 +16,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from .jobs import Conversion, Converter, Outcome
 from .wire.problems import Refusal
@@ -112,16 +112,30 @@ class Conversions(Converter):
         on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
         """See `Converter`."""
-        self.warm_up()
         order = {"source": source, "target": target, "conversion": conversion._asdict()}
-        job = _Job(order, seconds, on_progress, on_done)
+        return self._begin(_Job(order, seconds, on_progress, on_done))
+
+    def summarise(
+        self,
+        source: str,
+        target: str,
+        region: Optional[Tuple[int, int, int]],
+        seconds: float,
+        on_done: Callable[[Outcome], None],
+    ) -> Callable[[], None]:
+        """See `Converter`."""
+        order = {"source": source, "target": target, "peaks": region}
+        return self._begin(_Job(order, seconds, lambda share: None, on_done))
+
+    def _begin(self, job: _Job) -> Callable[[], None]:
+        self.warm_up()
         with self._changed:
             is_late = self._is_closed
             if not is_late:
                 job.segments = [_Task(job, 1.0)]
                 self._add(job, job.segments)
         if is_late:
-            on_done(_ENDED)
+            job.on_done(_ENDED)
         return lambda: self._cancel(job)
 
     def close(self) -> None:

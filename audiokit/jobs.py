@@ -84,6 +84,20 @@ class Converter:
         """
         raise NotImplementedError
 
+    def summarise(
+        self,
+        source: str,
+        target: str,
+        region: Optional[Tuple[int, int, int]],
+        seconds: float,
+        on_done: Callable[[Outcome], None],
+    ) -> Callable[[], None]:
+        """Begin to make the peaks of the file `source`, or of a region of it; else as `begin`.
+
+        `seconds` of audio would take as long to convert.
+        """
+        raise NotImplementedError
+
     def close(self) -> None:
         """End everything, at once."""
 

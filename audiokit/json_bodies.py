@@ -1,29 +1,33 @@
-"""Small JSON objects as bodies of requests: taken in whole, held against what a route knows, then given to it.
+"""Small JSON objects as bodies of requests: taken in whole, held against what a route knows, then
+given to it.
 
-Never takes more than `LIMIT` bytes, never lets an unknown or doubled member pass.  Raises `Refusal`, which names the
-member; of a value that may be a secret it repeats nothing.
+Never takes more than `LIMIT` bytes, never lets an unknown or doubled member pass.  Raises
+`Refusal`, which names the member; of a value that may be a secret it repeats nothing.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from .settings import BadSetting, seconds, size
 from .wire.answers import Later, Pending, Receive, Sink
 from .wire.problems import Refusal
-from .wire.responses import Response
+from .wire.responses import Response, json_response
 
 LIMIT = 16 << 10  # bytes: a password of 1 KiB, every character escaped, and room
-_MOST = (1 << 53) - 1  # RFC 7493 section 2.2: whole numbers beyond it are not the same to every reader
+_MOST = (
+    1 << 53
+) - 1  # RFC 7493 section 2.2: whole numbers beyond it are not the same to every reader
 
 Members = Mapping[str, Callable[[str, Any], Any]]
 
 
 class _ObjectSink(Sink):
-    def __init__(self, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]]) -> None:
+    def __init__(
+        self, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]]
+    ) -> None:
         self._known, self._then = known, then
         self._body = bytearray()
 
@@ -35,26 +39,35 @@ class _ObjectSink(Sink):
 
 
 def receive(
-    request: Any, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]],
+    request: Any,
+    known: Members,
+    then: Callable[[Dict[str, Any]], Union[Response, Pending]],
 ) -> Union[Receive, Later]:
-    """Have the body of `request` read as an object of `known` members, and `then` answer, off the loop.
+    """Have the body of `request` read as an object of `known` members, and `then` answer, off the
+    loop.
 
-    `known`: by name, what makes a value of (name, JSON value) or refuses.  Without a body: none is given.
+    `known`: by name, what makes a value of (name, JSON value) or refuses.  Without a body: none is
+    given.
     """
     framing = request.framing
     if not framing.has_body:
         return Later(lambda: then({}))
     if (framing.length or 0) > LIMIT:
-        raise Refusal("too-large", f"the body has {framing.length} bytes, {LIMIT} are taken", limit=LIMIT)
+        raise Refusal(
+            "too-large", f"the body has {framing.length} bytes, {LIMIT} are taken", limit=LIMIT
+        )
     return Receive(_ObjectSink(known, then), LIMIT)
 
 
 def members_of(body: bytes, known: Members) -> Dict[str, Any]:
-    """The members of the JSON object in `body`, each as `known` makes it; nothing of an empty body."""
+    """The members of the JSON object in `body`, each as `known` makes it; nothing of an empty
+    body."""
     if not body.strip():
         return {}
     try:
-        given = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        given = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         raise Refusal("bad-request", "the body is not JSON") from None
     if not isinstance(given, dict):
@@ -84,7 +97,7 @@ def _bad(name: str, why: str) -> Refusal:
     return Refusal("bad-parameter", why, parameter=name)
 
 
-# -- kinds of members ---------------------------------------------------------------------------------------
+# -- kinds of members ------------------------------------------------------------------------------
 
 
 def or_null(kind: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -104,9 +117,9 @@ def an_object(known: Members) -> Callable[[str, Any], Dict[str, Any]]:
 
 
 def text(name: str, value: Any) -> str:
-    """A string."""
-    if not isinstance(value, str):
-        raise _bad(name, f"{name} is not a string")
+    """A string of whole characters: half a surrogate pair can neither be kept nor looked up."""
+    if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
+        raise _bad(name, f"{name} is not a string of whole characters")
     return value
 
 
@@ -127,7 +140,9 @@ def yes_or_no(name: str, value: Any) -> bool:
 
 
 def count(name: str, value: Any) -> int:
-    """A whole number, not negative."""
+    """A whole number, not negative; 1.0 is one too (JSON Schema, validation, section 6.1.1)."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         raise _bad(name, f"{name} is not a whole number from 0 to {_MOST}")
     return value
@@ -159,12 +174,24 @@ def minutes_ms(name: str, value: Any) -> int:
 
 
 def _scaled(name: str, value: Any, factor: int, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST // factor:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not 0 <= value <= _MOST // factor
+    ):
         raise _bad(name, f"{name} is not {what}")
-    return math.floor(value * factor)
+    return round(value * factor)
 
 
-# -- and back -----------------------------------------------------------------------------------------------
+# -- and back --------------------------------------------------------------------------------------
+
+
+def said_once(value: Dict[str, Any], headers: Iterable[Tuple[str, str]] = ()) -> Response:
+    """201 and an object with a secret in it, which nobody on the way may keep (RFC 6750 section
+    5.3)."""
+    answer = json_response(value, 201, headers)
+    kept = tuple(pair for pair in answer.headers if pair[0] != "Cache-Control")
+    return answer._replace(headers=(*kept, ("Cache-Control", "no-store")))
 
 
 def moment(milliseconds: Optional[int]) -> Optional[str]:
@@ -172,4 +199,6 @@ def moment(milliseconds: Optional[int]) -> Optional[str]:
     if milliseconds is None:
         return None
     whole, rest = divmod(milliseconds, 1000)
-    return datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + ".%03dZ" % rest
+    return (
+        datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + ".%03dZ" % rest
+    )

@@ -1,7 +1,8 @@
-"""A secret key in a file of the data folder, made when first needed, readable by nobody else (0600).
+"""A secret key in a file of the data folder, made when first needed, readable by nobody else
+(0600).
 
-Never in the catalogue: whoever gets a dump of it can sign nothing.  Raises OSError, and `BadKey` for a file that is
-no key, rather than signing with less than a whole one.
+Never in the catalogue: whoever gets a dump of it can sign nothing.  Raises OSError, and `BadKey`
+for a file that is no key, rather than signing with less than a whole one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class BadKey(ValueError):
 
 
 def read_or_make(path: Path, ops: Any, chance: Callable[[int], bytes] = os.urandom) -> bytes:
-    """The key in the file `path`; a fresh one, durable, where there is no file.  Only under the folder's lock."""
+    """The key in the file `path`; a fresh one, durable, where there is no file.  Only under the
+    folder's lock."""
     try:
         return _read(path)
     except FileNotFoundError:
@@ -36,7 +38,10 @@ def _read(path: Path) -> bytes:
             os.fchmod(file.fileno(), 0o600)
         text = file.read(_BYTES * 2 + 3).rstrip("\n")
     if not _KEY.fullmatch(text):
-        raise BadKey(f"{path} holds no key: remove it, and a new one is made; links signed with the old one end")
+        raise BadKey(
+            f"{path} holds no key: remove it, and a new one is made; "
+            "links signed with the old one end"
+        )
     return bytes.fromhex(text)
 
 
@@ -48,7 +53,7 @@ def _make(path: Path, ops: Any, text: str) -> None:
     except FileNotFoundError:
         pass
     with open(part, "wb", buffering=0, opener=lambda name, _: ops.create(name)) as file:
-        ops.write(file, text.encode("ascii") + b"\n")
+        ops.write(file, text.encode("ascii") + b"\n")  # one block: written whole or not at all
         ops.sync(file.fileno())
     ops.rename(part, str(path))
     ops.sync_directory(str(path.parent))

@@ -1,13 +1,15 @@
-"""The routes of links: signed ones, that read a file without a credential, and drops, that only upload.
+"""The routes of links: signed ones, that read a file without a credential, and drops, that only
+upload.
 
-A link shows one file and nothing around it; through a drop comes a file, and out of it comes nothing, neither a name
-that is taken nor a digest that is known.  Never says a link a second time.  Raises `Refusal`.
+A link shows one file and nothing around it; through a drop comes a file, and out of it comes
+nothing, neither a name that is taken nor a digest that is known.  Never says a link a second time.
+Raises `Refusal`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from . import accounts, content, json_bodies, links, quotas
 from .accounts import ALL
@@ -28,12 +30,17 @@ LONGEST_MS = 366 * DAY_MS  # a year: what is to be open for good should be open 
 
 _LINK = {"expires": json_bodies.duration_ms, "download": json_bodies.yes_or_no}
 _DROP = {
-    "expires": json_bodies.duration_ms, "note": json_bodies.text,
+    "expires": json_bodies.duration_ms,
+    "note": json_bodies.text,
     "files": json_bodies.or_null(json_bodies.count),
     "bytes": json_bodies.or_null(json_bodies.number_of_bytes),
     "minutes": json_bodies.or_null(json_bodies.minutes_ms),
 }
-_OF_NOBODY = ("id", "uploaded_by", "shared")  # of the record: not for whoever uploads through a drop
+_OF_NOBODY = (
+    "id",
+    "uploaded_by",
+    "shared",
+)  # of the record: not for whoever uploads through a drop
 
 
 def _end(given: Dict[str, Any], usual_ms: int, now_ms: int) -> int:
@@ -41,7 +48,8 @@ def _end(given: Dict[str, Any], usual_ms: int, now_ms: int) -> int:
     lasts = given.get("expires", usual_ms)
     if not 1000 <= lasts <= LONGEST_MS:
         raise Refusal(
-            "bad-parameter", f"expires is {lasts / 1000:g} s; from 1 s to {LONGEST_MS // DAY_MS} days can be",
+            "bad-parameter",
+            f"expires is {lasts / 1000:g} s; from 1 s to {LONGEST_MS // DAY_MS} days can be",
             parameter="expires",
         )
     return links.whole_seconds(now_ms + lasts + 999)
@@ -52,7 +60,7 @@ def _url(request: Any, target: str) -> str:
     return request.services.settings.public_url + target
 
 
-# -- signed links -------------------------------------------------------------------------------------------
+# -- signed links ----------------------------------------------------------------------------------
 
 
 def make(request: Any) -> Answer:
@@ -66,29 +74,51 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
     services, who = request.services, request.who
     now_ms = services.now_ms()
     link = Link(
-        links.new_id(services.chance(links.ID_CHANCE_BYTES)), request.id, who.account, given.get("download", True),
-        now_ms, _end(given, LINK_MS, now_ms),
+        links.new_id(services.chance(links.ID_CHANCE_BYTES)),
+        request.id,
+        who.account,
+        given.get("download", True),
+        now_ms,
+        _end(given, LINK_MS, now_ms),
     )
     if not services.storage.links.add(link):
-        raise _no_file(request)
-    services.audit(f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}")
+        _check_holds(request)  # gone since?
+        raise _too_many("the file has so many links that")
+    services.audit(
+        f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}"
+    )
     target = links.target_of(services.link_key, link)
     body = {"id": link.id, "url": _url(request, target), **_said(link, who.name)}
-    return json_response(body, 201, [("Location", f"/links/{link.id}")])
+    return json_bodies.said_once(body, [("Location", f"/links/{link.id}")])
 
 
 def of_file(request: Any) -> Answer:
     """GET /files/{id}/links: the links to a file, without what signs them."""
     request.parameters()
     _check_holds(request)
-    found = request.services.storage.links.of_file(request.id)
-    return json_response({"links": [{"id": link.id, **_said(link, name)} for link, name in found]})
+
+    def work() -> Response:
+        found = request.services.storage.links.of_file(request.id)
+        return json_response(
+            {"links": [{"id": link.id, **_said(link, name)} for link, name in found]}
+        )
+
+    return Later(work)
+
+
+def _too_many(what: str) -> Refusal:
+    return Refusal(
+        "over-quota", f"{what} there can be no more: end some, or wait until they expire"
+    )
 
 
 def _said(link: Link, by: Optional[str]) -> Dict[str, Any]:
     return {
-        "expires": moment(link.expires_ms), "download": link.download, "file": link.file,
-        "created": moment(link.created_ms), "created_by": by,
+        "expires": moment(link.expires_ms),
+        "download": link.download,
+        "file": link.file,
+        "created": moment(link.created_ms),
+        "created_by": by,
     }
 
 
@@ -107,10 +137,15 @@ def _no_file(request: Any) -> Refusal:
 
 
 def follow(request: Any) -> Answer:
-    """GET /links/{id}: the file that a link is for.  The signature is the credential; there is no other."""
+    """GET /links/{id}: the file that a link is for.  The signature is the credential; there is
+    no other."""
     services = request.services
     claim = links.claim_of(
-        services.link_key, request.head.method, request.id, split_query(request.head.query), services.now_ms()
+        services.link_key,
+        request.head.method,
+        request.id,
+        split_query(request.head.query),
+        services.now_ms(),
     )
     kind = "attachment" if claim.download else "inline"
     return content.stored(
@@ -132,7 +167,9 @@ def revoke(request: Any) -> Answer:
     who = request.who
 
     def work() -> Response:
-        if not request.services.storage.links.remove(request.id, None if who.is_admin else who.account):
+        if not request.services.storage.links.remove(
+            request.id, None if who.is_admin else who.account
+        ):
             raise Refusal("not-found", f"there is no link {request.id!r}")
         request.services.audit(f"link {request.id} revoked by {who.label}")
         return Response(204)
@@ -140,7 +177,7 @@ def revoke(request: Any) -> Answer:
     return Later(work)
 
 
-# -- drops --------------------------------------------------------------------------------------------------
+# -- drops -----------------------------------------------------------------------------------------
 
 
 def make_drop(request: Any) -> Answer:
@@ -154,27 +191,49 @@ def _made_drop(request: Any, given: Dict[str, Any]) -> Response:
     now_ms = services.now_ms()
     token = links.new_drop_token(services.chance(links.TOKEN_CHANCE_BYTES))
     drop = Drop(
-        links.new_id(services.chance(links.ID_CHANCE_BYTES)), who.account, accounts.valid_note(given.get("note", "")),
-        now_ms, _end(given, DROP_MS, now_ms), given.get("files"), given.get("bytes"), given.get("minutes"),
+        links.new_id(services.chance(links.ID_CHANCE_BYTES)),
+        who.account,
+        accounts.valid_note(given.get("note", "")),
+        now_ms,
+        _end(given, DROP_MS, now_ms),
+        given.get("files"),
+        given.get("bytes"),
+        given.get("minutes"),
     )
-    services.storage.drops.add(drop, accounts.secret_digest(token))
+    if not services.storage.drops.add(drop, accounts.secret_digest(token)):
+        raise _too_many("the account has so many drops that")
     services.audit(f"drop {drop.id} made by {who.label}, expires {moment(drop.expires_ms)}")
-    body = {"id": drop.id, "url": _url(request, links.drop_target(token)), **_said_of_drop(drop, who.name)}
-    return json_response(body, 201, [("Location", f"/drops/{drop.id}")])
+    body = {
+        "id": drop.id,
+        "url": _url(request, links.drop_target(token)),
+        **_said_of_drop(drop, who.name),
+    }
+    return json_bodies.said_once(body, [("Location", f"/drops/{drop.id}")])
 
 
 def list_drops(request: Any) -> Answer:
     """GET /drops: one's own drops, an admin's view of all, without what opens them."""
     request.parameters()
     who = request.who
-    found = request.services.storage.drops.of(None if who.is_admin else who.account)
-    return json_response({"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]})
+
+    def work() -> Response:
+        found = request.services.storage.drops.of(None if who.is_admin else who.account)
+        return json_response(
+            {"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]}
+        )
+
+    return Later(work)
 
 
 def _said_of_drop(drop: Drop, account: Optional[str]) -> Dict[str, Any]:
     return {
-        "note": drop.note, "account": account, "created": moment(drop.created_ms), "expires": moment(drop.expires_ms),
-        "files": drop.most_files, "bytes": drop.most_bytes, "minutes": _minutes(drop.most_ms),
+        "note": drop.note,
+        "account": account,
+        "created": moment(drop.created_ms),
+        "expires": moment(drop.expires_ms),
+        "files": drop.most_files,
+        "bytes": drop.most_bytes,
+        "minutes": _minutes(drop.most_ms),
         "used": {"files": drop.files, "bytes": drop.bytes, "minutes": _minutes(drop.duration_ms)},
     }
 
@@ -191,7 +250,9 @@ def remove_drop(request: Any) -> Answer:
     who = request.who
 
     def work() -> Response:
-        if not request.services.storage.drops.remove(request.id, None if who.is_admin else who.account):
+        if not request.services.storage.drops.remove(
+            request.id, None if who.is_admin else who.account
+        ):
             raise Refusal("not-found", f"there is no drop {request.id!r}")
         request.services.audit(f"drop {request.id} removed by {who.label}")
         return Response(204)
@@ -206,13 +267,20 @@ def upload(request: Any) -> Answer:
     wishes = wishes_of(request)
     if wishes.overwrite:
         raise _nothing_replaced()
-    return Receive(_DropSink(request, drop, wishes, _room(services.storage, drop, wishes)), services.settings.max_upload)
+    return Receive(
+        _DropSink(request, drop, wishes, _room(services.storage, drop, wishes)),
+        services.settings.max_upload,
+    )
 
 
 def _open_drop(request: Any) -> Drop:
     """The drop of this token; what is no token, unknown, removed or expired looks the same."""
     services, token = request.services, request.id
-    drop = services.storage.drops.shown(accounts.secret_digest(token)) if links.is_drop_token(token) else None
+    drop = (
+        services.storage.drops.shown(accounts.secret_digest(token))
+        if links.is_drop_token(token)
+        else None
+    )
     if drop is None or drop.expires_ms <= services.now_ms():
         raise Refusal("not-found", "there is no such drop, or not any more")
     return drop
@@ -241,7 +309,12 @@ class _DropSink(ReceivingSink):
     def __init__(self, request: Any, drop: Drop, wishes: Wishes, room: Optional[int]) -> None:
         services = request.services
         super().__init__(
-            wishes, services.storage, services.identify, services.hashing, services.settings.portable, room
+            wishes,
+            services.storage,
+            services.identify,
+            services.hashing,
+            services.settings.portable,
+            room,
         )
         self._services, self._drop = services, drop
 
@@ -258,8 +331,15 @@ class _DropSink(ReceivingSink):
         info = self._look(upload)
         extension = services.extension_of(info)
         kept = services.storage.keep(
-            upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
-            default_extension=extension, owner=drop.account, drop=drop.id,
+            upload,
+            name=name,
+            info=info,
+            sha256=sha256.hex(),
+            size=upload.written,
+            metadata=metadata,
+            default_extension=extension,
+            owner=drop.account,
+            drop=drop.id,
         )
         self._upload = None
         services.audit(f"file {kept.id} came through drop {drop.id}")

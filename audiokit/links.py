@@ -1,11 +1,13 @@
-"""Links that let somebody in without a credential: signed ones, that read one file, and drops, that only upload.
+"""Links that let somebody in without a credential: signed ones, that read one file, and drops, that
+only upload.
 
-A signed link says what it allows, and a keyed digest (HMAC with SHA-256, RFC 2104) over the method, the path and every
-parameter says that this server made it: whatever is changed, left out or added, the digest does not fit.  A drop's link
-is a secret of 256 bits, of which only the digest is kept (audiokit/accounts.py).
+A signed link says what it allows, and a keyed digest (HMAC with SHA-256, RFC 2104) over the method,
+the path and every parameter says that this server made it: whatever is changed, left out or added,
+the digest does not fit.  A drop's link is a secret of 256 bits, of which only the digest is kept
+(audiokit/accounts.py).
 
-Pure: the key, the time and every chance are parameters.  Never says of a link more than that it does not fit.
-Raises `Refusal`.
+Pure: the key, the time and every chance are parameters.  Never says of a link more than that it
+does not fit.  Raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from .wire.problems import Refusal
 KEY_BYTES = 32  # as long as the digest: RFC 2104 section 3 finds no use in more
 ID_CHANCE_BYTES = 15  # 120 bits, as files have
 TOKEN_CHANCE_BYTES = 32
-DROP_PREFIX = "drop_"  # so that people, and what searches for leaked secrets, know one when they see it
+DROP_PREFIX = (
+    "drop_"  # so that people, and what searches for leaked secrets, know one when they see it
+)
 
 _PATH = "/links/"
 _DROP_PATH = "/drop/"
@@ -71,7 +75,7 @@ def new_id(chance: bytes) -> str:
     return b32encode(chance).decode("ascii").lower()
 
 
-# -- signed links -------------------------------------------------------------------------------------------
+# -- signed links ----------------------------------------------------------------------------------
 
 
 def whole_seconds(milliseconds: int) -> int:
@@ -86,12 +90,16 @@ def target_of(key: bytes, link: Link) -> str:
     return f"{_PATH}{link.id}?{query}&{_SIGNATURE}={_signature(key, 'GET', link.id, said.items())}"
 
 
-def claim_of(key: bytes, method: str, id: str, pairs: Iterable[Tuple[str, str]], now_ms: int) -> Claim:
-    """What the link of this id and these parameters says; Refusal `forbidden` when it does not fit or has expired."""
+def claim_of(
+    key: bytes, method: str, id: str, pairs: Iterable[Tuple[str, str]], now_ms: int
+) -> Claim:
+    """What the link of this id and these parameters says; Refusal `forbidden` when it does not
+    fit or has expired."""
     pairs = list(pairs)
     said = dict(pairs)
     signature = said.pop(_SIGNATURE, "")
-    # Every parameter is signed, so that one that is unknown or given twice cannot fit: it is looked at all the same.
+    # Every parameter is signed, so that one that is unknown or given twice cannot fit: it is looked
+    # at all the same.
     others = [pair for pair in pairs if pair[0] != _SIGNATURE]
     wanted = _signature(key, "GET" if method == "HEAD" else method, id, others)
     fits = hmac.compare_digest(wanted.encode("ascii"), signature.encode("utf-8", "replace"))
@@ -106,7 +114,8 @@ def claim_of(key: bytes, method: str, id: str, pairs: Iterable[Tuple[str, str]],
 
 
 def _signature(key: bytes, method: str, id: str, said: Iterable[Tuple[str, str]]) -> str:
-    """The digest over all that is said.  Lengths come first, so that no two links have the same text."""
+    """The digest over all that is said.  Lengths come first, so that no two links have the same
+    text."""
     words = [method, _PATH + id]
     for name, value in sorted(said):
         words += [name, value]
@@ -119,7 +128,7 @@ def _word(value: bool) -> str:
     return "true" if value else "false"
 
 
-# -- drops --------------------------------------------------------------------------------------------------
+# -- drops -----------------------------------------------------------------------------------------
 
 
 def new_drop_token(chance: bytes) -> str:

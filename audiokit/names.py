@@ -1,4 +1,5 @@
-"""What files may be called, and what they are called when nobody says.  Pure.  Raises `Refusal` `bad-name`."""
+"""What files may be called, and what they are called when nobody says.  Pure.  Raises `Refusal`
+`bad-name`."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ from typing import Callable, Iterator
 from .wire.problems import Refusal
 
 NAME_BYTES = 255  # what file systems allow for a name
-_BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_NUMBERED = 10  # names that are tried in turn: then chance, or the thousandth of a name would take a thousand looks
+_BIDI = set("\u061c\u200e\u200f") | {
+    chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+# Names that are tried in turn; then chance: the thousandth must not take a thousand looks.
+_NUMBERED = 10
 _EXTENSION = 16  # characters behind the last dot that are taken for one
 
 
@@ -25,7 +29,9 @@ def valid_name(text: str) -> str:
     if name in (".", ".."):
         raise _bad_name(f"{name!r} is a directory's name")
     if len(name.encode("utf-8")) > NAME_BYTES:
-        raise _bad_name(f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken")
+        raise _bad_name(
+            f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken"
+        )
     return name
 
 
@@ -43,7 +49,8 @@ def free_names(stem: str, extension: str) -> Iterator[str]:
 
 
 def other_names(name: str, chance: Callable[[int], bytes]) -> Iterator[str]:
-    """`name`, then names that begin and end as it does, for a file that must not meet another one."""
+    """`name`, then names that begin and end as it does, for a file that must not meet another
+    one."""
     yield name
     stem, dot, extension = name.rpartition(".")
     if not stem or len(extension) > _EXTENSION:

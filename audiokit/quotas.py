@@ -1,7 +1,9 @@
-"""How much an account, or a drop, may hold, and what of an upload can be told before its body has come.  Pure.
+"""How much an account, or a drop, may hold, and what of an upload can be told before its body has
+come.  Pure.
 
-What is decided here only saves a body on its way: the limits themselves are held by the catalogue (schema.sql), in the
-transaction that adds the file, because two uploads at once could each fit alone.  Raises `Refusal` `over-quota`.
+What is decided here only saves a body on its way: the limits themselves are held by the catalogue
+(schema.sql), in the transaction that adds the file, because two uploads at once could each fit
+alone.  Raises `Refusal` `over-quota`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ class Limits(NamedTuple):
 
     def as_json(self) -> Dict[str, Any]:
         """For callers: whole seconds stay whole."""
-        return {"files": self.files, "bytes": self.bytes, "seconds": None if self.ms is None else seconds(self.ms)}
+        return {
+            "files": self.files,
+            "bytes": self.bytes,
+            "seconds": None if self.ms is None else seconds(self.ms),
+        }
 
 
 class Usage(NamedTuple):
@@ -44,11 +50,14 @@ def seconds(milliseconds: int) -> Any:
     return milliseconds // 1000 if milliseconds % 1000 == 0 else milliseconds / 1000
 
 
-def room(limits: Limits, usage: Usage, size: Optional[int], replaced: Optional[int] = None) -> Optional[int]:
+def room(
+    limits: Limits, usage: Usage, size: Optional[int], replaced: Optional[int] = None
+) -> Optional[int]:
     """How many bytes an upload may have (None: any number); Refusal when it cannot fit.
 
-    `size`: bytes that it is known to have, or None.  `replaced`: bytes of the file that it replaces, None for a new
-    one.  A file of the same size or smaller always fits: what shrinks is let through.
+    `size`: bytes that it is known to have, or None.  `replaced`: bytes of the file that it
+    replaces, None for a new one.  A file of the same size or smaller always fits: what shrinks is
+    let through.
     """
     if replaced is None:
         if limits.files is not None and usage.files >= limits.files:
@@ -71,12 +80,16 @@ def over(kind: str, limits: Optional[Limits] = None) -> Refusal:
     if limit is None:
         return Refusal("over-quota", f"the account's quota of {kind} would be passed")
     what = "of audio" if kind == "seconds" else ""
-    detail = f"the account may have {limit} {kind} {what}".rstrip() + "; with this upload it would have more"
+    detail = (
+        f"the account may have {limit} {kind} {what}".rstrip()
+        + "; with this upload it would have more"
+    )
     return Refusal("over-quota", detail, limit=limit, quota=kind)
 
 
 def drop_is_full() -> Refusal:
-    """What is said to whoever uploads through a drop: nothing of its owner, nor which limit it was."""
+    """What is said to whoever uploads through a drop: nothing of its owner, nor which limit it
+    was."""
     return Refusal("over-quota", "the drop takes no more, or not as much as this")
 
 
@@ -87,5 +100,5 @@ def refusal_of(message: str, limits: Optional[Limits], is_drop: bool) -> Optiona
     if message.startswith(_OF_DROP) or (is_drop and message.startswith(_OF_ACCOUNT)):
         return drop_is_full()
     if message.startswith(_OF_ACCOUNT):
-        return over(message[len(_OF_ACCOUNT):], limits)
+        return over(message[len(_OF_ACCOUNT) :], limits)
     return None

@@ -22,6 +22,7 @@ from .uploads import ReceivingSink, Wishes
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
 from .wire.multipart import boundary_of
+from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
@@ -50,7 +51,7 @@ _WARNINGS_MAX = 1000  # characters of X-Resample-Warnings: all of them are in th
 _EVENTS = (
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", DATA),
 )
 
 
@@ -196,7 +197,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
         return Order(
             None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as
         )
-    if not _is_decoded(look.container, look.codec):
+    if not is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
             f"{look.codec} in {look.container} is not decoded; MP3, and PCM in WAV and AIFF, are",
@@ -218,7 +219,8 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     )
 
 
-def _is_decoded(container: str, codec: str) -> bool:
+def is_decoded(container: str, codec: str) -> bool:
+    """Whether the workers can make samples of it."""
     if container == "mp3":
         return codec == "mp3"
     return container in _PCM_CONTAINERS and codec.startswith("pcm_")
@@ -230,7 +232,7 @@ def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
     container, codec = (
         record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
     )
-    if not _is_decoded(container, codec):
+    if not is_decoded(container, codec):
         return ()
     return (
         (

@@ -12,7 +12,7 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
-from . import account_routes, content, link_routes, listing, resample_routes
+from . import account_routes, content, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive, Sink
@@ -36,6 +36,8 @@ class Services(NamedTuple):
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
     jobs: Any  # conversions
+    peaks: Any  # what waveforms are drawn from
+    pages: Any  # what browsers are shown
     authenticator: Any  # finds out who asks
     audit: Callable[[str], None]  # writes a line about accounts
     link_key: bytes  # signs links
@@ -137,7 +139,7 @@ def list_files(request: Request) -> Answer:
     wanted = listing.parse(split_query(request.head.query))
     if wanted.is_quick and request.who.lists is not None:
         return _list_page(request, wanted)
-    return Later(lambda: _list_page(request, wanted))
+    return Later(lambda: _list_page(request, wanted), is_slow=True)
 
 
 def _list_page(request: Request, wanted: Any) -> Response:
@@ -286,6 +288,13 @@ class Rule(NamedTuple):
 
 
 ROUTES: Dict[str, Dict[str, Rule]] = {
+    # Whoever asks gets the page: it knows nothing, and what it shows it asks for in the reader's name.
+    "/": {"GET": Rule(pages.page, ANYONE)},
+    "/file/{id}": {"GET": Rule(pages.page, ANYONE)},
+    "/account": {"GET": Rule(pages.page, ANYONE)},
+    "/ui/{id}": {"GET": Rule(pages.part, ANYONE)},
+    "/docs": {"GET": Rule(pages.docs, ANYONE)},
+    "/openapi.json": {"GET": Rule(pages.description, ANYONE)},
     "/post": {"POST": Rule(post, WRITE)},
     "/list": {"GET": Rule(list_files, READ)},
     "/info": {"GET": Rule(info, READ)},
@@ -293,6 +302,7 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/files": {"GET": Rule(list_files, READ), "POST": Rule(post, WRITE)},
     "/files/{id}": {"GET": Rule(info, READ), "PATCH": Rule(change, WRITE), "DELETE": Rule(remove, DELETE)},
     "/files/{id}/content": {"GET": Rule(download, READ)},
+    "/files/{id}/peaks": {"GET": Rule(peak_routes.peaks, READ)},
     # A conversion takes a worker's time and room on the disk: reading alone does not begin one, nor end it.
     "/resample": {"POST": Rule(resample_routes.resample, WRITE)},
     "/resample/{id}": {"GET": Rule(resample_routes.status, READ), "DELETE": Rule(resample_routes.remove, WRITE)},
@@ -303,9 +313,9 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
     "/links/{id}": {"GET": Rule(link_routes.follow, ANYONE), "DELETE": Rule(link_routes.revoke, WRITE)},
     "/drops": {"GET": Rule(link_routes.list_drops, WRITE), "POST": Rule(link_routes.make_drop, WRITE)},
     "/drops/{id}": {"DELETE": Rule(link_routes.remove_drop, WRITE)},
-    "/drop/{token}": {"POST": Rule(link_routes.upload, ANYONE)},
+    "/drop/{token}": {"GET": Rule(pages.page, ANYONE), "POST": Rule(link_routes.upload, ANYONE)},
     "/session": {"POST": Rule(account_routes.log_in, ANYONE), "DELETE": Rule(account_routes.log_out, ANYONE)},
-    "/me": {"GET": Rule(account_routes.me, KNOWN)},
+    "/me": {"GET": Rule(account_routes.me, KNOWN), "PATCH": Rule(account_routes.change_me, KNOWN)},
     "/tokens": {"GET": Rule(account_routes.list_tokens, KNOWN), "POST": Rule(account_routes.make_token, KNOWN)},
     "/tokens/{id}": {"DELETE": Rule(account_routes.revoke_token, KNOWN)},
     "/users": {"GET": Rule(account_routes.list_users, ADMIN), "POST": Rule(account_routes.add_user, ADMIN)},
@@ -322,7 +332,7 @@ ROUTES: Dict[str, Dict[str, Rule]] = {
 # Behind each of these comes what the route is about, and what it is called in the table.
 _WITH_ID = {
     "/files/": "{id}", "/resample/": "{id}", "/links/": "{id}", "/drops/": "{id}", "/drop/": "{token}",
-    "/tokens/": "{id}", "/users/": "{name}",
+    "/tokens/": "{id}", "/users/": "{name}", "/file/": "{id}", "/ui/": "{id}",
 }
 
 

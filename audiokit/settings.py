@@ -8,6 +8,7 @@ fit raises `BadSetting`, which names the setting and the value.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import math
 import os
 import re
@@ -108,6 +109,27 @@ def cluster(text: str) -> str:
         raise BadSetting(str(error)) from None
 
 
+def networks(text: str) -> Tuple[Any, ...]:
+    """Comma-separated addresses and networks in CIDR notation."""
+    found = []
+    for word in words(text):
+        try:
+            found.append(ipaddress.ip_network(word))
+        except ValueError:
+            raise BadSetting(f"{word!r} is neither an IP address nor a network such as 10.0.0.0/8") from None
+    return tuple(found)
+
+
+def origins(text: str) -> Tuple[str, ...]:
+    """Comma-separated origins of web pages: scheme, host and port, as browsers send them; or *."""
+    for word in words(text):
+        if word != "*" and not re.fullmatch(r"https?://[a-z0-9.\-_:\[\]]+", word):
+            raise BadSetting(f"{word!r} is not an origin such as https://example.org:8443, and not *")
+        if re.fullmatch(r"http://.*:80|https://.*:443", word):
+            raise BadSetting(f"{word!r}: browsers leave a port out that their scheme implies")
+    return words(text)
+
+
 def log_format(text: str) -> str:
     """text, json or none."""
     if text not in ("text", "json", "none"):
@@ -170,6 +192,13 @@ TABLE: Tuple[Setting, ...] = (
     Setting("bulk_threads", "2", some, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
+    Setting("tls_cert", "", str, "PEM file of a certificate and its chain: then TLS 1.2 and later is spoken, nothing "
+            "else; read again on SIGHUP"),
+    Setting("tls_key", "", str, "PEM file of its key, without a password; by default it is in the certificate's file"),
+    Setting("trusted_proxy", "", networks, "addresses or networks, comma-separated, whose X-Forwarded-For and "
+            "X-Forwarded-Proto are believed"),
+    Setting("cors_origin", "", origins, "origins, comma-separated, whose pages may use the server from a browser; *: "
+            "all may read, without credentials"),
     Setting("open", "no", yes_or_no, "let everybody in while there is no account, also on other addresses than loopback"),
     Setting("public_read", "no", yes_or_no, "reading takes no credential; all else does"),
     Setting("login_queue", "64", count, "passwords that may wait to be verified, two at a time; past it the answer is "
@@ -189,6 +218,9 @@ TABLE: Tuple[Setting, ...] = (
     Setting("queue", "64", count, "conversions that may wait for a process; past it the answer is 503 busy"),
     Setting("result_ttl", "1h", seconds, "how long a result that nobody fetches is kept, also across a restart"),
     Setting("max_resample_seconds", "24h", seconds, "longest audio converted; a day takes some hours of a core"),
+    Setting("peaks_cache", "256MiB", size, "waveforms kept on the disk, bytes, the longest unused ones go first; an hour "
+            "of stereo takes 6.6 MB"),
+    Setting("ui", "", str, "folder that the page's files are read from for each request, for who changes them"),
     Setting("log", "text", log_format, "access log on standard error: text, json or none"),
     Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no splice, "
             "no pread"),

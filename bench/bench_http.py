@@ -7,6 +7,7 @@
     python3 bench/bench_http.py mixed         latency of /info beside 3 uploads and 3 downloads of 100 MB
     python3 bench/bench_http.py upload        100 MB received, synced and hashed, against hashlib.sha256 alone
     python3 bench/bench_http.py download      100 MB and 1 MB files against nginx
+    python3 bench/bench_http.py tls           100 MB and GET /info under TLS against nginx with the same certificate
     python3 bench/bench_http.py small         durable small uploads, 16 clients, against one commit an upload
     python3 bench/bench_http.py memory        a 4 GiB upload and download: the largest RSS (--size-gib)
     python3 bench/bench_http.py idle          9,000 connections of a byte a second, 2,000 idle ones
@@ -51,6 +52,8 @@ MB = 1_000_000
 
 class Server:
     """A server process on core 0, and what it has used."""
+
+    scheme = "http"
 
     def __init__(self, name, command, port=None, core="0", env=None):
         self.name = name
@@ -139,7 +142,7 @@ def uvicorn(module, db):
                   port, env={"PEER_DB": str(db)})
 
 
-def nginx(folder, root):
+def nginx(folder, root, tls=None):
     if not shutil.which("nginx"):
         say("nginx is not installed: left out")
         return None
@@ -150,7 +153,8 @@ def nginx(folder, root):
         "events { worker_connections 1024; }\n"
         f"http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {folder}; "
         f"proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
-        f"server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n")
+        f"server {{ listen 127.0.0.1:{port}{' ssl' if tls else ''}; root {root}; default_type application/json;\n"
+        + (f"ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]};\n" if tls else "") + "} }\n")
     return Server("nginx", ["nginx", "-c", conf], port)
 
 
@@ -227,7 +231,7 @@ def wrk(server, targets, clients, seconds, folder):
         " + s.errors.connect + s.errors.timeout, l:percentile(50), l:percentile(90), l:percentile(99))) end\n" % rows)
     before = server.cpu()
     out = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", script,
-                          "http://%s:%d" % server.address], capture_output=True, text=True, check=True).stdout
+                          "%s://%s:%d" % (server.scheme, *server.address)], capture_output=True, text=True, check=True).stdout
     used = server.cpu() - before
     requests, errors, p50, p90, p99 = map(int, out.rsplit("\n", 1)[-1].split())
     if errors:
@@ -310,14 +314,15 @@ def upload(address, size, name, file=None):
     return time.perf_counter() - started
 
 
-def fetch(address, target, buffer=bytearray(1 << 20)):
+def fetch(address, target, buffer=bytearray(1 << 20), wrap=None):
     """Get `target`, throwing it away; (bytes, seconds)."""
     started = time.perf_counter()
-    with socket.create_connection(address) as sock:
+    with socket.create_connection(address) as plain, contextlib.ExitStack() as stack:
+        sock = plain if wrap is None else stack.enter_context(wrap(plain))
         sock.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target.encode())
         total = 0
         while True:
-            count = sock.recv_into(buffer, len(buffer), getattr(socket, "MSG_TRUNC", 0) if total else 0)
+            count = sock.recv_into(buffer, len(buffer), getattr(socket, "MSG_TRUNC", 0) if total and wrap is None else 0)
             if not count:
                 return total, time.perf_counter() - started
             total += count
@@ -335,6 +340,16 @@ def fetch_again(address, target, count, size, buffer=bytearray(1 << 20)):
             while left > 0:
                 left -= sock.recv_into(buffer, len(buffer), getattr(socket, "MSG_TRUNC", 0))
         return time.perf_counter() - started
+
+
+def get(address, target):
+    """The body of one answer."""
+    connection = http.client.HTTPConnection(*address)
+    try:
+        connection.request("GET", target)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
 
 
 def bench_upload(given, folder):
@@ -396,6 +411,47 @@ def bench_download(given, folder):
         us.stop()
         if them:
             them.stop()
+
+
+def bench_tls(given, folder):
+    import ssl
+
+    tls = [ROOT / "tests" / "tls" / name for name in ("one.pem", "one.key")]
+    context = ssl.create_default_context(cafile=str(tls[0]))
+    root = folder / "www"
+    root.mkdir()
+    head, left = large_wav(100 * MB)
+    plain = ours(folder / "var")
+    try:
+        upload(plain.address, 100 * MB, "large.wav")
+        record = get(plain.address, "/info?name=large.wav")
+    finally:
+        plain.stop()
+    (root / "large.wav").write_bytes(head + (bytes(range(256)) * (left // 256 + 1))[:left])
+    (root / "info").write_bytes(record)
+    us = ours(folder / "var", "0", "--tls-cert", tls[0], "--tls-key", tls[1])
+    them = nginx(folder, root, tls)
+    servers = [us] + ([them] if them else [])
+    targets = {us.name: ("/download?name=large.wav", "/info?name=large.wav"), "nginx": ("/large.wav", "/info")}
+    try:
+        for server in servers:
+            server.scheme = "https"
+        found = {server.name: [] for server in servers}
+        for _ in range(given.rounds):
+            for server in servers:
+                before = server.cpu()
+                got, took = fetch(server.address, targets[server.name][0],
+                                  wrap=lambda sock: context.wrap_socket(sock, server_hostname="localhost"))
+                found[server.name].append((got / MB / took, (server.cpu() - before) / (got / 1e9)))
+        say("download of 100 MB under TLS 1.3, server on one core, one client: median MB/s, CPU of the server")
+        for name, rows in found.items():
+            rate, cpu = (statistics.median(column) for column in zip(*rows))
+            say(f"  {name:12} {rate:6.0f}   {cpu:.2f} s/GB")
+        results = interleaved(servers, lambda s: wrk(s, targets[s.name][1:], given.clients, given.seconds, folder), given.rounds)
+        report(f"GET /info under TLS, {given.clients} keep-alive clients (nginx: the same bytes as a file)", results, us.name)
+    finally:
+        for server in servers:
+            server.stop()
 
 
 def bench_mixed(given, folder):
@@ -583,7 +639,7 @@ def bench_idle(given, folder):
 
 
 BENCHES = {"info": bench_info, "list": bench_list, "p99": bench_p99, "mixed": bench_mixed, "upload": bench_upload,
-           "download": bench_download, "small": bench_small, "memory": bench_memory, "idle": bench_idle}
+           "download": bench_download, "tls": bench_tls, "small": bench_small, "memory": bench_memory, "idle": bench_idle}
 _said = io.StringIO()
 
 

@@ -1,12 +1,14 @@
-"""The smallest real things that tests need: audio made in pure Python, the corpus where it is at hand."""
+"""The smallest real things that tests need: audio made in pure Python, the corpus where it is at hand, a server."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import math
+import os
 import socket
 import struct
+import threading
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -76,3 +78,31 @@ def raw(address, data: bytes, *, end: bool = True, timeout: float = 20.0) -> byt
                 break
             out += piece
         return bytes(out)
+
+
+class Running:
+    """A real server on a free port of loopback, in a thread, with its data in `data`."""
+
+    def __init__(self, data, host="127.0.0.1", **settings) -> None:
+        from audioserver import AudioServer  # here, so that a part's tests need only that part
+
+        # AUDIOSERVER_PORTABLE=yes runs the whole suite on the paths that every platform has.
+        settings.setdefault("portable", os.environ.get("AUDIOSERVER_PORTABLE") == "yes")
+        self.data = data
+        self.server = AudioServer((host, 0), data=str(data), **settings)
+        self.address = ("127.0.0.1", self.server.server_port)
+        self.url = self.server.url
+        self._closed = False
+        self._thread = threading.Thread(target=self.server.serve_forever)
+        self._thread.start()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self.server.shutdown()
+        self._thread.join()
+        if not self._closed:
+            self._closed = True
+            self.server.server_close()

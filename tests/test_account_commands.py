@@ -13,9 +13,8 @@ import time
 from typing import NamedTuple
 
 import pytest
-from conftest import Running
 from people import Person, ask, basic
-from support import ROOT, wav
+from support import ROOT, Running, wav
 
 import audioserver
 from audiokit import accounts, migrations
@@ -114,7 +113,7 @@ def test_a_token_is_printed_alone_once_and_listed_without_its_secret(folder):
     done = run("token", "list", "--json", "--data", folder)
     listed = {row["id"]: row for row in map(json.loads, done.stdout.splitlines())}[token.split("_")[1]]
     assert listed["account"] == "root" and listed["scopes"] == "read,admin" and listed["note"] == "for the player"
-    assert listed["used"] is None and token.split("_")[2] not in done.stdout
+    assert listed["used"] is None and token.split("_", 2)[2] not in done.stdout
     assert run("token", "revoke", token, "--data", folder).returncode == 0
     assert run("token", "revoke", token, "--data", folder).returncode == 1
     assert token.split("_")[1] not in run("token", "list", "root", "--data", folder).stdout

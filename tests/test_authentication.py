@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import socket
 import threading
@@ -292,6 +293,20 @@ def desk(tmp_path):
     yield make
     for one in opened:
         one.close()
+
+
+def test_garbage_in_the_field_is_a_wrong_credential_and_nothing_else(desk):
+    one, rng = desk(), random.Random(7)
+    good = [basic("ann", "sesame"), "Bearer " + accounts.new_token(bytes(37)).text, "Token x", ""]
+    for _ in range(3000):
+        field = list(rng.choice(good))
+        for _ in range(rng.randrange(1, 6)):
+            place = rng.randrange(len(field) + 1)
+            field[place:place + rng.randrange(2)] = chr(rng.choice([9, *range(32, 127), *range(128, 256)]))
+        try:
+            assert type(one.who("".join(field))) is Login
+        except Refusal as refusal:
+            assert refusal.code in ("unauthorized", "too-many-requests")
 
 
 def test_two_are_looked_at_a_queue_waits_and_the_next_is_told_to_come_again(desk):

@@ -14,7 +14,7 @@ from support import ROOT
 README = (ROOT / "README.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 COMMANDS = ["db create", "db destroy", "db reset", "db dump", "db check", "db backup", "db migrate", "db move", "info",
-            "resample", "user add", "user list", "user remove", "user password", "user disable", "user enable", "token new",
+            "resample", "user add", "user list", "user remove", "user password", "user disable", "user enable", "user quota", "token new",
             "token list", "token revoke"]
 PARAMETERS = (
     "name q format codec sha256 truncated duration size samplerate channels bits bitrate uploadedafter "
@@ -73,7 +73,7 @@ def test_the_two_commands_come_first():
 
 def test_every_link_leads_somewhere():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+        for target in re.findall(r"(?:\]\(|src=\")([^)#:\"]+)[)\"]", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 

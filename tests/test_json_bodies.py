@@ -1,4 +1,5 @@
-"""Small JSON objects as bodies, and the page's cookie: what is taken, and what is refused by its name."""
+"""Small JSON objects as bodies, and the page's cookie: what is taken, and what is refused by its
+name."""
 
 from __future__ import annotations
 
@@ -9,9 +10,13 @@ from audiokit.json_bodies import members_of
 from audiokit.wire.problems import Refusal
 
 KNOWN = {
-    "name": json_bodies.text, "scopes": json_bodies.words, "admin": json_bodies.yes_or_no,
-    "files": json_bodies.or_null(json_bodies.count), "bytes": json_bodies.number_of_bytes,
-    "expires": json_bodies.duration_ms, "minutes": json_bodies.minutes_ms,
+    "name": json_bodies.text,
+    "scopes": json_bodies.words,
+    "admin": json_bodies.yes_or_no,
+    "files": json_bodies.or_null(json_bodies.count),
+    "bytes": json_bodies.number_of_bytes,
+    "expires": json_bodies.duration_ms,
+    "minutes": json_bodies.minutes_ms,
 }
 
 GOOD = [
@@ -49,15 +54,16 @@ BAD = [
     ('{"nme": "a"}', "nme", "an unknown member"),
     ('{"name": null}', "name", "null where it means nothing"),
     ('{"name": 5}', "name", "a number for a text"),
+    ('{"name": "\\ud800"}', "name", "half a character"),
     ('{"scopes": [1]}', "scopes", "a list of something else"),
     ('{"scopes": {}}', "scopes", "neither list nor text"),
     ('{"admin": "false"}', "admin", "a word for a switch: it would be true"),
     ('{"admin": 0}', "admin", "a number for a switch"),
     ('{"files": true}', "files", "a switch for a number"),
     ('{"files": -1}', "files", "less than nothing"),
-    ('{"files": 1.0}', "files", "not whole"),
+    ('{"files": 1.5}', "files", "not whole"),
     ('{"files": 9007199254740992}', "files", "more than every reader can hold"),
-    ('{"bytes": 1e3}', "bytes", "not whole"),
+    ('{"bytes": 1e-3}', "bytes", "not whole"),
     ('{"bytes": "10 cats"}', "bytes", "no size"),
     ('{"expires": "soon"}', "expires", "no time"),
     ('{"expires": 1e300}', "expires", "beyond every calendar"),
@@ -86,15 +92,21 @@ def test_a_body_that_is_not_utf_8_is_refused():
         members_of(b'{"name": "\xff"}', KNOWN)
 
 
-# -- the cookie ---------------------------------------------------------------------------------------------
+# -- the cookie ------------------------------------------------------------------------------------
 
 VALUE = sessions.new_value(b"\xfe" * 32)
 
 
-@pytest.mark.parametrize("is_secure, field", [
-    (False, f"audioserver={VALUE}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict"),
-    (True, f"__Host-audioserver={VALUE}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure"),
-])
+@pytest.mark.parametrize(
+    "is_secure, field",
+    [
+        (False, f"audioserver={VALUE}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict"),
+        (
+            True,
+            f"__Host-audioserver={VALUE}; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure",
+        ),
+    ],
+)
 def test_a_cookie_is_for_no_script_no_other_site_and_under_tls_for_tls_alone(is_secure, field):
     assert sessions.set_cookie(VALUE, 60, is_secure) == field
     assert sessions.shown({"cookie": field.partition(";")[0]}, is_secure) == VALUE
@@ -102,21 +114,28 @@ def test_a_cookie_is_for_no_script_no_other_site_and_under_tls_for_tls_alone(is_
     assert "Max-Age=0" in sessions.forget_cookie(is_secure)
 
 
-@pytest.mark.parametrize("cookie, value, why", [
-    (f"audioserver={VALUE}", VALUE, "alone"),
-    (f"a=b; audioserver={VALUE}; c", VALUE, "among others"),
-    (f"audioserver = {VALUE} ;", VALUE, "with spaces"),
-    (f"audioserver={VALUE}; audioserver={VALUE}", VALUE, "the same twice"),
-    (f"audioserver={VALUE}; audioserver={'A' * 43}", None, "two to choose from: a neighbour may have planted one"),
-    (f"audioserver={VALUE[:-1]}", None, "too short"),
-    (f"audioserver={VALUE}A", None, "too long"),
-    (f"audioserver={VALUE[:-1]}é", None, "a character that none has"),
-    ("audioserver=", None, "empty, as it is when taken back"),
-    (f"audioserver2={VALUE}", None, "another name"),
-    (f"Audioserver={VALUE}", None, "names of cookies have a case"),
-    ("", None, "an empty field"),
-    ("; ; =; audioserver", None, "noise"),
-])
+@pytest.mark.parametrize(
+    "cookie, value, why",
+    [
+        (f"audioserver={VALUE}", VALUE, "alone"),
+        (f"a=b; audioserver={VALUE}; c", VALUE, "among others"),
+        (f"audioserver = {VALUE} ;", VALUE, "with spaces"),
+        (f"audioserver={VALUE}; audioserver={VALUE}", VALUE, "the same twice"),
+        (
+            f"audioserver={VALUE}; audioserver={'A' * 43}",
+            None,
+            "two to choose from: a neighbour may have planted one",
+        ),
+        (f"audioserver={VALUE[:-1]}", None, "too short"),
+        (f"audioserver={VALUE}A", None, "too long"),
+        (f"audioserver={VALUE[:-1]}é", None, "a character that none has"),
+        ("audioserver=", None, "empty, as it is when taken back"),
+        (f"audioserver2={VALUE}", None, "another name"),
+        (f"Audioserver={VALUE}", None, "names of cookies have a case"),
+        ("", None, "an empty field"),
+        ("; ; =; audioserver", None, "noise"),
+    ],
+)
 def test_which_cookie_counts(cookie, value, why):
     assert sessions.shown({"cookie": cookie}, False) == value, why
 

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "audioserver": {"storage", "audiokit.blobs", "audiometa", "audiokit.routes", "audiokit.commands", "audiokit.accesslog",
                     "audiokit.settings", "audiokit.wire", "audiokit.jobs", "audiokit.conversions",
                     "audiokit.resample_command", "audiokit.accounts", "audiokit.authentication",
-                    "audiokit.account_commands", "audiokit.keyfile"},
+                    "audiokit.account_commands", "audiokit.keyfile", "audiokit.pages", "audiokit.peaks"},
     "storage": {"audiometa", "audiokit.blobs", "audiokit.catalogue", "audiokit.listing", "audiokit.migrations",
                 "audiokit.accounts", "audiokit.formats", "audiokit.wire", "audiokit.names",
                 "audiokit.quotas"},
@@ -38,13 +38,18 @@ MAY_IMPORT = {
                                 "audiokit.wire"},
     "audiokit.link_routes": {"audiokit.accounts", "audiokit.content", "audiokit.json_bodies", "audiokit.links",
                              "audiokit.quotas", "audiokit.uploads", "audiokit.wire"},
-    "audiokit.routes": {"audiokit.account_routes", "audiokit.link_routes", "audiokit.accounts", "audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
+    "audiokit.peak_routes": {"audiokit.peaks", "audiokit.resample_routes", "audiokit.waveform", "audiokit.wire"},
+    "audiokit.peaks": {"audiokit.jobs", "audiokit.wire"},
+    "audiokit.waveform": set(),
+    "audiokit.pages": {"audiokit.wire"},
+    "audiokit.routes": {"audiokit.pages", "audiokit.peak_routes", "audiokit.account_routes", "audiokit.link_routes", "audiokit.accounts", "audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
                         "audiokit.wire"},
     "audiokit.resample_routes": {"audiokit.accounts", "audiokit.jobs", "audiokit.content", "audiokit.uploads", "audiokit.formats",
                                  "audiokit.wire"},
     "audiokit.jobs": {"audiokit.wire"},
     "audiokit.conversions": {"audiokit.jobs", "audiokit.wire"},
-    "audiokit.conversion_worker": {"audiokit.codec", "audiokit.formats", "audiokit.resampling"},
+    "audiokit.conversion_worker": {"audiokit.codec", "audiokit.formats", "audiokit.resampling",
+                                   "audiokit.waveform"},
     "audiokit.resampling": set(),
     "audiokit.content": {"audiokit.wire"},
     "audiokit.uploads": {"audiokit.formats", "audiokit.wire"},
@@ -66,7 +71,7 @@ IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}
 # The engine's own half of the wire: it is made of sockets, threads and clocks.
 ENGINE = {"audiokit.wire.reactor", "audiokit.wire.connection", "audiokit.wire.transfers", "audiokit.wire.poller",
-          "audiokit.wire.workers"}
+          "audiokit.wire.workers", "audiokit.wire.tls"}
 
 
 def sources():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import Running
+from support import Running
 from malformed import CASES, INCOMPLETE, answers, converse, run_case
 
 

@@ -28,21 +28,26 @@ def catalogue(tmp_path):
 def add_account(connection, **quota):
     names = "".join(f", {name}" for name in quota)
     connection.execute(
-        f"INSERT INTO accounts (id, name, password, created_ms{names}) VALUES (1, 'ann', '', 0{', ?' * len(quota)})",
+        f"INSERT INTO accounts (id, name, password, created_ms{names}) "
+        f"VALUES (1, 'ann', '', 0{', ?' * len(quota)})",
         tuple(quota.values()),
     )
 
 
 def add_file(connection, name, size=5, duration=1.0, owner=1):
     connection.execute(
-        "INSERT INTO files (id, owner, name, key, size, sha256, uploaded_ms, family, codec, mime, duration, "
-        "sample_rate, channels, search, record) VALUES (?, ?, ?, ?, ?, ?, 0, 'wav', 'pcm', 'audio/wav', ?, 8000, 1, '', "
-        "'{}') ON CONFLICT DO NOTHING", ("id-" + name, owner, name, "key-" + name, size, "0" * 64, duration),
+        "INSERT INTO files (id, owner, name, key, size, sha256, uploaded_ms, family, codec, mime, "
+        "duration, sample_rate, channels, search, record) "
+        "VALUES (?, ?, ?, ?, ?, ?, 0, 'wav', 'pcm', 'audio/wav', ?, 8000, 1, '', "
+        "'{}') ON CONFLICT DO NOTHING",
+        ("id-" + name, owner, name, "key-" + name, size, "0" * 64, duration),
     )
 
 
 def counters(connection, owner=1):
-    row = connection.execute("SELECT files, bytes, duration_ms FROM counters WHERE owner = ?", (owner,)).fetchone()
+    row = connection.execute(
+        "SELECT files, bytes, duration_ms FROM counters WHERE owner = ?", (owner,)
+    ).fetchone()
     return row or (0, 0, 0)
 
 
@@ -59,7 +64,9 @@ OVER = [
 
 
 @pytest.mark.parametrize("quota, before, size_and_duration, error, why", OVER)
-def test_what_would_pass_a_quota_is_undone_whole(catalogue, quota, before, size_and_duration, error, why):
+def test_what_would_pass_a_quota_is_undone_whole(
+    catalogue, quota, before, size_and_duration, error, why
+):
     add_account(catalogue, **quota)
     for number, (size, duration) in enumerate(before):
         add_file(catalogue, f"before-{number}", size, duration)
@@ -98,8 +105,10 @@ def test_an_account_s_quota_is_nobody_else_s(catalogue):
 def add_drop(connection, **limits):
     names = "".join(f", {name}" for name in limits)
     connection.execute(
-        f"INSERT INTO drops (id, digest, account, note, created_ms, expires_ms{names}) VALUES ('d', 'x', 1, '', 0, 1"
-        f"{', ?' * len(limits)})", tuple(limits.values()),
+        f"INSERT INTO drops (id, digest, account, note, created_ms, expires_ms{names}) "
+        f"VALUES ('d', 'x', 1, '', 0, 1"
+        f"{', ?' * len(limits)})",
+        tuple(limits.values()),
     )
 
 
@@ -107,18 +116,24 @@ def through_drop(connection, name, *size_and_duration):
     connection.execute("BEGIN")
     try:
         add_file(connection, name, *size_and_duration)
-        connection.execute("INSERT INTO drop_files (file, drop_id) SELECT id, 'd' FROM files WHERE name = ?", (name,))
+        connection.execute(
+            "INSERT INTO drop_files (file, drop_id) SELECT id, 'd' FROM files WHERE name = ?",
+            (name,),
+        )
     except sqlite3.Error:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
 
-@pytest.mark.parametrize("limits, fits, over, error", [
-    ({"most_files": 1}, (5, 1.0), (5, 1.0), "over drop: files"),
-    ({"most_bytes": 10}, (10, 1.0), (1, 1.0), "over drop: bytes"),
-    ({"most_ms": 60_000}, (5, 60.0), (5, 0.001), "over drop: minutes"),
-])
+@pytest.mark.parametrize(
+    "limits, fits, over, error",
+    [
+        ({"most_files": 1}, (5, 1.0), (5, 1.0), "over drop: files"),
+        ({"most_bytes": 10}, (10, 1.0), (1, 1.0), "over drop: bytes"),
+        ({"most_ms": 60_000}, (5, 60.0), (5, 0.001), "over drop: minutes"),
+    ],
+)
 def test_what_would_pass_a_drop_s_limit_is_undone_whole(catalogue, limits, fits, over, error):
     add_account(catalogue)
     add_drop(catalogue, **limits)
@@ -126,7 +141,9 @@ def test_what_would_pass_a_drop_s_limit_is_undone_whole(catalogue, limits, fits,
     with pytest.raises(sqlite3.IntegrityError, match=error):
         through_drop(catalogue, "b", *over)
     assert [name for (name,) in catalogue.execute("SELECT name FROM files")] == ["a"]
-    assert catalogue.execute("SELECT files, bytes, duration_ms FROM drops").fetchone() == counters(catalogue)
+    assert catalogue.execute("SELECT files, bytes, duration_ms FROM drops").fetchone() == counters(
+        catalogue
+    )
 
 
 def test_nothing_comes_through_a_drop_that_is_gone(catalogue):
@@ -155,7 +172,7 @@ def test_files_outlive_the_drop_they_came_through(catalogue):
     assert catalogue.execute("SELECT count(*) FROM drop_files").fetchone() == (0,)
 
 
-# -- what can be told before the body -------------------------------------------------------------------------
+# -- what can be told before the body --------------------------------------------------------------
 
 NONE = Limits(None, None, None)
 ROOM = [
@@ -166,10 +183,24 @@ ROOM = [
     (Limits(None, 10, None), (1, 4, 0), 6, None, 6, "just as much as is left"),
     (Limits(None, 10, None), (1, 4, 0), 7, None, "bytes", "a byte more"),
     (Limits(None, 10, None), (1, 4, 0), None, None, 6, "of unknown length: up to what is left"),
-    (Limits(None, 10, None), (1, 10, 0), None, None, "bytes", "of unknown length, and nothing is left"),
+    (
+        Limits(None, 10, None),
+        (1, 10, 0),
+        None,
+        None,
+        "bytes",
+        "of unknown length, and nothing is left",
+    ),
     (Limits(None, 10, None), (1, 10, 0), 4, 4, 4, "what is replaced makes room"),
     (Limits(None, 10, None), (1, 10, 0), 5, 4, "bytes", "and no more than that"),
-    (Limits(None, 10, None), (1, 50, 0), 40, 40, 40, "over the quota already: the same size is let through"),
+    (
+        Limits(None, 10, None),
+        (1, 50, 0),
+        40,
+        40,
+        40,
+        "over the quota already: the same size is let through",
+    ),
     (Limits(None, 10, None), (1, 50, 0), 41, 40, "bytes", "more is not"),
     (Limits(None, 10, None), (1, 50, 0), 1, None, "bytes", "nor anything new"),
     (Limits(None, None, 1000), (1, 1, 999), 9, None, None, "a millisecond is left"),
@@ -179,7 +210,9 @@ ROOM = [
 ]
 
 
-@pytest.mark.parametrize("limits, usage, size, replaced, expected, why", ROOM, ids=[why for *_, why in ROOM])
+@pytest.mark.parametrize(
+    "limits, usage, size, replaced, expected, why", ROOM, ids=[why for *_, why in ROOM]
+)
 def test_what_a_quota_leaves_for_an_upload(limits, usage, size, replaced, expected, why):
     if isinstance(expected, str):
         with pytest.raises(Refusal) as refused:
@@ -190,13 +223,16 @@ def test_what_a_quota_leaves_for_an_upload(limits, usage, size, replaced, expect
         assert quotas.room(limits, Usage(*usage), size, replaced) == expected, why
 
 
-@pytest.mark.parametrize("message, is_drop, code", [
-    ("over quota: bytes", False, "over-quota"),
-    ("over quota: bytes", True, "over-quota"),
-    ("over drop: files", True, "over-quota"),
-    ("over drop: gone", True, "not-found"),
-    ("UNIQUE constraint failed: files.owner, files.name", False, None),
-])
+@pytest.mark.parametrize(
+    "message, is_drop, code",
+    [
+        ("over quota: bytes", False, "over-quota"),
+        ("over quota: bytes", True, "over-quota"),
+        ("over drop: files", True, "over-quota"),
+        ("over drop: gone", True, "not-found"),
+        ("UNIQUE constraint failed: files.owner, files.name", False, None),
+    ],
+)
 def test_what_the_catalogue_refuses_is_told_in_words(message, is_drop, code):
     refusal = quotas.refusal_of(message, Limits(1, 2, 3), is_drop)
     assert (refusal and refusal.code) == code
@@ -208,13 +244,20 @@ def test_names_that_must_not_meet_another_begin_and_end_as_was_asked():
     names = other_names("a.b.wav", lambda count: b"\xab" * count)
     found = [next(names) for _ in range(10)]
     assert found[:3] == ["a.b.wav", "a.b-2.wav", "a.b-3.wav"] and found[-1] == "a.b-abababab.wav"
-    for name in ("x" * NAME_BYTES, "\u00e9" * 127 + "x", "x" * 251 + ".wav", ".wav", "no extension", "x." + "y" * 250):
+    for name in (
+        "x" * NAME_BYTES,
+        "\u00e9" * 127 + "x",
+        "x" * 251 + ".wav",
+        ".wav",
+        "no extension",
+        "x." + "y" * 250,
+    ):
         names = other_names(name, bytes)
         for other in [next(names) for _ in range(12)]:
             assert valid_name(other) == other
 
 
-# -- over a real socket -----------------------------------------------------------------------------------------
+# -- over a real socket ----------------------------------------------------------------------------
 
 SOUND, LONGER = wav(), wav(0.2)
 HEAD = "POST /post{query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
@@ -234,14 +277,21 @@ def limit(person, files=None, size=None, ms=None):
 def total(person):
     """What the files of somebody are, counted by the files themselves."""
     files = person.ask("GET", "/list?limit=1000")[2]["files"]
-    return len(files), sum(file["size"] for file in files), sum(round(file["duration"] * 1000) for file in files)
+    return (
+        len(files),
+        sum(file["size"] for file in files),
+        sum(round(file["duration"] * 1000) for file in files),
+    )
 
 
 def test_usage_is_what_the_files_are_through_their_whole_life(ann):
     story = [
-        ("POST", "/post?name=a.wav", SOUND, 201), ("POST", "/post?name=b.wav", LONGER, 201),
-        ("POST", "/post?name=a.wav", SOUND, 200), ("POST", "/post?name=a.wav", LONGER, 409),
-        ("POST", "/post?name=a.wav&overwrite=true", LONGER, 200), ("POST", "/post?name=b.wav&overwrite=true", SOUND, 200),
+        ("POST", "/post?name=a.wav", SOUND, 201),
+        ("POST", "/post?name=b.wav", LONGER, 201),
+        ("POST", "/post?name=a.wav", SOUND, 200),
+        ("POST", "/post?name=a.wav", LONGER, 409),
+        ("POST", "/post?name=a.wav&overwrite=true", LONGER, 200),
+        ("POST", "/post?name=b.wav&overwrite=true", SOUND, 200),
         ("POST", "/post?name=c.txt", b"no audio", 415),
     ]
     for method, target, body, status in story:
@@ -255,13 +305,21 @@ def test_usage_is_what_the_files_are_through_their_whole_life(ann):
     assert ann.people.usage(ann.id) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("quota, kind", [
-    ({"files": 1}, "files"), ({"size": len(SOUND)}, "bytes"), ({"ms": 100}, "seconds"),
-])
+@pytest.mark.parametrize(
+    "quota, kind",
+    [
+        ({"files": 1}, "files"),
+        ({"size": len(SOUND)}, "bytes"),
+        ({"ms": 100}, "seconds"),
+    ],
+)
 def test_an_upload_over_the_quota_is_refused_before_its_body(server, ann, quota, kind):
     limit(ann, **quota)
     assert ann.ask("POST", "/post?name=a.wav", SOUND)[0] == 201
-    head = HEAD.format(query="?name=b.wav", token=ann.every) + f"Expect: 100-continue\r\nContent-Length: {len(SOUND)}\r\n\r\n"
+    head = (
+        HEAD.format(query="?name=b.wav", token=ann.every)
+        + f"Expect: 100-continue\r\nContent-Length: {len(SOUND)}\r\n\r\n"
+    )
     answer = raw(server.address, head.encode(), end=False)
     assert answer.startswith(b"HTTP/1.1 413 ") and b"100 Continue" not in answer
     assert b'"code": "over-quota"' in answer and b'"quota": "%s"' % kind.encode() in answer
@@ -279,7 +337,9 @@ def test_a_body_of_unknown_length_ends_where_the_quota_does(server, ann):
     answer = raw(server.address, chunked("?name=a.wav", ann.every, LONGER))
     assert answer.startswith(b"HTTP/1.1 413 ") and b'"code": "over-quota"' in answer
     assert ann.people.usage(ann.id) == (0, 0, 0)
-    assert raw(server.address, chunked("?name=a.wav", ann.every, SOUND)).startswith(b"HTTP/1.1 201 ")
+    assert raw(server.address, chunked("?name=a.wav", ann.every, SOUND)).startswith(
+        b"HTTP/1.1 201 "
+    )
 
 
 def test_how_long_it_is_counts_once_it_is_known(ann):
@@ -293,7 +353,8 @@ def test_how_long_it_is_counts_once_it_is_known(ann):
 
 def form(name, data):
     return (
-        b'--b\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n%b\r\n--b--\r\n' % (name.encode(), data),
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n%b\r\n--b--\r\n'
+        % (name.encode(), data),
         {"Content-Type": "multipart/form-data; boundary=b"},
     )
 
@@ -308,7 +369,9 @@ def test_a_form_is_held_to_the_quota_as_well(ann):
 def test_a_conversion_is_stored_within_the_quota_alone(ann):
     assert ann.ask("POST", "/post?name=a.wav", SOUND)[0] == 201
     limit(ann, files=1)
-    status, _, problem = ann.ask("POST", "/resample?source=a.wav&rate=16000&format=wav&save_as=b.wav")
+    status, _, problem = ann.ask(
+        "POST", "/resample?source=a.wav&rate=16000&format=wav&save_as=b.wav"
+    )
     assert (status, problem["code"]) == (413, "over-quota")
     assert ann.people.usage(ann.id)[0] == 1
 

@@ -41,7 +41,7 @@ on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="look
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One server for those tests that leave nothing: its workers are begun once."""
-    from conftest import Running
+    from support import Running
 
     with Running(tmp_path_factory.mktemp("data"), jobs=2) as one:
         yield one

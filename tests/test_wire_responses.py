@@ -12,7 +12,8 @@ DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 def test_the_bytes_of_an_answer():
     assert encode(Response(200, (("A", "b"), ("C", "")), b"body"), DATE) == (
-        b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nA: b\r\nC: \r\nContent-Length: 4\r\n\r\nbody"
+        b"HTTP/1.1 200 OK\r\nX-Content-Type-Options: nosniff\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        b"A: b\r\nC: \r\nContent-Length: 4\r\n\r\nbody"
     )
 
 
@@ -55,7 +56,7 @@ def test_a_field_that_is_not_one_line_is_never_sent(field):
 @pytest.mark.parametrize("name", ["a\r\nSet-Cookie: b", "\x00", "\x85\u2028", "\ud800", '"', "\xff" * 255])
 def test_a_file_of_any_name_can_be_sent(name):
     data = encode(Response(200, (("Content-Disposition", content_disposition("attachment", name)),)), DATE)
-    assert data.count(b"\r\n") == 5 and b"\x00" not in data and b"\nSet-Cookie" not in data
+    assert data.count(b"\r\n") == 6 and b"\x00" not in data and b"\nSet-Cookie" not in data
 
 
 def test_json_ends_in_one_newline_and_says_what_it_is():

@@ -1,7 +1,7 @@
 """The rows of signed links and of drops, behind the catalogue's door.
 
-Never sees a drop's secret, only its digest, nor the key that signs.  What comes through a drop is counted by the
-catalogue's own triggers (schema.sql), in the transaction that adds the file.
+Never sees a drop's secret, only its digest, nor the key that signs.  What comes through a drop is
+counted by the catalogue's own triggers (schema.sql), in the transaction that adds the file.
 """
 
 from __future__ import annotations
@@ -14,12 +14,34 @@ Statement = Tuple[str, Tuple[Any, ...]]
 
 _LINK = "l.id, l.file, l.account, l.download, l.created_ms, l.expires_ms"
 _DROP = (
-    "d.id, d.account, d.note, d.created_ms, d.expires_ms, d.most_files, d.most_bytes, d.most_ms, d.files, d.bytes, "
-    "d.duration_ms"
+    "d.id, d.account, d.note, d.created_ms, d.expires_ms, d.most_files, d.most_bytes, d.most_ms, "
+    "d.files, d.bytes, d.duration_ms"
 )
 # Whoever made it may still come in; what was made in open mode was nobody's, and stays.
 _IS_LET_IN = "(account = 0 OR account IN (SELECT id FROM accounts WHERE is_disabled = 0))"
+MOST_LINKS = 1000  # to a file
+MOST_DROPS = 1000  # of an account
 _KEEP_MS = 7 * 86_400_000  # what has expired can still be seen in lists for so long
+_FORGET_LINKS = "DELETE FROM links WHERE expires_ms < ?"
+_ADD_LINK = (
+    "INSERT INTO links (id, file, account, download, created_ms, expires_ms) "
+    "SELECT ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM files WHERE id = ?) "
+    "AND NOT EXISTS (SELECT 1 FROM links WHERE id = ?) "
+    "AND (SELECT count(*) FROM links WHERE file = ?) < ?"
+)
+_OF_FILE = (
+    f"SELECT {_LINK}, a.name FROM links l LEFT JOIN accounts a ON a.id = l.account "
+    "WHERE l.file = ? ORDER BY l.created_ms, l.id"
+)
+_REMOVE_LINK = "DELETE FROM links WHERE id = ?"
+_OF_OWNER = " AND EXISTS (SELECT 1 FROM files f WHERE f.id = links.file AND f.owner = ?)"
+_FORGET_DROPS = "DELETE FROM drops WHERE expires_ms < ?"
+_ADD_DROP = (
+    "INSERT INTO drops (id, digest, account, note, created_ms, expires_ms, "
+    "most_files, most_bytes, most_ms) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? "
+    "WHERE NOT EXISTS (SELECT 1 FROM drops WHERE id = ?) "
+    "AND (SELECT count(*) FROM drops WHERE account = ?) < ?"
+)
 
 
 class Links:
@@ -29,36 +51,29 @@ class Links:
         self._catalogue = catalogue
 
     def add(self, link: Link) -> bool:
-        """Keep a new link, and forget those long expired; False when its file is gone."""
-        return bool(self._catalogue.write([
-            ("DELETE FROM links WHERE expires_ms < ?", (link.created_ms - _KEEP_MS,)),
-            (
-                "INSERT INTO links (id, file, account, download, created_ms, expires_ms) SELECT ?, ?, ?, ?, ?, ? "
-                "WHERE EXISTS (SELECT 1 FROM files WHERE id = ?) AND NOT EXISTS (SELECT 1 FROM links WHERE id = ?)",
-                (link.id, link.file, link.account, int(link.download), link.created_ms, link.expires_ms, link.file,
-                 link.id),
-            ),
-        ])[1])
+        """Keep a new link, and forget those long expired; False when its file is gone or has
+        MOST_LINKS."""
+        forget = (_FORGET_LINKS, (link.created_ms - _KEEP_MS,))
+        add = (_ADD_LINK, (*link, link.file, link.id, link.file, MOST_LINKS))
+        return bool(self._catalogue.write([forget, add])[1])
 
     def named(self, id: str) -> Optional[Link]:
         """The link of that id, unless whoever made it may not come in any more."""
-        rows = self._catalogue.read(f"SELECT {_LINK} FROM links l WHERE id = ? AND {_IS_LET_IN}", (id,))
+        rows = self._catalogue.read(
+            f"SELECT {_LINK} FROM links l WHERE id = ? AND {_IS_LET_IN}", (id,)
+        )
         return _link(rows[0]) if rows else None
 
     def of_file(self, file: str) -> List[Tuple[Link, Optional[str]]]:
         """The links to a file, oldest first, each with the name of the account that made it."""
-        rows = self._catalogue.read(
-            f"SELECT {_LINK}, a.name FROM links l LEFT JOIN accounts a ON a.id = l.account WHERE l.file = ? "
-            "ORDER BY l.created_ms, l.id", (file,),
-        )
+        rows = self._catalogue.read(_OF_FILE, (file,))
         return [(_link(row[:-1]), row[-1]) for row in rows]
 
     def remove(self, id: str, owner: Optional[int]) -> bool:
         """Remove a link to a file of `owner` (None: of anybody); whether there was one."""
-        mine = "" if owner is None else " AND file IN (SELECT id FROM files WHERE owner = ? AND files.id = links.file)"
-        return bool(self._catalogue.write([
-            (f"DELETE FROM links WHERE id = ?{mine}", (id,) if owner is None else (id, owner))
-        ])[0])
+        if owner is None:
+            return bool(self._catalogue.write([(_REMOVE_LINK, (id,))])[0])
+        return bool(self._catalogue.write([(_REMOVE_LINK + _OF_OWNER, (id, owner))])[0])
 
 
 class Drops:
@@ -67,20 +82,18 @@ class Drops:
     def __init__(self, catalogue: Any) -> None:
         self._catalogue = catalogue
 
-    def add(self, drop: Drop, digest: str) -> None:
-        """Keep a new drop under the digest of its token, and forget those long expired."""
-        self._catalogue.write([
-            ("DELETE FROM drops WHERE expires_ms < ?", (drop.created_ms - _KEEP_MS,)),
-            (
-                "INSERT INTO drops (id, digest, account, note, created_ms, expires_ms, most_files, most_bytes, most_ms) "
-                "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM drops WHERE id = ?)",
-                (drop.id, digest, *drop[1:8], drop.id),
-            ),
-        ])
+    def add(self, drop: Drop, digest: str) -> bool:
+        """Keep a new drop under the digest of its token, and forget those long expired; False
+        when there are MOST_DROPS of the account."""
+        forget = (_FORGET_DROPS, (drop.created_ms - _KEEP_MS,))
+        add = (_ADD_DROP, (drop.id, digest, *drop[1:8], drop.id, drop.account, MOST_DROPS))
+        return bool(self._catalogue.write([forget, add])[1])
 
     def shown(self, digest: str) -> Optional[Drop]:
         """The drop whose token has that digest, unless its owner may not come in any more."""
-        rows = self._catalogue.read(f"SELECT {_DROP} FROM drops d WHERE digest = ? AND {_IS_LET_IN}", (digest,))
+        rows = self._catalogue.read(
+            f"SELECT {_DROP} FROM drops d WHERE digest = ? AND {_IS_LET_IN}", (digest,)
+        )
         return Drop._make(rows[0]) if rows else None
 
     def of(self, account: Optional[int]) -> List[Tuple[Drop, Optional[str]]]:
@@ -88,7 +101,8 @@ class Drops:
         where, params = ("", ()) if account is None else ("WHERE d.account = ? ", (account,))
         rows = self._catalogue.read(
             f"SELECT {_DROP}, a.name FROM drops d LEFT JOIN accounts a ON a.id = d.account {where}"
-            "ORDER BY d.created_ms, d.id", params,
+            "ORDER BY d.created_ms, d.id",
+            params,
         )
         return [(Drop._make(row[:-1]), row[-1]) for row in rows]
 
@@ -99,13 +113,15 @@ class Drops:
 
 
 def came_through(drop: str, key: str) -> Statement:
-    """What notes, behind the statements that add the file with the blob `key`, that it came through a drop.
+    """What notes, behind the statements that add the file with the blob `key`, that it came through
+    a drop.
 
     With them it is undone when the drop is gone or takes no more.
     """
     return (
         "INSERT INTO drop_files (file, drop_id) SELECT id, ? FROM files "
-        "WHERE key = ? AND NOT EXISTS (SELECT 1 FROM drop_files WHERE file = files.id)", (drop, key),
+        "WHERE key = ? AND NOT EXISTS (SELECT 1 FROM drop_files WHERE file = files.id)",
+        (drop, key),
     )
 
 

@@ -18,6 +18,7 @@ class Later(NamedTuple):
 
     work: Callable[[], Union[Response, Pending]]
     is_far: bool = False
+    is_slow: bool = False  # it may take seconds: not all threads may be lost to such
 
 
 class Source:

@@ -176,6 +176,8 @@ class Connection:
             return
         except OSError:
             return self.close()
+        except Refusal as refusal:  # plain HTTP where TLS is spoken
+            return self._refuse_and_close(refusal)
         if not data:
             return self._on_end()
         self.buffer = self.buffer + data if self.buffer else data
@@ -264,8 +266,8 @@ class Connection:
     def _wait_for(self, answer: Any) -> None:
         if type(answer) is Later:
             self.state = WORKING
-            crew = self.reactor.far if answer.is_far else self.reactor.work
-            self._hand_off(crew, self._work_in_worker, answer.work)
+            crew = self.reactor.scans if answer.is_slow else self.reactor.work
+            self._hand_off(self.reactor.far if answer.is_far else crew, self._work_in_worker, answer.work)
         elif type(answer) is Pending:
             self.state = PENDING
             self.reactor.untime(self)
@@ -657,6 +659,11 @@ class Connection:
         """
         try:
             self.sock.shutdown(socket.SHUT_WR)
+        except BlockingIOError:  # TLS has a last word, which does not fit now
+            self.sending = Sending(self.sock, self.reactor.limits.portable)
+            self.state = SENDING
+            self._watch(WRITE)
+            return self.reactor.await_transfer(self)
         except OSError:
             return self.close()
         self.buffer = b""

@@ -21,7 +21,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .connection import HEAD, LINGERING, Connection
 from .poller import READ, best_poller
-from .workers import Workers
+from .workers import Lane, Workers
 
 _SWEEP_S = 0.25  # s between looks at the clocks; what a deadline may be late
 _ACCEPTS = 64  # connections taken a tick, so that a flood of them does not starve the others
@@ -52,14 +52,16 @@ class Reactor:
 
     `new_handler(connection)` makes the handler of a connection, `encode(response, handler, closing)` the bytes
     of an answer, `log_entry` takes one answered request (None: no log), `limits` are the settings.
+    `wrap` puts TLS around an accepted socket.
     """
 
     def __init__(
         self, listener: socket.socket, limits: Any, new_handler: Callable[[Connection], Any],
         encode: Callable[..., bytes], log_entry: Optional[Callable[..., None]],
-        on_bug: Callable[[BaseException], None],
+        on_bug: Callable[[BaseException], None], wrap: Optional[Callable[[socket.socket], Any]] = None,
     ) -> None:
         self.listener = listener
+        self._wrap = wrap
         self.limits = limits
         self.new_handler = new_handler
         self.encode = encode
@@ -85,6 +87,7 @@ class Reactor:
         self._accept_again = 0.0
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
+        self.scans = Lane(self.work, max(1, limits.work_threads // 2))
         self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
         # What waits for another machine must not hold up what only waits on the disk.
         self.far = Workers(limits.far_threads, "far", on_bug) if limits.is_far else self.work
@@ -225,7 +228,7 @@ class Reactor:
             except OSError:
                 sock.close()
                 continue
-            connection = Connection(self, sock, peer)
+            connection = Connection(self, sock if self._wrap is None else self._wrap(sock), peer)
             self._connections[connection.fd] = connection
             connection._watch(READ)
             self.await_head(connection)

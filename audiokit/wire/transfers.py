@@ -101,7 +101,8 @@ class Receiving:
         self._first = first
         self._left = length
         self._chunks = ChunkedDecoder() if length is None else None
-        self._may_splice = hasattr(os, "splice") and not portable
+        self._is_bare = type(sock) is socket.socket
+        self._may_splice = hasattr(os, "splice") and not portable and self._is_bare
 
     def step(self, budget: int = BUDGET) -> str:
         """Move up to about `budget` bytes; DONE, WAIT (for the socket to be readable) or AGAIN."""
@@ -148,8 +149,9 @@ class Receiving:
         while budget > 0:
             if self.is_complete:
                 return DONE
-            # A body of known length is read no further than its end: what follows stays in the kernel.
-            wanted = _PIECE if self._left is None else min(self._left, _PIECE)
+            # A body of known length is read no further than its end: what follows stays in the kernel.  Under TLS
+            # it would stay where no poller sees it, so there all is taken.
+            wanted = min(self._left, _PIECE) if self._is_bare and self._left is not None else _PIECE
             try:
                 count = self._sock.recv_into(view[:wanted])
             except _AGAIN:
@@ -248,7 +250,8 @@ class Sending:
         self._pieces: Deque[Union[memoryview, Span, Drawn]] = deque()
         self._is_corked = False
         self._may_cork = _CORK is not None and not portable
-        self._may_sendfile = hasattr(os, "sendfile") and not portable
+        # Under TLS the kernel must not send what was never encrypted.
+        self._may_sendfile = hasattr(os, "sendfile") and not portable and type(sock) is socket.socket
         self._may_pread = hasattr(os, "pread") and not portable
 
     def add(self, piece: Union[bytes, memoryview, Span, Drawn]) -> None:

@@ -10,9 +10,10 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Deque, Iterator, List, Tuple
 
 _SWITCH_S = 0.0005  # after which a thread that waits asks the running one for its turn
 _NICE = 10  # of threads that give way: they run when the loop does not want to
@@ -104,6 +105,35 @@ def brisk_threads() -> Iterator[None]:
             _Interval.users -= 1
             if not _Interval.users:
                 sys.setswitchinterval(_Interval.before)
+
+
+class Lane:
+    """A way to the threads of a crew on which at most `most` tasks are at once, so that others find a thread too."""
+
+    def __init__(self, crew: Workers, most: int) -> None:
+        self._crew, self._free = crew, most
+        self._waiting: Deque[Tuple[Callable[..., Any], tuple]] = deque()
+        self._lock = threading.Lock()
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> None:
+        """Have `task(*arguments)` run when there is room on the lane."""
+        with self._lock:
+            if not self._free:
+                self._waiting.append((task, arguments))
+                return
+            self._free -= 1
+        self._crew.submit(self._run, task, arguments)
+
+    def _run(self, task: Callable[..., Any], arguments: tuple) -> None:
+        try:
+            task(*arguments)
+        finally:
+            with self._lock:
+                following = self._waiting.popleft() if self._waiting else None
+                if following is None:
+                    self._free += 1
+            if following is not None:
+                self._crew.submit(self._run, *following)
 
 
 def _lower_priority() -> None:

@@ -1,0 +1,61 @@
+"""Crews and lanes: who runs what, and what is left for others."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from audiokit.wire.workers import Lane, Workers
+
+
+@pytest.fixture
+def bugs():
+    return []
+
+
+@pytest.fixture
+def crew(bugs):
+    crew = Workers(4, "test", bugs.append)
+    yield crew
+    crew.close()
+
+
+def test_tasks_run_and_one_that_raises_ends_no_thread(crew, bugs):
+    done = threading.Semaphore(0)
+    for _ in range(8):
+        crew.submit(lambda: 1 // 0)
+    for _ in range(8):
+        crew.submit(done.release)
+    for _ in range(8):
+        assert done.acquire(timeout=20)
+    assert [type(bug) for bug in bugs] == [ZeroDivisionError] * 8
+
+
+def test_a_lane_never_takes_the_whole_crew(crew):
+    lane, go, begun, done = Lane(crew, 2), threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def slow():
+        begun.release()
+        go.wait(20)
+        done.release()
+
+    for _ in range(6):
+        lane.submit(slow)
+    assert begun.acquire(timeout=20) and begun.acquire(timeout=20)
+    other = threading.Semaphore(0)
+    crew.submit(other.release)
+    assert other.acquire(timeout=20), "a thread is left for what is quick"
+    assert not begun.acquire(blocking=False), "a third began"
+    go.set()
+    for _ in range(6):
+        assert done.acquire(timeout=20), "those that waited run as well"
+
+
+def test_what_fails_on_a_lane_gives_its_room_back(crew, bugs):
+    lane, done = Lane(crew, 1), threading.Event()
+    lane.submit(lambda: 1 // 0)
+    lane.submit(done.set)
+    assert done.wait(20)
+    assert len(bugs) == 1
+
