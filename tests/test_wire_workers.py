@@ -29,6 +29,7 @@ def test_tasks_run_and_one_that_raises_ends_no_thread(crew, bugs):
         crew.submit(done.release)
     for _ in range(8):
         assert done.acquire(timeout=20)
+    crew.close()
     assert [type(bug) for bug in bugs] == [ZeroDivisionError] * 8
 
 
@@ -57,5 +58,6 @@ def test_what_fails_on_a_lane_gives_its_room_back(crew, bugs):
     lane.submit(lambda: 1 // 0)
     lane.submit(done.set)
     assert done.wait(20)
+    crew.close()
     assert len(bugs) == 1
 
