@@ -22,6 +22,8 @@ from tiny_s3 import ENVIRONMENT, TinyS3, cuts_after, says, serves
 from audioserver import main
 from storage import Storage
 
+pytestmark = pytest.mark.slow  # servers and stores come and go: a quarter of the quick suite's minute
+
 WAV = wav(0.1)
 
 

@@ -15,6 +15,8 @@ from audiokit.accounts import hash_password
 from audiokit.catalogue import Catalogue, CatalogueDown
 from storage import Storage
 
+pytestmark = pytest.mark.slow  # every write is carried out twice
+
 
 class Repeating(Catalogue):
     """SQLite as a cluster that carries out every write twice and tells of the second time; or not at all.

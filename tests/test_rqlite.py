@@ -15,6 +15,8 @@ from audiokit.catalogue.errors import CatalogueDown, CatalogueRefused
 from audiokit.catalogue.nodes import Patience
 from audiokit.catalogue.rqlite import RqliteCatalogue
 
+pytestmark = pytest.mark.slow  # servers and stores come and go: a quarter of the quick suite's minute
+
 QUICK = Patience(connect=1.0, answer=0.3, deadline=0.6)
 SCHEMA = "PRAGMA user_version = 1;\n"
 NOTE = [("INSERT INTO removals (key, since_ms) VALUES (?, ?)", ("a", 1))]
