@@ -19,6 +19,28 @@ ANN, BOB = ("-u", "ann:correct horse"), ("-u", "bob:battery staple")
 pytestmark = pytest.mark.skipif(CURL is None, reason="skipped: there is no curl on this machine")
 
 
+def test_the_four_lines(running, tmp_path):
+    """What callers rely on before all else: as they are typed, but for the port."""
+    (tmp_path / "myfile.wav").write_bytes(SOUND)
+    server, there = running(), tmp_path / "elsewhere"
+    there.mkdir()
+
+    def curl(*words, folder=tmp_path):
+        words = [word.replace("http://localhost:8000", server.url) for word in words]
+        done = subprocess.run([CURL, "-sS", "-m", "20", *words], capture_output=True, timeout=30, cwd=str(folder))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    posted = curl("-X", "POST", "--data-binary", "@myfile.wav", "http://localhost:8000/post?name=myfile.wav")
+    assert json.loads(posted)["name"] == "myfile.wav"
+    assert json.loads(curl("http://localhost:8000/list?maxduration=300"))["files"] == [json.loads(posted)]
+    assert curl("http://localhost:8000/info?name=myfile.wav") == posted
+    curl("-O", "-J", "http://localhost:8000/download?name=myfile.wav", folder=there)
+    assert (there / "myfile.wav").read_bytes() == SOUND
+    nameless = json.loads(curl("-X", "POST", "--data-binary", "@myfile.wav", "http://localhost:8000/post"))
+    assert nameless["name"].endswith(".wav") and nameless["sha256"] == json.loads(posted)["sha256"]
+
+
 def command(*words, data, said=""):
     """What a command of the program prints on standard output."""
     words = [sys.executable, str(ROOT / "audioserver.py"), *words, "--data", str(data)]
