@@ -13,7 +13,7 @@ test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass be
 	@$(MAKE) --no-print-directory -j2 test-sound test-rest
 
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
-        tests/test_formats_*.py tests/test_audiometa.py tests/test_faults.py tests/test_crash.py)
+        tests/test_formats_*.py tests/test_audiometa.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
 test-sound:  ## The half of `test` that is formats, codec and what a fault leaves; the two run beside each other
 	$(TEST_PYTHON) -m pytest -m "not slow" $(SOUND)
 test-rest:  ## The other half: the wire, the storage, the routes, the commands

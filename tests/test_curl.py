@@ -16,6 +16,7 @@ SOUND, OTHER = wav(), wav(pitch_hz=300.0)
 
 ANN, BOB = ("-u", "ann:correct horse"), ("-u", "bob:battery staple")
 
+by_processes = pytest.mark.slow  # real scrypt, and a process a request
 pytestmark = pytest.mark.skipif(CURL is None, reason="skipped: there is no curl on this machine")
 
 
@@ -96,6 +97,7 @@ def house(tmp_path_factory):
         assert secret not in log
 
 
+@by_processes
 def test_name_and_password(house):
     assert house.told("/list")[0] == 401
     assert house.told("/list", "-u", "ann:wrong")[0] == 401
@@ -106,6 +108,7 @@ def test_name_and_password(house):
     assert house.told("/list", *BOB)[1]["total"] == 0
 
 
+@by_processes
 def test_a_token_from_the_command_holds_within_a_second_and_no_longer(house):
     token = command("token", "new", "ann", "--scope", "read", data=house.data).splitlines()[-1]
     for scheme in ("Bearer", "Token"):
@@ -120,6 +123,7 @@ def test_a_token_from_the_command_holds_within_a_second_and_no_longer(house):
     assert house.told("/me", "-H", f"Authorization: Bearer {made['token']}")[0] == 401
 
 
+@by_processes
 def test_a_signed_link(house):
     _, record = house.told("/post?name=linked.wav", *ANN, "--data-binary", "@a.wav")
     status, link = house.told(
@@ -140,6 +144,7 @@ def test_a_signed_link(house):
     assert house.curl(link["url"])[0] == 404
 
 
+@by_processes
 def test_a_drop(house):
     status, drop = house.told(
         "/drops", *ANN, "-d", '{"files": 2, "bytes": "1MiB", "minutes": 1, "note": "the band"}'
@@ -155,6 +160,7 @@ def test_a_drop(house):
     assert house.told(drop["url"], "--data-binary", "@b.wav")[0] == 404
 
 
+@by_processes
 def test_a_session_and_the_attempt_of_another_site(house):
     jar = str(house.folder / "jar")
     login = ("-c", jar, "-d", '{"name": "ann", "password": "correct horse"}')
@@ -168,6 +174,7 @@ def test_a_session_and_the_attempt_of_another_site(house):
     assert house.told("/me", "-b", jar)[0] == 401
 
 
+@by_processes
 def test_a_quota_from_the_command(house):
     command(
         "user",
