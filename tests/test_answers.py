@@ -119,7 +119,7 @@ def test_what_is_pushed_behind_the_end_of_a_stream_does_not_cut_it(at, server):
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         first = sock.recv(1000)
         assert request(address, "GET", "/health")[0] == 200  # the stream has begun by now
-        (stream,) = (one for one in server.server.reactor._connections.values() if one.state == "streaming")
+        (stream,) = (one for one in list(server.server.reactor._connections.values()) if one.state == "streaming")
         while not stream.sending.left:  # until the kernel takes no more
             held[0](bytes(100_000))
             pushed += bytes(100_000)

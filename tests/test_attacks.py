@@ -85,7 +85,7 @@ class TestTrickles:
             sock.sendall(SOUND[-1:])
             assert sock.recv(1000).startswith(b"HTTP/1.1 201")
             assert request(server.address, "GET", "/health")[0] == 200
-            (since,) = [since for one, since in server.server.reactor.idle.items() if one.peer == sock.getsockname()]
+            (since,) = [since for one, since in list(server.server.reactor.idle.items()) if one.peer == sock.getsockname()]
             assert since >= began
 
     def test_a_reader_that_does_not_read_is_given_up(self, running):
