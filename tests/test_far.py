@@ -142,7 +142,7 @@ def test_clients_that_do_not_read_hold_neither_threads_nor_memory(running, tiny)
             assert sock.recv(12) == b"HTTP/1.1 200"
         assert get(server, "/download?name=short.wav")[2] == WAV
         assert get(server, "/info?name=short.wav")[0] == 200
-        held = [c.sending.left_here for c in server.server.reactor._connections.values() if c.sending]
+        held = [c.sending.left_here for c in list(server.server.reactor._connections.values()) if c.sending]
         assert len(held) == 8 and sum(held) <= 8 * ((1 << 17) + 1024)
     finally:
         for sock in lazy:
