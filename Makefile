@@ -24,7 +24,7 @@ test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	.venv/bin/python -m pip install -qq --disable-pip-version-check -r tests/requirements.txt
 
 browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromium (chromium, chromium-driver)
 	@test -d build/axe || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.10.2 || echo "axe-core cannot be had: its stories are skipped"
@@ -33,7 +33,7 @@ browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromi
 SCHEMATHESIS = build/schemathesis/bin
 schemathesis:  ## /openapi.json held against the running server by schemathesis, in a venv of its own
 	@test -x $(SCHEMATHESIS)/schemathesis || { $(PYTHON) -m venv build/schemathesis && $(SCHEMATHESIS)/python -m pip install \
-		--quiet --disable-pip-version-check schemathesis==4.32.5 openapi-spec-validator==0.9.0; } || true
+		-qq --disable-pip-version-check schemathesis==4.32.5 openapi-spec-validator==0.9.0; } || true
 	@if test -x $(SCHEMATHESIS)/schemathesis; then \
 		$(SCHEMATHESIS)/openapi-spec-validator audiokit/ui/openapi.json \
 		&& $(PYTHON) tests/agreement.py $(SCHEMATHESIS)/schemathesis; \
