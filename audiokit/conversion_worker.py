@@ -143,7 +143,7 @@ def convert(
     channels = wanted["channels"]
     warnings: List[str] = []
     if info.container == "mp3":
-        pieces = _from_mp3(source, info, channels, warnings)
+        pieces = _from_mp3(source, channels, warnings)
     else:
         pieces = _from_pcm(source, info, wanted)
     with _new(target) as out:
@@ -456,7 +456,7 @@ def summarise(
             writer.finish(info.sample_rate, max(stop - first, 0))
             return warnings
         if info.container == "mp3":
-            pieces = _from_mp3(source, info, channels, warnings)
+            pieces = _from_mp3(source, channels, warnings)
         else:
             pieces = _from_pcm(source, info, wanted)
         writer, summary, rate = Writer(out, channels), Summary(channels), 0
@@ -505,28 +505,25 @@ def _from_pcm(source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> Iter
         yield Piece(reader.convert(data), info.sample_rate, 1 - left / total)
 
 
-def _from_mp3(
-    source: BinaryIO, info: AudioInfo, channels: int, warnings: List[str]
-) -> Iterator[Piece]:
+def _from_mp3(source: BinaryIO, channels: int, warnings: List[str]) -> Iterator[Piece]:
     decoder = Decoder(channels=channels)
     size = source.seek(0, os.SEEK_END) or 1
     source.seek(0)
-    position = 0
-    while True:
-        data = source.read(_PIECE)
-        if not data:
-            break
+    position = samples = 0
+    for data in iter(lambda: source.read(_PIECE), b""):
         position += len(data)
         pcm = decoder.feed(data)
-        if pcm:
-            yield Piece(pcm, decoder.sample_rate, position / size)
+        for part, rate in decoder.by_rate(pcm, samples):
+            yield Piece(part, rate, position / size)
+        samples += len(pcm) // (2 * channels)
     pcm = decoder.finish()
     warnings += decoder.report.warnings
     if decoder.report.frames and decoder.report.frames_muted >= decoder.report.frames:
         raise Damage("none of its frames could be decoded")
     if len(decoder.formats) > 1:
         warnings.append("the sampling rate changes in between")
-    yield Piece(pcm, decoder.sample_rate, 1.0)
+    for part, rate in decoder.by_rate(pcm, samples):
+        yield Piece(part, rate, 1.0)
 
 
 def _at_rate(pieces: Iterator[Piece], wanted: Dict[str, Any]) -> Iterator[Tuple[bytes, float]]:
@@ -595,7 +592,7 @@ def stream(
     warnings: List[str] = []
     with open(path, "rb") as source:
         if info.container == "mp3":
-            pieces = _from_mp3(source, info, wanted["channels"], warnings)
+            pieces = _from_mp3(source, wanted["channels"], warnings)
         else:
             pieces = _from_pcm(source, info, wanted)
         encoder = None if wanted["format"] == "wav" else _encoder(wanted, b"")

@@ -12,6 +12,8 @@ import audiometa
 from audiokit import conversion_worker as worker
 from audiokit.codec.decoder import Decoder
 from audiokit.codec.encoder import Encoder
+from audiokit.resampling import samples_out
+from audiokit.waveform import Kept
 
 
 def wanted(format="mp3", rate=32000, channels=2, bitrate=128, quality=None, dither="none"):
@@ -152,6 +154,34 @@ def layer3(seconds, rate, channels):
     head = encoder.encode(wav(seconds, rate, channels)[44:]) + encoder.finish()
     info = encoder.info_frame()
     return info + head[len(info) :]
+
+
+def frames_of(seconds, rate):
+    """Frames of MP3 of a sine, without an Info frame in front."""
+    encoder = Encoder(rate, 1, with_info=False)
+    return encoder.encode(wav(seconds, rate)[44:]) + encoder.finish()
+
+
+PARTS = [frames_of(0.3, 44100), frames_of(0.2, 24000), frames_of(0.25, 16000)]  # all in one read of the source
+
+
+@pytest.mark.parametrize("rate", [32000, 44100, 24000, 16000])
+def test_what_changes_its_rate_within_a_read_is_converted_part_by_part(tmp_path, rate):
+    what = wanted("wav", rate, 1, None)
+    joined = whole(b"".join(PARTS), tmp_path / "joined", what)
+    assert joined[44:] == b"".join(whole(part, tmp_path / "part", what)[44:] for part in PARTS)
+
+
+def test_the_waveform_of_what_changes_its_rate_is_as_long_as_its_sound(tmp_path):
+    source, target = io.BytesIO(b"".join(PARTS)), tmp_path / "peaks"
+    assert worker.summarise(source, audiometa.identify(source), str(target), None) == [
+        "the sampling rate changes in between"
+    ]
+    with open(target, "rb") as file:
+        kept = Kept(file)
+    in_parts = [audiometa.identify(io.BytesIO(part)) for part in PARTS]
+    frames = [samples_out(info.samples, info.sample_rate, 44100) for info in in_parts]
+    assert (kept.sample_rate, kept.frames) == (44100, sum(frames))
 
 
 def test_what_is_short_is_made_in_one_piece(tmp_path):
