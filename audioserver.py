@@ -34,6 +34,7 @@ from audiokit.authentication import Authenticator
 from audiokit.blobs.collector import Collector
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
+from audiokit.failures import refusal_of
 from audiokit.keyfile import BadKey, read_or_make
 from audiokit.pages import Pages
 from audiokit.peaks import PeakCache
@@ -49,7 +50,7 @@ from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, no_space, storage_at, valid_name
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at, valid_name
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
@@ -149,8 +150,8 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             busy = Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
             return self.problem(busy)
-        if isinstance(error, OSError) and isinstance(no_space(error), Refusal):  # an engine elsewhere is away
-            return self.problem(no_space(error))
+        if isinstance(error, OSError) and isinstance(refusal_of(error), Refusal):  # an engine elsewhere is away
+            return self.problem(refusal_of(error))
         number = secrets.token_hex(6)
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))

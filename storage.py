@@ -37,7 +37,6 @@ import json
 import os
 import shutil
 import sqlite3
-import threading
 import time
 import unicodedata
 from base64 import b32encode
@@ -52,7 +51,7 @@ from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.blobs.moving import Moved, address_of, cancel, move
 from audiokit.blobs.ownership import Ownership
-from audiokit.catalogue import Catalogue, CatalogueDown, CatalogueRefused, TooSlow
+from audiokit.catalogue import TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, strays
 from audiokit.catalogue.links import Drops, Links, came_through
@@ -60,9 +59,14 @@ from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.catalogue.sessions import Sessions
+from audiokit.engines import open_blobs, open_catalogue, was_left
+from audiokit.failures import frozen_or, is_frozen, refusal_of
 from audiokit.formats.info import AudioInfo
+from audiokit.health import Health
 from audiokit.migrations import MigrationError
 from audiokit.names import free_names, other_names, valid_name
+from audiokit.removals import Removals
+from audiokit.spool import Spool, Upload
 from audiokit.wire.problems import Refusal
 
 __all__ = [
@@ -72,20 +76,7 @@ __all__ = [
 
 LINK_KEY = "link.key"  # signs links: whoever has it can make one, so that it is in no backup
 CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
-SCHEMA = Path(__file__).with_name("schema.sql")
-AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
-LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
-LOOK_SECONDS = 3.0  # a far store is asked no more often whether it is well
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-
-_FROZEN = "the audio is being moved"  # as the triggers of schema.sql say it
-NOTES_KEPT_MS = 86_400_000  # in a cluster: longer than a node may hang with a write in its hands
-_FORGET_REMOVAL = "DELETE FROM removals WHERE key = ?"
-_PROBE = (  # changes nothing, and has to be written for that
-    ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES ('', 0)", ()),
-    ("DELETE FROM removals WHERE key = ''", ()),
-)
 _FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record, owner, shared FROM files WHERE "
 _CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
 # What is not there and what one may not see are asked for by the same statement, and look the same.
@@ -134,125 +125,6 @@ class _File(NamedTuple):
     shared: int
 
 
-def no_space(error: OSError) -> Union[Refusal, OSError]:
-    """The refusal that a full disk, or an engine elsewhere that fails, means; any other error as it is."""
-    if isinstance(error, (CatalogueDown, CatalogueRefused)):
-        return Refusal(
-            "busy", "the catalogue does not answer" if isinstance(error, CatalogueDown) else
-            "the catalogue refuses: see /health", headers=[("Retry-After", "5")],
-        )
-    if isinstance(error, StoreError):
-        return Refusal(
-            "busy", "the store of the audio does not answer" if isinstance(error, StoreDown) else
-            "the store of the audio refuses: see /health", headers=[("Retry-After", "5")],
-        )
-    if error.errno in _FULL:
-        return Refusal("no-space", "the disk is full")
-    return error
-
-
-def _frozen(error: sqlite3.IntegrityError, other: Optional[Refusal] = None) -> BaseException:
-    """What a constraint means: that the audio is being moved, else `other`, else a fault of ours."""
-    if _FROZEN in str(error):
-        return Refusal("busy", "the audio is being moved: it can only be read", headers=[("Retry-After", "60")])
-    return other or error
-
-
-class Upload:
-    """One upload's temporary file.  A context manager that discards it unless it was kept."""
-
-    def __init__(self, storage: Storage, path: str, expected: Optional[int], is_there: bool = False) -> None:
-        self.path = path
-        self.expected = expected  # bytes, None when nobody said
-        self._storage = storage
-        self._ops = storage.ops
-        self._written = 0
-        self._look_at = LOOK_BYTES
-        self._reserved = self._begun = 0
-        self._is_over = False
-        make = None if is_there else lambda name, _: self._ops.create(name)
-        self.file = open(path, "r+b", buffering=0, opener=make)
-
-    def __enter__(self) -> Upload:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.discard()
-
-    def fileno(self) -> int:
-        """The descriptor, for whoever moves bytes without us; then set `written`."""
-        return self.file.fileno()
-
-    @property
-    def written(self) -> int:
-        """Bytes that are in the file.  Setting it sees, now and then, to room for more."""
-        return self._written
-
-    @written.setter
-    def written(self, count: int) -> None:
-        self._written = count
-        if count - self._begun >= AHEAD_BYTES:
-            self.begin_sync()
-        if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
-            self._reserve()
-        if count >= self._look_at:
-            self._look_at = count + LOOK_BYTES
-            if self.expected is None or count > self.expected:
-                self._storage.check_room(0)
-
-    def begin_sync(self) -> None:
-        """Have what is there go to the disk while more comes, or while it is looked at; does not wait."""
-        self._begun = self._written
-        self._ops.begin_sync(self.file.fileno())
-
-    def _reserve(self) -> None:
-        """Blocks for what comes next, never far ahead: a promised length alone must not fill the disk."""
-        start = max(self._written, self._reserved)
-        self._reserved = min(start + 2 * AHEAD_BYTES, self.expected)
-        self._ops.reserve(self.file.fileno(), start, self._reserved - start)
-
-    @property
-    def promised(self) -> int:
-        """Bytes that are still to come and have no blocks yet."""
-        return max(0, (self.expected or 0) - max(self._written, self._reserved))
-
-    def write(self, data: Any) -> None:
-        """Append bytes; Refusal `no-space` when the disk is full."""
-        view = memoryview(data)
-        try:
-            while view:
-                count = self._ops.write(self.file, view)
-                view = view[count:]
-                self.written += count
-        except OSError as error:
-            raise no_space(error) from error
-
-    def discard(self) -> None:
-        """Leave nothing of it; harmless after `keep` and a second time."""
-        if self._is_over:
-            return
-        self._is_over = True
-        self._storage.upload_is_over(self)
-        self.file.close()
-        try:
-            self._ops.remove(self.path)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._storage.leave_for_sweep()
-
-    def move_to(self, path: str) -> None:
-        """Close the file and give it to whoever asks, as `path` in the same file system; the upload is over."""
-        self.file.close()  # Windows renames no open file
-        self._ops.rename(self.path, path)
-        self.give_away()
-
-    def give_away(self) -> None:
-        """The file has moved to the blob store."""
-        self._is_over = True
-        self._storage.upload_is_over(self)
-
-
 class Storage:
     """The files of one data folder.  Thread-safe; a context manager."""
 
@@ -271,15 +143,9 @@ class Storage:
         """
         self.data = Path(data)
         self.ops = ops or FileOps()
-        self._kept_free = free_space_kept
         self._clock_ms = clock_ms
-        self._uploads: Dict[str, Upload] = {}
-        self._lock = threading.Lock()
         self._is_clean = True
-        self.when_removed: Callable[[str], None] = lambda key: None  # told of bytes that are going, from any thread
         self._is_open = False
-        self._blobs_looked_at = -LOOK_SECONDS  # s, monotonic
-        self._blobs_are: Optional[str] = None
         if create or catalogue:
             self.ops.make_directory(str(self.data))
         elif not self.exists(self.data):
@@ -289,17 +155,18 @@ class Storage:
             if self._folder_lock is not None:
                 stack.callback(self._folder_lock.release, False)
             # First: in a folder that is not ours nothing is made.
-            self._catalogue = _open_catalogue(catalogue, self.data / "catalogue.db", self.ops, create, exclusive)
+            self._catalogue = open_catalogue(catalogue, self.data / "catalogue.db", self.ops, create, exclusive)
             stack.callback(self._catalogue.close)
             self.asks_far = self._catalogue.is_far  # whether reading a row waits for another machine
-            self._spool = self.data / "uploads"
-            self.ops.make_directory(str(self._spool))
-            self._blobs = _open_blobs(
+            self._spool = Spool(self.data / "uploads", self.ops, free_space_kept, self.leave_for_sweep)
+            self._blobs = open_blobs(
                 blobs, self.data / "files", self.ops, lambda text: say(text) if self._is_open else None
             )
             stack.callback(self._blobs.close)
             self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
             self._ownership = Ownership(self._catalogue, self._blobs, may_claim=exclusive)
+            self.removals = Removals(self._catalogue, self._blobs, clock_ms, self.leave_for_sweep)
+            self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
             self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
@@ -354,8 +221,7 @@ class Storage:
 
     def close(self) -> None:
         """Give up the folder; uploads still under way are discarded."""
-        for upload in list(self._uploads.values()):
-            upload.discard()
+        self._spool.close()
         self._blobs.close()
         self._catalogue.close()
         if self._folder_lock is not None:
@@ -371,39 +237,18 @@ class Storage:
         Refusal `busy` when the store that they are to go to is known to be away.
         """
         if self._blobs.is_resting:
-            raise no_space(StoreDown("it is resting"))
-        with self._lock:
-            promised = sum(upload.promised for upload in self._uploads.values())
-        free = self.ops.free_bytes(str(self.data)) - self._kept_free - promised
-        if free < (expected or 0):
-            raise Refusal("no-space", f"{expected or 0} bytes are to be stored, there is room for {max(0, free)}")
+            raise refusal_of(StoreDown("it is resting"))
+        self._spool.check_room(expected)
 
     def begin_upload(self, expected: Optional[int]) -> Upload:
-        """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
-        self.check_room(expected)
-        path = os.path.join(self._spool, os.urandom(16).hex() + ".part")
-        try:
-            upload = Upload(self, path, expected)
-        except OSError as error:
-            raise no_space(error) from error
-        with self._lock:
-            self._uploads[path] = upload
-        return upload
+        """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`, `busy`."""
+        if self._blobs.is_resting:
+            raise refusal_of(StoreDown("it is resting"))
+        return self._spool.begin(expected)
 
     def take_in(self, path: str) -> Upload:
         """A file made elsewhere in the data folder as if it had been received; it is moved."""
-        spooled = str(self._spool / (os.urandom(16).hex() + ".part"))
-        self.ops.rename(path, spooled)
-        upload = Upload(self, spooled, None, is_there=True)
-        upload.written = os.stat(spooled).st_size
-        with self._lock:
-            self._uploads[spooled] = upload
-        return upload
-
-    def upload_is_over(self, upload: Upload) -> None:
-        """An upload tells that it needs no room any more."""
-        with self._lock:
-            self._uploads.pop(upload.path, None)
+        return self._spool.take_in(path)
 
     def leave_for_sweep(self) -> None:
         """Something could not be removed: the next start must look."""
@@ -443,20 +288,20 @@ class Storage:
             incoming.fields["name"] = name
             there = self._file(_BY_NAME, (incoming.owner, name))
             if there is not None and incoming.drop is None and (there.sha256, there.size) == incoming.identity:
-                self._drop(key)
+                self.removals.drop(key)
                 return Kept("same", there.id, there.record, f'"{there.sha256}"')
             if there is not None and is_generated:
                 name = next(names)
                 continue
             if there is not None and not incoming.overwrite:
-                self._drop(key)
+                self.removals.drop(key)
                 raise Refusal("name-taken", f"there is another file named {name!r}", parameter="name")
             if not key:
                 key = self._put(upload, incoming)
             try:
                 kept = self._replace(there, key, incoming) if there else self._create(key, incoming)
             except BaseException as error:
-                self._disown(key)
+                self.removals.disown(key)
                 raise self._refusal_of(error, incoming) from None
             kept = kept or self._kept_already(there, key)
             if kept is not None:
@@ -469,7 +314,7 @@ class Storage:
         if there is None:
             return None
         if before is not None:
-            self._remove_bytes(before.key)
+            self.removals.carry_out(before.key)
         return Kept("replaced" if before else "created", there.id, there.record, f'"{there.sha256}"')
 
     def _put(self, upload: Upload, incoming: _Incoming) -> str:
@@ -478,12 +323,12 @@ class Storage:
         try:
             self._ownership.ensure()
         except OSError as error:
-            raise no_space(error) from error
+            raise refusal_of(error) from error
         try:
             self._blobs.put(key, upload.file, size, sha256)
         except OSError as error:
-            self._drop(key)
-            raise no_space(error) from error
+            self.removals.drop(key)
+            raise refusal_of(error) from error
         upload.give_away()
         return key
 
@@ -505,41 +350,19 @@ class Storage:
         ])
         if not counts[-1]:
             return None
-        self._remove_bytes(there.key)
+        self.removals.carry_out(there.key)
         return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
 
     def _refusal_of(self, error: BaseException, incoming: _Incoming) -> BaseException:
         """What a failed write means for the caller: a full disk, a quota, or what it was."""
         if isinstance(error, OSError):
-            return no_space(error)
+            return refusal_of(error)
         if isinstance(error, sqlite3.IntegrityError):
             limits = self.limits(incoming.owner)
-            if _FROZEN in str(error):
-                return _frozen(error)
+            if is_frozen(error):
+                return frozen_or(error)
             return quotas.refusal_of(str(error), limits, incoming.drop is not None) or error
         return error
-
-    def _drop(self, key: str) -> None:
-        """Bytes whose row was never written."""
-        if key and self.asks_far:
-            self._disown(key)  # it may yet be: some node may have it in its hands
-        elif key:
-            try:
-                self._blobs.delete(key)
-            except OSError:
-                self.leave_for_sweep()
-
-    def _disown(self, key: str) -> None:
-        """Bytes whose row may come back: say durably that it must not, and only then remove them."""
-        try:
-            self._catalogue.write([
-                ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES (?, ?)", (key, self._clock_ms())),
-                ("DELETE FROM files WHERE key = ?", (key,)),
-            ])
-        except (OSError, sqlite3.Error, ValueError):
-            self.leave_for_sweep()
-            return
-        self._remove_bytes(key)
 
     def has_bytes(self, key: str) -> bool:
         """Whether a file has its bytes there."""
@@ -549,16 +372,6 @@ class Storage:
     def was_clean(self) -> bool:
         """Whether the server before ended in order, as far as this one can know."""
         return self._folder_lock is not None and self._folder_lock.was_clean
-
-    def _remove_bytes(self, key: str) -> None:
-        """Carry out a noted removal; what fails now is done at the next start."""
-        self.when_removed(key)
-        try:
-            self._blobs.delete(key)
-            if not self.asks_far:
-                self._catalogue.write([(_FORGET_REMOVAL, (key,))])
-        except (OSError, sqlite3.Error, ValueError):
-            self.leave_for_sweep()
 
     # -- quotas ----------------------------------------------------------------------------------------
 
@@ -616,14 +429,14 @@ class Storage:
             self._ownership.ensure()
             return self._blobs.open(content.key, start, content.size if stop is None else stop, content.size)
         except StoreError as error:
-            raise no_space(error) from error
+            raise refusal_of(error) from error
 
     def address(self, content: Content, seconds: float, disposition: str) -> str:
         """Where whoever has this address may fetch the bytes for so long; only of a far store."""
         try:
             return self._blobs.address(content.key, int(seconds), disposition, content.mime)
         except StoreError as error:
-            raise no_space(error) from error
+            raise refusal_of(error) from error
 
     def lend(self, content: Content, path: str) -> None:
         """The bytes of a file as `path` in the data folder too, whatever becomes of the file.
@@ -635,7 +448,7 @@ class Storage:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise no_space(error) from error
+            raise refusal_of(error) from error
 
     def list(self, listing: Any, owner: Optional[int] = 0) -> Page:
         """The page of an owner's records (None: of everybody's) that a `Listing` asks for.
@@ -697,9 +510,9 @@ class Storage:
                 counts = self._catalogue.write(changed(record, row, there.version))
             except sqlite3.IntegrityError as error:
                 taken = Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name")
-                raise _frozen(error, taken) from None
+                raise frozen_or(error, taken) from None
             except OSError as error:
-                raise no_space(error) from error
+                raise refusal_of(error) from error
             if counts[-1]:
                 return row.record
 
@@ -709,9 +522,9 @@ class Storage:
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
-                if before is None or not self._is_noted(before.key):
+                if before is None or not self.removals.is_noted(before.key):
                     return False
-                self._remove_bytes(before.key)
+                self.removals.carry_out(before.key)
                 return True
             before = there
             try:
@@ -720,16 +533,12 @@ class Storage:
                     ("DELETE FROM files WHERE id = ? AND version = ?", (id, there.version)),
                 ])
             except sqlite3.IntegrityError as error:
-                raise _frozen(error) from error
+                raise frozen_or(error) from error
             except OSError as error:
-                raise no_space(error) from error
+                raise refusal_of(error) from error
             if counts[-1]:
-                self._remove_bytes(there.key)
+                self.removals.carry_out(there.key)
                 return True
-
-    def _is_noted(self, key: str) -> bool:
-        """Whether bytes are to be removed: so an earlier try to remove their row was carried out after all."""
-        return self.asks_far and bool(self._catalogue.read("SELECT 1 FROM removals WHERE key = ?", (key,)))
 
     def remove_all(self, owner: int) -> int:
         """Remove every file of an owner; how many there were."""
@@ -744,44 +553,7 @@ class Storage:
 
     def health(self) -> Dict[str, str]:
         """What is wrong, by the engine that is ill: "catalogue", "blobs", "disk"; empty when nothing is."""
-        wrong = {
-            "catalogue": self._health_of_catalogue(), "blobs": self._health_of_blobs(), "disk": self._health_of_disk(),
-        }
-        return {engine: why for engine, why in wrong.items() if why is not None}
-
-    def _health_of_catalogue(self) -> Optional[str]:
-        if not self._catalogue.is_writing:
-            return "the catalogue's writer has ended"
-        try:
-            if self._catalogue.failure is not None:  # is it still so?  Nobody may write until we say that one can
-                self._catalogue.write(_PROBE)
-        except (OSError, sqlite3.Error) as error:
-            return f"the catalogue cannot be written: {error}"
-        try:
-            self._catalogue.read("SELECT 1 FROM files LIMIT 1")
-        except (OSError, sqlite3.Error) as error:
-            return f"the catalogue cannot be read: {error}"
-        return None
-
-    def _health_of_blobs(self) -> Optional[str]:
-        now = time.monotonic()
-        if self.is_far and now >= self._blobs_looked_at + LOOK_SECONDS:
-            self._blobs_looked_at = now  # who comes while we look is told what was true before
-            try:
-                self._ownership.ensure_still(is_hasty=True)
-                self._blobs_are = None
-            except (OSError, sqlite3.Error) as error:
-                self._blobs_are = str(error)
-        return self._blobs_are
-
-    def _health_of_disk(self) -> Optional[str]:
-        try:
-            free = self.ops.free_bytes(str(self._spool))
-        except OSError as error:
-            return f"the data folder cannot be read: {error}"
-        if free < self._kept_free:
-            return f"{free} bytes are free on the disk, {self._kept_free} are kept free: uploads are refused"
-        return None
+        return self._health.wrong()
 
     def collect(self, grace_s: float) -> List[str]:
         """Remove from a far store what is to be removed, and what no row names since `grace_s`; the latter's keys.
@@ -789,23 +561,23 @@ class Storage:
         Whatever cannot be read ends it, and so does a store that is not, or no longer, this catalogue's.
         """
         self._ownership.ensure_still()
-        self._finish_removals()
+        self.removals.finish()
         removed = []
         for key in strays(self._catalogue, self._blobs, grace_s):
             # Asked anew: the rows were read a page at a time, before the names were.
             if not self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)):
-                self._remove_stray(key)
+                self.removals.remove_stray(key)
                 removed.append(key)
         return removed
 
     def move(self, blobs: str, say: Callable[[str], None] = lambda text: None) -> Moved:
         """Move all audio to the store `blobs` ("": the folder); a server may go on reading meanwhile."""
-        target = _open_blobs(blobs, self.data / "files", self.ops)
+        target = open_blobs(blobs, self.data / "files", self.ops)
         try:
             self._ownership.ensure_still()
             if address_of(target) == address_of(self._blobs):
                 raise FileExistsError(errno.EEXIST, "the audio is there already", address_of(target))
-            return move(self._catalogue, self._blobs, target, self._spool, self.ops, say)
+            return move(self._catalogue, self._blobs, target, self._spool.folder, self.ops, say)
         finally:
             target.close()
 
@@ -818,9 +590,9 @@ class Storage:
 
         path = self.data / "catalogue.db"
         arriving = path if address else path.with_name("catalogue.db.arriving")
-        if bool(address) == self.asks_far or not address and not _was_left(path):
+        if bool(address) == self.asks_far or not address and not was_left(path):
             raise FileExistsError(errno.EEXIST, "there is a catalogue already", address or str(path))
-        target = _open_catalogue(address, arriving, self.ops, True, True)
+        target = open_catalogue(address, arriving, self.ops, True, True)
         try:
             moved = move_rows(self._catalogue, target, target.address if address else "the data folder", say)
         finally:
@@ -842,30 +614,11 @@ class Storage:
 
     def _sweep(self) -> None:
         """Remove what a crash left; only under the folder's lock."""
-        for path in self._spool.glob("*.part"):
-            self.ops.remove(str(path))
-        self._finish_removals()
+        self._spool.sweep()
+        self.removals.finish()
         if self._folder_lock is not None and not self._folder_lock.was_clean and not self.is_far:
             for key in list(strays(self._catalogue, self._blobs)):
-                self._remove_stray(key)
-
-    def _remove_stray(self, key: str) -> None:
-        """Bytes without a row; in a cluster that has to be made sure of first."""
-        if self.asks_far:
-            self._disown(key)
-        else:
-            self._blobs.delete(key)
-
-    def _finish_removals(self) -> None:
-        """Remove what is noted; in a cluster what was noted a day ago, once more, and then its note."""
-        if not self.asks_far:
-            for (key,) in self._catalogue.read("SELECT key FROM removals"):
-                self._remove_bytes(key)
-            return
-        old = "SELECT key FROM removals WHERE since_ms < ? LIMIT 10000"
-        for (key,) in self._catalogue.read(old, (self._clock_ms() - NOTES_KEPT_MS,)):
-            self._blobs.delete(key)
-            self._catalogue.write([(_FORGET_REMOVAL, (key,))])
+                self.removals.remove_stray(key)
 
     def check(self, *, deep: bool = False, fix: bool = False) -> Report:
         """Compare rows with bytes both ways, with `deep` every sha256; `fix` repairs, as checks.py says.
@@ -909,7 +662,7 @@ def storage_at(catalogue: str) -> Any:
         @staticmethod
         def exists(data: Union[str, Path]) -> bool:
             try:
-                _open_catalogue(catalogue, Path(data), FileOps(), False, False).close()
+                open_catalogue(catalogue, Path(data), FileOps(), False, False).close()
             except MigrationError:
                 return False
             return True
@@ -919,37 +672,6 @@ def storage_at(catalogue: str) -> Any:
             raise Refusal("not-implemented", "a catalogue in a cluster is removed by the cluster's own means")
 
     return Elsewhere
-
-
-def _was_left(path: Path) -> bool:
-    """Whether there is no catalogue, or one whose rows were moved elsewhere."""
-    if not path.exists():
-        return True
-    left = Catalogue(path, SCHEMA.read_text("utf-8"), FileOps(), create=False, migrate=False)
-    try:
-        return bool(left.read("SELECT 1 FROM places WHERE what = 'moving'"))
-    finally:
-        left.close()
-
-
-def _open_catalogue(address: str, path: Path, ops: FileOps, create: bool, migrate: bool) -> Any:
-    """The catalogue: the file, or what the address names."""
-    schema = SCHEMA.read_text("utf-8")
-    if not address:
-        return Catalogue(path, schema, ops, create=create, migrate=migrate)
-    from audiokit.catalogue.address import parse
-    from audiokit.catalogue.rqlite import RqliteCatalogue  # here: an HTTP client costs each start some time
-
-    return RqliteCatalogue(parse(address), schema, migrate=migrate)
-
-
-def _open_blobs(url: str, folder: Path, ops: FileOps, say: Callable[[str], None] = lambda text: None) -> Any:
-    """The store of the bytes: the folder, or what the address names."""
-    if not url:
-        return DirectoryBlobs(folder, ops)
-    from audiokit.blobs.s3 import S3Blobs  # here: an HTTP client and an XML parser cost each start 20 ms
-
-    return S3Blobs(url, ops, say=say)
 
 
 class _Incoming:

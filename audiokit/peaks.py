@@ -87,7 +87,7 @@ class PeakCache:
         self._is_closed = False
         self._sweep()
         self._crew = Workers(_CREW, "peaks", on_bug)
-        storage.when_removed = self.forget
+        storage.removals.when_removed = self.forget
 
     def _sweep(self) -> None:
         """What an ended server left: nothing half made stays, nor anything whose audio has gone."""

@@ -13,6 +13,7 @@ from support import ROOT, request, wav
 import storage as storage_module
 from audiokit.accounts import hash_password
 from audiokit.catalogue import Catalogue, CatalogueDown
+from audiokit.removals import NOTES_KEPT_MS
 from storage import Storage
 
 pytestmark = pytest.mark.slow  # every write is carried out twice
@@ -55,7 +56,7 @@ class Repeating(Catalogue):
 def repeating(monkeypatch):
     """Storages opened meanwhile have such a catalogue."""
     monkeypatch.setattr(
-        storage_module, "_open_catalogue",
+        storage_module, "open_catalogue",
         lambda address, path, ops, create, migrate: Repeating(
             path, (ROOT / "schema.sql").read_text("utf-8"), ops, create=create, migrate=migrate
         ),
@@ -135,7 +136,7 @@ def test_what_keeps_late_writes_away_goes_after_a_day(repeating, tmp_path):
     now = [0]
     with Storage(tmp_path, catalogue="rqlite://x", clock_ms=lambda: now[0]) as one:
         one._catalogue.write([("INSERT OR IGNORE INTO removals (key, since_ms) VALUES ('ab' || ?, 5)", ("c" * 30,))])
-    for now[0], left in ((storage_module.NOTES_KEPT_MS, 1), (storage_module.NOTES_KEPT_MS + 6, 0)):
+    for now[0], left in ((NOTES_KEPT_MS, 1), (NOTES_KEPT_MS + 6, 0)):
         with Storage(tmp_path, catalogue="rqlite://x", clock_ms=lambda: now[0]) as one:
             assert one._catalogue.read("SELECT count(*) FROM removals") == [(left,)]
 

@@ -1,0 +1,42 @@
+"""What the failure of a disk or an engine means for a client.  Raises nothing; the callers raise what it gives."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from typing import Optional, Union
+
+from .blobs.errors import StoreDown, StoreError
+from .catalogue.errors import CatalogueDown, CatalogueRefused
+from .wire.problems import Refusal
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_FROZEN = "the audio is being moved"  # as the triggers of schema.sql say it
+
+
+def refusal_of(error: OSError) -> Union[Refusal, OSError]:
+    """The refusal that a full disk, or an engine elsewhere that fails, means; any other error as it is."""
+    if isinstance(error, (CatalogueDown, CatalogueRefused)):
+        return _busy("the catalogue", isinstance(error, CatalogueDown))
+    if isinstance(error, StoreError):
+        return _busy("the store of the audio", isinstance(error, StoreDown))
+    if error.errno in _FULL:
+        return Refusal("no-space", "the disk is full")
+    return error
+
+
+def _busy(engine: str, is_down: bool) -> Refusal:
+    says = "does not answer" if is_down else "refuses: see /health"
+    return Refusal("busy", f"{engine} {says}", headers=[("Retry-After", "5")])
+
+
+def is_frozen(error: sqlite3.IntegrityError) -> bool:
+    """Whether a constraint says that the audio is being moved."""
+    return _FROZEN in str(error)
+
+
+def frozen_or(error: sqlite3.IntegrityError, other: Optional[Refusal] = None) -> BaseException:
+    """What a constraint means: that the audio is being moved, else `other`, else a fault of ours."""
+    if is_frozen(error):
+        return Refusal("busy", "the audio is being moved: it can only be read", headers=[("Retry-After", "60")])
+    return other or error

@@ -1,0 +1,184 @@
+"""Where uploads are until they are kept: temporary files in one folder, and the room that is left for them.
+
+A file here is nobody's yet.  Whatever happens to its upload, nothing of it stays: it is kept, which moves it away, or
+discarded; what a crash leaves goes at the next start.  Never takes the last of the disk: some space is kept free, and
+what uploads under way have been promised counts as taken.  Raises `Refusal` `no-space`, and OSError for a disk that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+from .blobs.fileops import FileOps
+from .failures import refusal_of
+from .wire.problems import Refusal
+
+AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
+LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
+
+
+class Upload:
+    """One upload's temporary file.  A context manager that discards it unless it was kept."""
+
+    def __init__(self, spool: Spool, path: str, expected: Optional[int], is_there: bool = False) -> None:
+        self.path = path
+        self.expected = expected  # bytes, None when nobody said
+        self._spool = spool
+        self._ops = spool.ops
+        self._written = 0
+        self._look_at = LOOK_BYTES
+        self._reserved = self._begun = 0
+        self._is_over = False
+        make = None if is_there else lambda name, _: self._ops.create(name)
+        self.file = open(path, "r+b", buffering=0, opener=make)
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def fileno(self) -> int:
+        """The descriptor, for whoever moves bytes without us; then set `written`."""
+        return self.file.fileno()
+
+    @property
+    def written(self) -> int:
+        """Bytes that are in the file.  Setting it sees, now and then, to room for more."""
+        return self._written
+
+    @written.setter
+    def written(self, count: int) -> None:
+        self._written = count
+        if count - self._begun >= AHEAD_BYTES:
+            self.begin_sync()
+        if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
+            self._reserve()
+        if count >= self._look_at:
+            self._look_at = count + LOOK_BYTES
+            if self.expected is None or count > self.expected:
+                self._spool.check_room(0)
+
+    def begin_sync(self) -> None:
+        """Have what is there go to the disk while more comes, or while it is looked at; does not wait."""
+        self._begun = self._written
+        self._ops.begin_sync(self.file.fileno())
+
+    def _reserve(self) -> None:
+        """Blocks for what comes next, never far ahead: a promised length alone must not fill the disk."""
+        start = max(self._written, self._reserved)
+        self._reserved = min(start + 2 * AHEAD_BYTES, self.expected)
+        self._ops.reserve(self.file.fileno(), start, self._reserved - start)
+
+    @property
+    def promised(self) -> int:
+        """Bytes that are still to come and have no blocks yet."""
+        return max(0, (self.expected or 0) - max(self._written, self._reserved))
+
+    def write(self, data: Any) -> None:
+        """Append bytes; Refusal `no-space` when the disk is full."""
+        view = memoryview(data)
+        try:
+            while view:
+                count = self._ops.write(self.file, view)
+                view = view[count:]
+                self.written += count
+        except OSError as error:
+            raise refusal_of(error) from error
+
+    def discard(self) -> None:
+        """Leave nothing of it; harmless after `keep` and a second time."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._spool.is_over(self)
+        self.file.close()
+        try:
+            self._ops.remove(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._spool.leave_for_sweep()
+
+    def move_to(self, path: str) -> None:
+        """Close the file and give it to whoever asks, as `path` in the same file system; the upload is over."""
+        self.file.close()  # Windows renames no open file
+        self._ops.rename(self.path, path)
+        self.give_away()
+
+    def give_away(self) -> None:
+        """The file has moved to the blob store."""
+        self._is_over = True
+        self._spool.is_over(self)
+
+
+class Spool:
+    """The uploads under way.  Thread-safe."""
+
+    def __init__(self, folder: Path, ops: FileOps, kept_free: int, leave_for_sweep: Callable[[], None]) -> None:
+        """In `folder`, which is made; `kept_free` bytes of its disk stay free.
+
+        `leave_for_sweep` is called when a file could not be removed and the next start must look.
+        """
+        self.ops, self.leave_for_sweep = ops, leave_for_sweep
+        self.folder, self.kept_free = folder, kept_free
+        self._uploads: Dict[str, Upload] = {}
+        self._lock = threading.Lock()
+        ops.make_directory(str(folder))
+
+    @property
+    def free(self) -> int:
+        """Bytes that may still be written, less than 0 when those kept free are not there; OSError."""
+        return self.ops.free_bytes(str(self.folder)) - self.kept_free
+
+    def check_room(self, expected: Optional[int]) -> None:
+        """Refusal `no-space` unless there is room for `expected` bytes beside what is promised."""
+        with self._lock:
+            promised = sum(upload.promised for upload in self._uploads.values())
+        free = self.free - promised
+        if free < (expected or 0):
+            raise Refusal("no-space", f"{expected or 0} bytes are to be stored, there is room for {max(0, free)}")
+
+    def begin(self, expected: Optional[int]) -> Upload:
+        """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
+        self.check_room(expected)
+        try:
+            return self._add(Upload(self, self._fresh(), expected))
+        except OSError as error:
+            raise refusal_of(error) from error
+
+    def take_in(self, path: str) -> Upload:
+        """A file made elsewhere in the same file system as if it had been received; it is moved."""
+        spooled = self._fresh()
+        self.ops.rename(path, spooled)
+        upload = Upload(self, spooled, None, is_there=True)
+        upload.written = os.stat(spooled).st_size
+        return self._add(upload)
+
+    def _fresh(self) -> str:
+        return str(self.folder / (os.urandom(16).hex() + ".part"))
+
+    def _add(self, upload: Upload) -> Upload:
+        with self._lock:
+            self._uploads[upload.path] = upload
+        return upload
+
+    def is_over(self, upload: Upload) -> None:
+        """An upload tells that it needs no room any more."""
+        with self._lock:
+            self._uploads.pop(upload.path, None)
+
+    def sweep(self) -> None:
+        """Remove what a crash left; before the first upload."""
+        for path in self.folder.glob("*.part"):
+            self.ops.remove(str(path))
+
+    def close(self) -> None:
+        """Discard what is still under way."""
+        with self._lock:
+            uploads = list(self._uploads.values())
+        for upload in uploads:
+            upload.discard()
