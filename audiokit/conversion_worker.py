@@ -7,7 +7,7 @@
     the same with "join": count                           ->   the target, made of those
     {"source": path, "target": path, "peaks": region}     ->   the target, as `waveform` has it
 
-Long PCM is answered with the segments that it falls into: whole blocks of the resampler, whole
+What is long is answered with the segments that it falls into: whole blocks of the resampler, whole
 frames of the encoder, which begins each with an empty bit reservoir.  They do not depend on how
 many workers there are, so neither do the bytes of the result.
 

@@ -12,8 +12,8 @@ import re
 from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
 
 from . import waveform
+from .offers import DECODED, is_decoded
 from .peaks import Wanted
-from .resample_routes import is_decoded
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
 from .wire.conditions import evaluate
@@ -91,8 +91,8 @@ def peaks(request: Any) -> Answer:
     if not is_decoded(record["container"], record["codec"]):
         raise Refusal(
             "unsupported-conversion",
-            f"{record['codec']} in {record['container']} is not decoded here, so there are no peaks "
-            "of it; of MP3, and of PCM in WAV and AIFF, there are",
+            f"{record['codec']} in {record['container']} is not decoded, so there are no peaks of it; "
+            f"{DECODED}, are",
             codec=record["codec"],
         )
     etag = _etag(file.sha256, asked)

@@ -44,14 +44,14 @@ MAY_IMPORT = {
                                 "audiokit.wire"},
     "audiokit.link_routes": {"audiokit.accounts", "audiokit.content", "audiokit.json_bodies", "audiokit.links",
                              "audiokit.quotas", "audiokit.uploads", "audiokit.wire"},
-    "audiokit.peak_routes": {"audiokit.peaks", "audiokit.resample_routes", "audiokit.waveform", "audiokit.wire"},
+    "audiokit.peak_routes": {"audiokit.offers", "audiokit.peaks", "audiokit.waveform", "audiokit.wire"},
     "audiokit.peaks": {"audiokit.jobs", "audiokit.wire"},
     "audiokit.waveform": set(),
     "audiokit.pages": {"audiokit.wire"},
     "audiokit.routes": {"audiokit.pages", "audiokit.peak_routes", "audiokit.account_routes", "audiokit.link_routes", "audiokit.accounts", "audiokit.listing", "audiokit.uploads", "audiokit.content", "audiokit.resample_routes",
                         "audiokit.wire"},
     "audiokit.resample_routes": {"audiokit.accounts", "audiokit.jobs", "audiokit.content", "audiokit.uploads", "audiokit.formats",
-                                 "audiokit.wire"},
+                                 "audiokit.offers", "audiokit.wire"},
     "audiokit.jobs": {"audiokit.wire"},
     "audiokit.conversions": {"audiokit.jobs", "audiokit.wire"},
     "audiokit.conversion_worker": {"audiokit.codec", "audiokit.formats", "audiokit.resampling",
@@ -62,7 +62,8 @@ MAY_IMPORT = {
     "audiokit.commands": {"audiokit.settings", "audiokit.formats"},
     "audiokit.listing": {"audiokit.wire"},
     "audiokit.resample_command": {"audiokit.conversions", "audiokit.conversion_worker", "audiokit.jobs",
-                                  "audiokit.codec", "audiokit.formats"},
+                                  "audiokit.codec", "audiokit.formats", "audiokit.offers"},
+    "audiokit.offers": {"audiokit.formats"},
     "audiokit.catalogue": {"audiokit.accounts", "audiokit.links", "audiokit.migrations", "audiokit.wire"},
     "audiokit.blobs": {"audiokit.wire"},
     "audiokit.migrations": set(),
@@ -71,7 +72,7 @@ MAY_IMPORT = {
     "audiokit.codec": {"audiokit.formats"},
 }
 PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.links", "audiokit.names",
-        "audiokit.quotas", "audiokit.sessions")
+        "audiokit.offers", "audiokit.quotas", "audiokit.sessions")
 # `random` is missing on purpose: dither draws from a generator with a seed, which is a function like any other.
 IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "secrets",
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}

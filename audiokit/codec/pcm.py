@@ -1,4 +1,4 @@
-"""PCM in and out: every PCM word of WAV and AIFF to 16-bit interleaved PCM, channels mixed, a WAV head.
+"""PCM in and out: every PCM word of WAV, AIFF, AU and CAF to 16-bit interleaved PCM, channels mixed, a WAV head.
 
 What the words mean is in the name that the readers of `formats` give them: `pcm_s24le`, `pcm_f32be`,
 `pcm_mulaw`, ….  16 bits and less pass unchanged; more are rounded, or dithered first.  Bytes in, bytes out;
