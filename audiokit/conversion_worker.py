@@ -39,7 +39,7 @@ from .codec.decoder import (
 )
 from .codec.encoder import Encoder, segment_samples
 from .codec.info_tag import StreamRecord
-from .codec.parameters import parameters
+from .codec.parameters import Parameters, parameters
 from .codec.pcm import PcmReader, is_large, wav_header
 from .codec.peaks import Summary, pairs
 from .codec.resample import Resampler
@@ -69,8 +69,7 @@ class Piece(NamedTuple):
 
 def work(identify: Callable[[BinaryIO], AudioInfo]) -> None:
     """Serve orders from standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the server, which then ends us
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends ^C to all; the parent decides
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     orders: SimpleQueue = SimpleQueue()
@@ -122,7 +121,7 @@ def _carried_out(
             segments = plan(source, info, target, wanted)
             if segments is not None:
                 return {"segments": segments, "samples": segments[-1][1]}
-            return {"warnings": convert(source, target, wanted, identify, _tell)}
+            return {"warnings": convert(source, info, target, wanted, _tell)}
     except (Undecodable, NotAudio, Damage) as error:
         return {"failure": "damaged-audio", "words": str(error)}
     except OSError as error:
@@ -133,19 +132,14 @@ def _carried_out(
 
 def convert(
     source: BinaryIO,
+    info: AudioInfo,
     target: str,
     wanted: Dict[str, Any],
-    identify: Callable[[BinaryIO], AudioInfo],
     on_progress: Callable[[float], None],
 ) -> List[str]:
     """Convert an open file to a new file; the warnings of what was damaged."""
-    info = identify(source)
-    channels = wanted["channels"]
     warnings: List[str] = []
-    if info.container == "mp3":
-        pieces = _from_mp3(source, channels, warnings)
-    else:
-        pieces = _from_pcm(source, info, wanted)
+    pieces = _decoded(source, info, wanted, warnings)
     with _new(target) as out:
         writer = _Wav(out, wanted, info.duration) if wanted["format"] == "wav" else _Mp3(out, wanted)
         frames = 0
@@ -201,7 +195,7 @@ def plan(
 def segments_of(frames: int, rate: int, wanted: Dict[str, Any]) -> List[Tuple[int, int]]:
     """The samples of the result (first, end) of each segment of `frames` at `rate`."""
     samples = samples_out(frames, rate, wanted["rate"])
-    frame = _frame_samples(wanted) if wanted["format"] == "mp3" else 1
+    frame = segment_samples(_parameters(wanted)) if wanted["format"] == "mp3" else 1
     places = edges(samples, _SEGMENT * wanted["rate"], frame)
     return list(zip(places, places[1:]))
 
@@ -241,10 +235,8 @@ def _reach(
     return reach(first, end, frames, grid, before, ahead, is_last), resampler, ahead
 
 
-def _frame_samples(wanted: Dict[str, Any]) -> int:
-    return segment_samples(
-        parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"])
-    )
+def _parameters(wanted: Dict[str, Any]) -> Parameters:
+    return parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"])
 
 
 def _pcm_frames(info: AudioInfo, reader: PcmReader) -> int:
@@ -319,13 +311,13 @@ def _encode_part(
     out.write(encoder.finish(bytes(tail) if ahead else None))
 
 
-def _encoder(wanted: Dict[str, Any], lead_in: bytes) -> Encoder:
+def _encoder(wanted: Dict[str, Any], lead_in: bytes = b"", with_info: bool = False) -> Encoder:
     return Encoder(
         wanted["rate"],
         wanted["channels"],
         bitrate_kbps=wanted["bitrate"],
         quality=wanted["quality"],
-        with_info=False,
+        with_info=with_info,
         lead_in=lead_in,
     )
 
@@ -407,10 +399,7 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
     record = None
     with _new(target) as out:
         if is_mp3:
-            asked = parameters(
-                wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"]
-            )
-            record = StreamRecord(asked)
+            record = StreamRecord(_parameters(wanted))
             out.write(record.info_frame(0))
         else:
             size = sum(os.path.getsize(part) for part in parts)
@@ -455,10 +444,7 @@ def summarise(
             writer.add(pairs(pcm.read(first, stop), channels, pixel))
             writer.finish(info.sample_rate, max(stop - first, 0))
             return warnings
-        if info.container == "mp3":
-            pieces = _from_mp3(source, channels, warnings)
-        else:
-            pieces = _from_pcm(source, info, wanted)
+        pieces = _decoded(source, info, wanted, warnings)
         writer, summary, rate = Writer(out, channels), Summary(channels), 0
         for rate, pcm in _at_first_rate(pieces, channels):
             writer.add(summary.add(pcm))
@@ -490,6 +476,15 @@ def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
     """What reads the source; dither belongs here only where nothing is resampled behind it."""
     dither = wanted["dither"] if info.sample_rate == wanted["rate"] else "none"
     return PcmReader(info.codec, info.channels, wanted["channels"], dither=dither)
+
+
+def _decoded(
+    source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any], warnings: List[str]
+) -> Iterator[Piece]:
+    """An open file from its beginning; what was damaged is added to `warnings` at its end."""
+    if info.container == "mp3":
+        return _from_mp3(source, wanted["channels"], warnings)
+    return _from_pcm(source, info, wanted)
 
 
 def _from_pcm(source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> Iterator[Piece]:
@@ -545,12 +540,7 @@ def _at_rate(pieces: Iterator[Piece], wanted: Dict[str, Any]) -> Iterator[Tuple[
 class _Mp3:
     def __init__(self, out: BinaryIO, wanted: Dict[str, Any]) -> None:
         self._out = out
-        self._encoder = Encoder(
-            wanted["rate"],
-            wanted["channels"],
-            bitrate_kbps=wanted["bitrate"],
-            quality=wanted["quality"],
-        )
+        self._encoder = _encoder(wanted, with_info=True)
 
     def add(self, pcm: bytes) -> None:
         self._out.write(self._encoder.encode(pcm))
@@ -591,11 +581,8 @@ def stream(
     """
     warnings: List[str] = []
     with open(path, "rb") as source:
-        if info.container == "mp3":
-            pieces = _from_mp3(source, wanted["channels"], warnings)
-        else:
-            pieces = _from_pcm(source, info, wanted)
-        encoder = None if wanted["format"] == "wav" else _encoder(wanted, b"")
+        pieces = _decoded(source, info, wanted, warnings)
+        encoder = None if wanted["format"] == "wav" else _encoder(wanted)
         if encoder is None:
             # RIFF has no word for "unknown"; the largest length is what pipes use, and readers clamp it
             out.write(

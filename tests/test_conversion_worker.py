@@ -29,13 +29,8 @@ def wanted(format="mp3", rate=32000, channels=2, bitrate=128, quality=None, dith
 
 def whole(data, target, what):
     """The result of a conversion in one go."""
-    worker.convert(
-        io.BytesIO(data),
-        str(target),
-        what,
-        lambda file: audiometa.identify(file),
-        lambda share: None,
-    )
+    source = io.BytesIO(data)
+    worker.convert(source, audiometa.identify(source), str(target), what, lambda share: None)
     return target.read_bytes()
 
 
@@ -142,9 +137,7 @@ def test_damage_is_counted_once_though_segments_overlap(tmp_path):
     segments = worker.plan(file, info, str(target), what)
     for number, (first, end) in enumerate(segments):
         worker.convert_segment(file, info, str(target), what, (number, first, end), print)
-    expected = worker.convert(
-        io.BytesIO(source), str(tmp_path / "whole"), what, audiometa.identify, print
-    )
+    expected = worker.convert(file, info, str(tmp_path / "whole"), what, print)
     assert len(segments) == 3 and worker._reported(str(target), 3) == expected != []
 
 

@@ -27,10 +27,11 @@ CAF = {"rate": 8000.0, "packet_bytes": 2, "channels": 1}
     (audio_files.caf(data=struct.pack("<400h", *SAMPLES), flags=2, **CAF), "caf"),
 ], ids=["wav", "au", "au, little-endian", "caf", "caf, little-endian"])
 def test_what_is_decoded_has_the_same_samples_in_every_container(tmp_path, data, container):
-    found = audiometa.identify(io.BytesIO(data))
+    source = io.BytesIO(data)
+    found = audiometa.identify(source)
     assert found.container == container and is_decoded(found.container, found.codec)
     what = {"format": "wav", "rate": 8000, "channels": 1, "bitrate": None, "quality": None, "dither": "none"}
-    worker.convert(io.BytesIO(data), str(tmp_path / "out"), what, audiometa.identify, print)
+    worker.convert(source, found, str(tmp_path / "out"), what, print)
     assert list(struct.unpack("<400h", (tmp_path / "out").read_bytes()[44:])) == SAMPLES
 
 
