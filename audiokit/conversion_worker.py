@@ -113,11 +113,11 @@ def _carried_out(
             )
             return {"warnings": _reported(target, order["join"])}
         with open(order["source"], "rb") as source:
-            info = identify(source)
             if "segment" in order:
                 number, _, first, end = order["segment"]
-                convert_segment(source, info, target, wanted, (number, first, end), _tell)
+                convert_segment(source, identify, target, wanted, (number, first, end), _tell)
                 return {"warnings": []}
+            info = identify(source)
             segments = plan(source, info, target, wanted)
             if segments is not None:
                 return {"segments": segments, "samples": segments[-1][1]}
@@ -245,7 +245,7 @@ def _pcm_frames(info: AudioInfo, reader: PcmReader) -> int:
 
 def convert_segment(
     source: BinaryIO,
-    info: AudioInfo,
+    identify: Callable[[BinaryIO], AudioInfo],
     target: str,
     wanted: Dict[str, Any],
     part: Tuple[int, int, int],
@@ -254,10 +254,10 @@ def convert_segment(
     """Segment (number, first, end) of the result: frames of MP3, or PCM, in a file of its own."""
     number, first, end = part
     width = 2 * wanted["channels"]
-    if info.container == "mp3":
+    if os.path.exists(f"{target}.plan"):  # an MP3: counting its frames again may cost more than the segment
         pcm: Any = _Mp3Part(source, f"{target}.plan", number)
     else:
-        pcm = _Pcm(source, info, wanted)
+        pcm = _Pcm(source, identify(source), wanted)
     need, grid, ahead = _reach(first, end, pcm.frames, pcm.rate, wanted)
     resampler = Resampler(
         pcm.rate,
@@ -279,7 +279,7 @@ def convert_segment(
                 made += len(piece)
                 out.write(piece[max(begin, 0) : max(stop, 0)])
                 on_progress(share)
-    if info.container == "mp3" and pcm.report is not None:
+    if isinstance(pcm, _Mp3Part):
         with _new(f"{target}.{number}.report") as file:
             file.write(json.dumps(vars(pcm.report)).encode())
 

@@ -42,7 +42,7 @@ def in_segments(data, target, what):
     shares = []
     for number, (first, end) in enumerate(segments):
         part = (number, first, end)
-        worker.convert_segment(source, info, str(target), what, part, shares.append)
+        worker.convert_segment(source, audiometa.identify, str(target), what, part, shares.append)
         assert shares[-1] == 1.0
     parts = [f"{target}.{number}" for number in range(len(segments))]
     worker.join(parts, str(target), what, segments[-1][1])
@@ -119,6 +119,16 @@ def test_segments_of_mp3_are_decoded_and_resampled_bit_for_bit(
     assert not list(tmp_path.glob("joined.*"))
 
 
+def test_an_mp3_is_looked_at_for_its_plan_and_not_for_each_segment(tmp_path):
+    def identify(file):
+        raise AssertionError("that takes longer than a segment where the file is long")
+
+    source, what, target = io.BytesIO(layer3(2.3, 44100, 2)), wanted("wav"), str(tmp_path / "joined")
+    segments = worker.plan(source, audiometa.identify(source), target, what)
+    for number, part in enumerate(segments):
+        worker.convert_segment(source, identify, target, what, (number, *part), print)
+
+
 def test_mp3_to_mp3_in_segments_has_exactly_the_samples(tmp_path):
     source = layer3(2.3, 44100, 2)
     joined, count = in_segments(source, tmp_path / "joined", wanted())
@@ -136,7 +146,7 @@ def test_damage_is_counted_once_though_segments_overlap(tmp_path):
     info = audiometa.identify(file)
     segments = worker.plan(file, info, str(target), what)
     for number, (first, end) in enumerate(segments):
-        worker.convert_segment(file, info, str(target), what, (number, first, end), print)
+        worker.convert_segment(file, audiometa.identify, str(target), what, (number, first, end), print)
     expected = worker.convert(file, info, str(tmp_path / "whole"), what, print)
     assert len(segments) == 3 and worker._reported(str(target), 3) == expected != []
 
