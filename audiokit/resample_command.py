@@ -108,8 +108,7 @@ def _run(
     try:
         info = identify_path(source)
     except NotAudio as error:
-        where = "" if error.offset is None else f" (byte {error.offset})"
-        raise Wrong(f"{given.input}: {error.reason}{where}")
+        raise Wrong(f"{given.input}: {error.words}")
     wanted = _wanted(given, info)
     if given.output != "-" and os.path.exists(given.output) and os.path.samefile(source, given.output):
         raise Wrong(f"{given.output} is the input itself", USAGE)

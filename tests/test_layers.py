@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "audiokit.accesslog": set(),
     "audiokit.accounts": {"audiokit.wire"},
     "audiokit.authentication": {"audiokit.accounts", "audiokit.sessions", "audiokit.wire"},
-    "audiokit.account_commands": {"audiokit.accounts", "audiokit.settings", "audiokit.wire"},
+    "audiokit.account_commands": {"audiokit.accounts", "audiokit.commands", "audiokit.settings", "audiokit.wire"},
     "audiokit.links": {"audiokit.wire"},
     "audiokit.quotas": {"audiokit.wire"},
     "audiokit.names": {"audiokit.wire"},
