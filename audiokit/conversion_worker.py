@@ -19,7 +19,6 @@ identify audio.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
 import os
@@ -46,13 +45,13 @@ from .codec.resample import Resampler
 from .formats.info import AudioInfo, NotAudio
 from .resampling import Grid, Reach, edges, reach, samples_out
 from .waveform import Writer
+from .wire.problems import is_full
 
 _PIECE = 1 << 16  # bytes of source taken at a time: some 2 s of MP3, 0.4 s of WAV
 _NICENESS = 10  # so that a server on the same cores answers first
 _SEGMENT = (
     20  # s of audio a segment has at least: about a second of work, of which the seams are a tenth
 )
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Damage(Exception):
@@ -125,7 +124,7 @@ def _carried_out(
     except (Undecodable, NotAudio, Damage) as error:
         return {"failure": "damaged-audio", "words": str(error)}
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             return {"failure": "no-space", "words": "the disk is full"}
         return {"failure": "internal", "words": f"the conversion failed: {error.strerror}"}
 

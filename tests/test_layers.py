@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "audiokit.jobs": {"audiokit.wire"},
     "audiokit.conversions": {"audiokit.jobs", "audiokit.wire"},
     "audiokit.conversion_worker": {"audiokit.codec", "audiokit.formats", "audiokit.resampling",
-                                   "audiokit.waveform"},
+                                   "audiokit.waveform", "audiokit.wire"},
     "audiokit.resampling": set(),
     "audiokit.content": {"audiokit.wire"},
     "audiokit.uploads": {"audiokit.formats", "audiokit.wire"},
