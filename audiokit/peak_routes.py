@@ -16,7 +16,7 @@ from .offers import DECODED, is_decoded
 from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
-from .wire.conditions import evaluate
+from .wire.conditions import is_current
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -98,16 +98,8 @@ def peaks(request: Any) -> Answer:
     etag = _etag(file.sha256, asked)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
     # When the bytes were uploaded says nothing of how this waveform is written: tags alone count.
-    conditions = {
-        name: value
-        for name, value in request.fields.items()
-        if name in ("if-match", "if-none-match")
-    }
-    verdict = evaluate(conditions, request.head.method, etag, 0)
-    if verdict == 304:
+    if is_current(request.fields, request.head.method, etag):
         return Response(304, headers)
-    if verdict == 412:
-        raise Refusal("precondition-failed", f"the entity tag is {etag}", headers=[("ETag", etag)])
     answer = _Answer(asked, headers)
     wanted = _wanted(file, record, asked.span)
     return Later(lambda: _kept_or_made(request.services.peaks, wanted, answer))
