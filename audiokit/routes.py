@@ -12,17 +12,17 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
-from . import account_routes, content, link_routes, listing, pages, peak_routes, resample_routes
+from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
 from .uploads import UploadSink, check_metadata, wishes_of
-from .wire.answers import Answer, Later, Receive, Sink
+from .wire.answers import Answer, Later, Receive
 from .wire.bodies import Framing
 from .wire.heads import Head
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
-_PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
+_CHANGE_LIMIT = 64 << 10  # bytes of a change: metadata's own limit and room for JSON's escapes
 
 
 class Services(NamedTuple):
@@ -204,28 +204,6 @@ def post(request: Request) -> Answer:
     return Receive(sink, services.storage.most(settings.max_upload))
 
 
-class _PatchSink(Sink):
-    """The JSON of PATCH /files/{id}."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._body = bytearray()
-
-    def write(self, piece: memoryview) -> None:
-        self._body += piece
-
-    def finish(self) -> Response:
-        wanted = _patch_of(bytes(self._body))
-        request = self._request
-        record = request.services.storage.change(
-            request.id, name=wanted.get("name"), metadata=wanted.get("metadata"), shared=wanted.get("shared"),
-            owner=request.who.account, reach=request.who.holds,
-        )
-        if record is None:
-            raise _not_held(request)
-        return json_response(record.encode())
-
-
 def _not_held(request: Request) -> Refusal:
     """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
     who = request.who
@@ -234,25 +212,20 @@ def _not_held(request: Request) -> Refusal:
     return Refusal("forbidden", "the file is shared for reading; its owner changes and removes it")
 
 
-def _patch_of(body: bytes) -> Dict[str, Any]:
-    try:
-        wanted = json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise Refusal("bad-request", f"the body is not JSON: {error}")
-    if not isinstance(wanted, dict):
-        raise Refusal("bad-request", "the body is not a JSON object")
-    for key in wanted:
-        if key not in ("name", "metadata", "shared"):
-            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name, metadata and shared can", parameter=key)
-    if "name" in wanted and not isinstance(wanted["name"], str):
-        raise Refusal("bad-name", "name is not a string", parameter="name")
-    metadata = wanted.get("metadata", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter="metadata")
-    if "shared" in wanted and not isinstance(wanted["shared"], bool):
-        raise Refusal("bad-parameter", "shared is neither true nor false", parameter="shared")
-    check_metadata(metadata)
-    return wanted
+def _name(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise Refusal("bad-name", "name is not a string", parameter=name)
+    return value
+
+
+def _metadata(name: str, value: Any) -> Dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter=name)
+    check_metadata(value)
+    return value
+
+
+_CHANGES = {"name": _name, "metadata": _metadata, "shared": json_bodies.yes_or_no}
 
 
 def change(request: Request) -> Answer:
@@ -260,12 +233,18 @@ def change(request: Request) -> Answer:
     request.parameters()
     if not request.framing.is_given:
         raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
-    if (request.framing.length or 0) > _PATCH_LIMIT:
-        raise Refusal("too-large", f"a change has at most {_PATCH_LIMIT} bytes", limit=_PATCH_LIMIT)
     who = request.who
     if request.services.storage.record(id=request.id, owner=who.account, reach=who.holds) is None:
         raise _not_held(request)
-    return Receive(_PatchSink(request), _PATCH_LIMIT)
+    return json_bodies.receive(request, _CHANGES, lambda given: _change(request, given), _CHANGE_LIMIT)
+
+
+def _change(request: Request, given: Dict[str, Any]) -> Response:
+    who = request.who
+    record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, **given)
+    if record is None:
+        raise _not_held(request)
+    return json_response(record.encode())
 
 
 def remove(request: Request) -> Answer:
