@@ -36,11 +36,8 @@ _DROP = {
     "bytes": json_bodies.or_null(json_bodies.number_of_bytes),
     "minutes": json_bodies.or_null(json_bodies.minutes_ms),
 }
-_OF_NOBODY = (
-    "id",
-    "uploaded_by",
-    "shared",
-)  # of the record: not for whoever uploads through a drop
+_OF_NOBODY = ("id", "uploaded_by", "shared")  # of the record: not for whoever uploads through a drop
+_OWNERS = "its owner makes links to it"
 
 
 def _end(given: Dict[str, Any], usual_ms: int, now_ms: int) -> int:
@@ -66,7 +63,7 @@ def _url(request: Any, target: str) -> str:
 def make(request: Any) -> Answer:
     """POST /files/{id}/links: a link that reads the file."""
     request.parameters()
-    _check_holds(request)
+    request.check_holds(_OWNERS)
     return json_bodies.receive(request, _LINK, lambda given: _made(request, given))
 
 
@@ -82,7 +79,7 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
         _end(given, LINK_MS, now_ms),
     )
     if not services.storage.links.add(link):
-        _check_holds(request)  # gone since?
+        request.check_holds(_OWNERS)  # gone since?
         raise _too_many("the file has so many links that")
     services.audit(
         f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}"
@@ -95,7 +92,7 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
 def of_file(request: Any) -> Answer:
     """GET /files/{id}/links: the links to a file, without what signs them."""
     request.parameters()
-    _check_holds(request)
+    request.check_holds(_OWNERS)
 
     def work() -> Response:
         found = request.services.storage.links.of_file(request.id)
@@ -120,20 +117,6 @@ def _said(link: Link, by: Optional[str]) -> Dict[str, Any]:
         "created": moment(link.created_ms),
         "created_by": by,
     }
-
-
-def _check_holds(request: Any) -> None:
-    """Who may change a file may let others see it."""
-    storage, who = request.services.storage, request.who
-    if storage.record(id=request.id, owner=who.account, reach=who.holds) is not None:
-        return
-    if storage.record(id=request.id, owner=who.account, reach=who.reach) is not None:
-        raise Refusal("forbidden", "the file is shared for reading; its owner makes links to it")
-    raise _no_file(request)
-
-
-def _no_file(request: Any) -> Refusal:
-    return Refusal("not-found", f"no file has the id {request.id!r}")
 
 
 def follow(request: Any) -> Answer:

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
 
-from . import waveform
+from . import content, waveform
 from .offers import DECODED, is_decoded
 from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
@@ -86,7 +86,7 @@ def peaks(request: Any) -> Answer:
     file = storage.content(id=request.id, owner=who.names, reach=who.reach)
     text = storage.record(id=request.id, owner=who.names, reach=who.reach) if file is not None else None
     if text is None:
-        raise Refusal("not-found", f"no file has the id {request.id!r}")
+        raise content.no_file({"id": request.id})
     record = json.loads(text)
     if not is_decoded(record["container"], record["codec"]):
         raise Refusal(

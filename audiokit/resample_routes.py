@@ -380,8 +380,7 @@ def _begin_stored(services: Any, wanted: Wanted, who: Who) -> Union[Response, Pe
     file = services.storage.content(owner=who.names, reach=who.reach, **meant)
     record = services.storage.record(id=file.id, reach=ALL) if file is not None else None
     if record is None:
-        ((key, value),) = meant.items()
-        raise Refusal("not-found", f"no file has the {key.replace('source', 'name')} {value!r}")
+        raise content.no_file(meant)
     look = Look.of(json.loads(record))
     order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
     services.storage.check_room(_size_of(order, look.duration))

@@ -84,6 +84,17 @@ class Request(NamedTuple):
         key = "id" if "id" in found else "name"
         return {key: found.pop(key)}, found
 
+    def check_holds(self, instead: str) -> None:
+        """Refusal unless who asks may change the file of the path; `instead`: who may where they only read it."""
+        if self.services.storage.record(id=self.id, owner=self.who.account, reach=self.who.holds) is None:
+            raise self.not_held(instead)
+
+    def not_held(self, instead: str) -> Refusal:
+        """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
+        if self.services.storage.record(id=self.id, owner=self.who.account, reach=self.who.reach) is None:
+            return content.no_file({"id": self.id})
+        return Refusal("forbidden", f"the file is shared for reading; {instead}")
+
 
 # What careless clients call a credential in a URL, where logs, histories and Referer fields would keep it.
 _CREDENTIAL = re.compile(
@@ -114,11 +125,6 @@ def without_secret(target: str) -> str:
     return _SECRET_PATH.sub("/drop/***", plain) if "/drop/" in plain else path
 
 
-def _not_found(meant: Dict[str, str]) -> Refusal:
-    (key, value), = meant.items()
-    return Refusal("not-found", f"no file has the {key} {value!r}")
-
-
 # -- reading ------------------------------------------------------------------------------------------------
 
 
@@ -128,7 +134,7 @@ def info(request: Request) -> Answer:
     who = request.who
     record = request.services.storage.record(owner=who.names, reach=who.reach, **meant)
     if record is None:
-        raise _not_found(meant)
+        raise content.no_file(meant)
     # /info is asked again and again: it answers with the record alone.
     links = resample_routes.offer(request.id, record) if request.id else ()
     return json_response(record.encode(), 200, links)
@@ -183,7 +189,7 @@ def download(request: Request) -> Answer:
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
     storage, who = request.services.storage, request.who
     return content.stored(
-        request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), lambda: _not_found(meant), kind
+        request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), lambda: content.no_file(meant), kind
     )
 
 
@@ -204,14 +210,6 @@ def post(request: Request) -> Answer:
     return Receive(sink, services.storage.most(settings.max_upload))
 
 
-def _not_held(request: Request) -> Refusal:
-    """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
-    who = request.who
-    if request.services.storage.record(id=request.id, owner=who.account, reach=who.reach) is None:
-        return _not_found({"id": request.id})
-    return Refusal("forbidden", "the file is shared for reading; its owner changes and removes it")
-
-
 def _name(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise Refusal("bad-name", "name is not a string", parameter=name)
@@ -225,6 +223,7 @@ def _metadata(name: str, value: Any) -> Dict[str, str]:
     return value
 
 
+_OWNERS = "its owner changes and removes it"
 _CHANGES = {"name": _name, "metadata": _metadata, "shared": json_bodies.yes_or_no}
 
 
@@ -233,9 +232,7 @@ def change(request: Request) -> Answer:
     request.parameters()
     if not request.framing.is_given:
         raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
-    who = request.who
-    if request.services.storage.record(id=request.id, owner=who.account, reach=who.holds) is None:
-        raise _not_held(request)
+    request.check_holds(_OWNERS)
     return json_bodies.receive(request, _CHANGES, lambda given: _change(request, given), _CHANGE_LIMIT)
 
 
@@ -243,7 +240,7 @@ def _change(request: Request, given: Dict[str, Any]) -> Response:
     who = request.who
     record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, **given)
     if record is None:
-        raise _not_held(request)
+        raise request.not_held(_OWNERS)
     return json_response(record.encode())
 
 
@@ -253,7 +250,7 @@ def remove(request: Request) -> Answer:
 
     def work() -> Response:
         if not request.services.storage.remove(request.id, request.who.account, request.who.holds):
-            raise _not_held(request)
+            raise request.not_held(_OWNERS)
         return Response(204, ())
 
     return Later(work, is_far=True)

@@ -44,7 +44,7 @@ MAY_IMPORT = {
                                 "audiokit.wire"},
     "audiokit.link_routes": {"audiokit.accounts", "audiokit.content", "audiokit.json_bodies", "audiokit.links",
                              "audiokit.quotas", "audiokit.uploads", "audiokit.wire"},
-    "audiokit.peak_routes": {"audiokit.offers", "audiokit.peaks", "audiokit.waveform", "audiokit.wire"},
+    "audiokit.peak_routes": {"audiokit.content", "audiokit.offers", "audiokit.peaks", "audiokit.waveform", "audiokit.wire"},
     "audiokit.peaks": {"audiokit.jobs", "audiokit.wire"},
     "audiokit.waveform": set(),
     "audiokit.pages": {"audiokit.wire"},
