@@ -146,15 +146,18 @@ def _linked(storage: Any, claim: links.Claim) -> Any:
 
 def revoke(request: Any) -> Answer:
     """DELETE /links/{id}: ends a link."""
+    return _end_one(request, request.services.storage.links, "link", "revoked")
+
+
+def _end_one(request: Any, kept: Any, what: str, done: str) -> Answer:
+    """Remove what has the id of the path, of one's own or as an admin anybody's."""
     request.parameters()
     who = request.who
 
     def work() -> Response:
-        if not request.services.storage.links.remove(
-            request.id, None if who.is_admin else who.account
-        ):
-            raise Refusal("not-found", f"there is no link {request.id!r}")
-        request.services.audit(f"link {request.id} revoked by {who.label}")
+        if not kept.remove(request.id, who.ends):
+            raise Refusal("not-found", f"there is no {what} {request.id!r}")
+        request.services.audit(f"{what} {request.id} {done} by {who.label}")
         return Response(204)
 
     return Later(work)
@@ -200,7 +203,7 @@ def list_drops(request: Any) -> Answer:
     who = request.who
 
     def work() -> Response:
-        found = request.services.storage.drops.of(None if who.is_admin else who.account)
+        found = request.services.storage.drops.of(who.ends)
         return json_response(
             {"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]}
         )
@@ -229,18 +232,7 @@ def _minutes(milliseconds: Optional[int]) -> Any:
 
 def remove_drop(request: Any) -> Answer:
     """DELETE /drops/{id}: ends a drop; what came through it stays."""
-    request.parameters()
-    who = request.who
-
-    def work() -> Response:
-        if not request.services.storage.drops.remove(
-            request.id, None if who.is_admin else who.account
-        ):
-            raise Refusal("not-found", f"there is no drop {request.id!r}")
-        request.services.audit(f"drop {request.id} removed by {who.label}")
-        return Response(204)
-
-    return Later(work)
+    return _end_one(request, request.services.storage.drops, "drop", "removed")
 
 
 def upload(request: Any) -> Answer:

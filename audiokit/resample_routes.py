@@ -471,8 +471,7 @@ def _said(job: Job) -> Tuple[Tuple[str, str], ...]:
 
 def _job(request: Any) -> Job:
     """The conversion that is meant, of those that the caller began; an admin's are all."""
-    who = request.who
-    return request.services.jobs.find(request.id, None if who.is_admin else who.account)
+    return request.services.jobs.find(request.id, request.who.ends)
 
 
 def status(request: Any) -> Answer:
