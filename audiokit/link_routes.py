@@ -15,6 +15,7 @@ from . import accounts, content, json_bodies, links, quotas
 from .accounts import ALL
 from .json_bodies import moment
 from .links import Drop, Link
+from .names import valid_name
 from .quotas import Limits, Usage
 from .uploads import ReceivingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
@@ -318,7 +319,7 @@ class _DropSink(ReceivingSink):
         )
         self._upload = None
         services.audit(f"file {kept.id} came through drop {drop.id}")
-        receipt = _receipt(kept.record, services.valid_name(name or sha256.hex()[:12] + extension))
+        receipt = _receipt(kept.record, valid_name(name or sha256.hex()[:12] + extension))
         return json_response(receipt, 201, [("Repr-Digest", format_digest(sha256))])
 
 

@@ -18,6 +18,7 @@ from .accounts import ALL, READ, Who, not_admitted
 from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
 from .jobs import FAILED, Conversion, Job, Order
+from .names import valid_name
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
 from .uploads import ReceivingSink, Wishes
 from .wire.answers import Answer, Later, Pending, Receive, Stream
@@ -303,7 +304,7 @@ def _wanted(
     request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None
 ) -> Wanted:
     """All that query, form and header fields ask for; the more general ones come behind."""
-    fields, valid_name = request.fields, request.services.valid_name
+    fields = request.fields
     wanted = wanted_of(split_query(request.head.query), form)
     if "respond-async" in parse_prefer(fields.get("prefer", "")):
         wanted = wanted._replace(is_async=True)
@@ -314,11 +315,11 @@ def _wanted(
     name = filename if name is None else name
     return wanted._replace(
         name=None if name is None else valid_name(name),
-        save_as=None if wanted.save_as is None else _save_name(wanted.save_as, valid_name),
+        save_as=None if wanted.save_as is None else _save_name(wanted.save_as),
     )
 
 
-def _save_name(text: str, valid_name: Callable[[str], str]) -> str:
+def _save_name(text: str) -> str:
     try:
         return valid_name(text)
     except Refusal as refusal:

@@ -32,7 +32,6 @@ class Services(NamedTuple):
     settings: Any
     identify: Callable[[Any, int], Any]
     extension_of: Callable[[Any], str]
-    valid_name: Callable[[str], str]
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
     jobs: Any  # conversions

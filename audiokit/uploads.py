@@ -13,6 +13,7 @@ import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .formats.info import AudioInfo, Damaged, NotAudio
+from .names import valid_name
 from .wire.answers import Sink
 from .wire.fields import format_digest, parse_content_disposition, parse_digest_field
 from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
@@ -145,7 +146,7 @@ def wishes_of(request: Any) -> Wishes:
     if (framing.length or 0) > most:
         raise Refusal("too-large", f"the body has {framing.length} bytes, {most} are taken", limit=most)
     if name is not None:
-        services.valid_name(name)
+        valid_name(name)
     services.storage.check_room(framing.length)
     return wishes
 
