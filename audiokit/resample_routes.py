@@ -20,10 +20,9 @@ from .formats.mpeg_header import BITRATES
 from .jobs import FAILED, Conversion, Job, Order
 from .names import valid_name
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
-from .uploads import ReceivingSink, Wishes
+from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
-from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
-from .wire.multipart import boundary_of
+from .wire.fields import parse_prefer
 from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -308,10 +307,7 @@ def _wanted(
     wanted = wanted_of(split_query(request.head.query), form)
     if "respond-async" in parse_prefer(fields.get("prefer", "")):
         wanted = wanted._replace(is_async=True)
-    name = wanted.name
-    if name is None and "content-disposition" in fields:
-        _, plain, extended = parse_content_disposition(fields["content-disposition"])
-        name = extended if extended is not None else plain
+    name = disposed_name(fields) if wanted.name is None else wanted.name
     name = filename if name is None else name
     return wanted._replace(
         name=None if name is None else valid_name(name),
@@ -326,27 +322,13 @@ def _save_name(text: str) -> str:
         raise Refusal(refusal.code, f"save_as: {refusal.detail}", parameter="save_as") from None
 
 
-def _wishes(request: Any) -> Wishes:
-    fields = request.fields
-    kind = fields.get("content-type", "").split(";")[0].strip().lower()
-    return Wishes(
-        None,
-        False,
-        {},
-        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
-        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-        request.framing.length,
-    )
-
-
 class _ResampleSink(ReceivingSink):
     """The body of POST /resample: received as an upload is, then given to a job."""
 
     def __init__(self, request: Any, wanted: Wanted) -> None:
         services = request.services
         super().__init__(
-            _wishes(request),
+            Wishes.of(request, None, False, {}),
             services.storage,
             services.identify,
             services.hashing,
