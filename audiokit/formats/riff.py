@@ -400,7 +400,7 @@ def _describe(
     if length.seconds == 0:
         warnings.append("there are no samples")
     if inner is not None:
-        warnings += [w for w in inner.warnings]
+        warnings += inner.warnings
         if inner.sample_rate != wave.sample_rate or inner.channels != wave.channels:
             warnings.append(
                 f"the format chunk says {wave.channels} channels at {wave.sample_rate} Hz, "
