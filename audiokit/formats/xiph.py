@@ -42,6 +42,14 @@ class SpeexHead(NamedTuple):
     packet_samples: int  # a channel
 
 
+def laced_size(data: bytes, at: int) -> Tuple[int, int]:
+    """The size at `at` in Xiph's lacing, the sum of bytes up to one below 255, and the place behind it."""
+    size = 0
+    while at < len(data) and data[at] == 255:
+        size, at = size + 255, at + 1
+    return size + (data[at] if at < len(data) else 0), at + 1
+
+
 def parse_opus_head(packet: bytes) -> Optional[OpusHead]:
     """An OpusHead packet of a version that can be read, or None."""
     if packet[:8] != b"OpusHead" or len(packet) < 19 or packet[8] & 0xF0 or not packet[9]:
