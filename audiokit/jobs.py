@@ -17,7 +17,6 @@ it waits until it expires. Raises `Refusal`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -29,7 +28,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from .wire.problems import Refusal
+from .wire.problems import Refusal, is_full
 from .wire.workers import Workers
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
@@ -38,7 +37,6 @@ _REMEMBERED = 10_000  # ids that are gone and still told from those that never w
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
 _LOOK = 3600.0  # s between looks at what expires, at most
 _CREW = 2  # threads that hash, store and remove: short work, but it waits on the disk
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _PIECE = 1 << 20  # bytes of a result hashed at a time
 
 
@@ -612,9 +610,7 @@ def _remove_anything(path: Path) -> None:
 
 def _in_words(error: BaseException) -> BaseException:
     """The refusal that a full disk means; any other error as it is."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return Refusal("no-space", "the disk is full")
-    return error
+    return Refusal("no-space", "the disk is full") if is_full(error) else error
 
 
 def _digest_of(path: str) -> Tuple[str, int]:
