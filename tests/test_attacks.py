@@ -13,11 +13,14 @@ import time
 
 import pytest
 
+from audiokit import routes
 from audiokit.uploads import FollowingDigest
+from audiokit.wire.responses import Response
 from support import ROOT, long_wav, raw, request, wav
 
 SOUND = wav(0.5)
 HEAD = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+HERE = b"GET /here?%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -112,6 +115,65 @@ class TestTrickles:
                 pass
             assert sent < 100_000_000, "back-pressure holds the sender"
             assert request(server.address, "GET", "/health")[0] == 200
+
+
+class TestTurns:
+    """The loop is held while a crowd and then a polite client send; who is answered when it goes on?"""
+
+    CROWD = 200
+
+    @pytest.fixture
+    def held(self, running):
+        """A server whose loop waits in /hold until told; what is asked of /here is noted in order."""
+        at, go, order = running(), threading.Event(), []
+        begun = threading.Event()
+
+        def hold(_):
+            begun.set()
+            assert go.wait(20)
+            return Response(204)
+
+        routes.ROUTES["/hold"] = {"GET": routes.Rule(hold, "read")}
+        routes.ROUTES["/here"] = {"GET": routes.Rule(lambda ask: order.append(ask.head.query) or Response(204), "read")}
+        crowd = []
+        with connect(at.address) as polite, connect(at.address) as holder:
+            polite.sendall(ASK)  # it is known as one that waits for a request
+            assert polite.recv(1000).startswith(b"HTTP/1.1 200")
+
+            def race(first, then):
+                crowd.extend(connect(at.address) for _ in range(self.CROWD if first else 0))
+                for sock in crowd:
+                    sock.sendall(first)
+                while sum(bool(one.buffer) for one in list(at.server.reactor._connections.values())) < len(crowd):
+                    assert request(at.address, "GET", "/health")[0] == 200
+                holder.sendall(HERE.replace(b"/here?%s", b"/hold"))
+                assert begun.wait(20)
+                crowd.extend(connect(at.address) for _ in range(0 if first else self.CROWD))
+                for sock in crowd:
+                    sock.sendall(then)
+                polite.sendall(HERE % b"polite")
+                go.set()
+                for sock in (polite, *crowd):
+                    assert sock.recv(1000).startswith(b"HTTP/1.1 204")
+                return order
+
+            yield race
+        for sock in crowd:
+            sock.close()
+        for path in ("/hold", "/here"):
+            routes.ROUTES.pop(path)
+
+    def test_who_waits_for_a_request_comes_before_a_crowd_in_the_middle_of_its_heads(self, held):
+        begin = (HERE % b"crowd")[:20]
+        assert "polite" in held(begin, (HERE % b"crowd")[20:])[:17]
+
+    def test_who_waits_for_a_request_comes_before_a_crowd_of_newcomers(self, held):
+        assert "polite" in held(b"", HERE % b"crowd")[:17]
+
+    def test_pipelining_leaves_the_others_their_turn(self, held):
+        begin = (HERE % b"crowd")[:20]
+        order = held(begin, (HERE % b"crowd")[20:] + HERE % b"more" * 100)
+        assert order.index("polite") < 17 * 16
 
 
 class TestBrokenClients:

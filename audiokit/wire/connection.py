@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
 from .heads import check_partial
-from .poller import READ, WRITE
+from .poller import BEHIND, READ, WRITE
 from .problems import Refusal
 from .responses import Response
 from .transfers import AGAIN, DONE, SEEK, SOURCE, WAIT, Drawn, PeerGone, Receiving, Sending, Span
@@ -36,7 +36,7 @@ HEAD, LOGGING_IN, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CL
     "head logging-in receiving working pending sending streaming lingering closed".split()
 )
 _RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
-_TURN = 64  # requests a connection may have answered before others get their turn
+_TURN = 16  # requests a connection may have answered before others get their turn
 _INLINE = 1 << 20  # bytes of a file that leave from the loop: under 0.2 ms, less than two hand-offs cost
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
 _BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
@@ -87,7 +87,7 @@ class Connection:
         self.fd = sock.fileno()
         self.peer = peer
         self.state = HEAD
-        self.watched = 0  # READ, WRITE or nothing
+        self.watched = 0  # READ or WRITE, perhaps BEHIND; or nothing
         self.upstream: Optional[int] = None  # the descriptor that is watched for reading instead of ours
         self.away = False  # a worker has it
         self.buffer = b""  # read, not yet understood
@@ -125,7 +125,7 @@ class Connection:
         elif state is PENDING:
             self._listen()
         elif state is STREAMING:
-            if self.watched == WRITE:
+            if self.watched & WRITE:
                 self._flush()
             else:
                 self._listen()
@@ -173,7 +173,7 @@ class Connection:
         try:
             data = self.sock.recv(_RECV)
         except (BlockingIOError, InterruptedError):
-            return
+            return self._watch(READ | BEHIND)  # part of a TLS record has come
         except OSError:
             return self.close()
         except Refusal as refusal:  # plain HTTP where TLS is spoken
@@ -237,7 +237,7 @@ class Connection:
                 self._watch(0)  # what is here comes first: the kernel holds the rest, and the sender
                 self.reactor.later(self)
             else:
-                self._watch(READ)
+                self._watch(READ | BEHIND if self.buffer or self.unwanted else READ)
             if turns and self.buffer:
                 self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
@@ -272,7 +272,7 @@ class Connection:
         elif type(answer) is Pending:
             self.state = PENDING
             self.reactor.untime(self)
-            self._watch(READ)
+            self._watch(READ | BEHIND)
             self.cancel = answer.begin(self._hearing())
         elif type(answer) is Stream:
             self._stream(answer)
@@ -402,7 +402,7 @@ class Connection:
         if self.state is LOGGING_IN:
             return self._logged_in(outcome)
         if outcome is WAIT:
-            self._watch(READ if self.state is RECEIVING else WRITE)
+            self._watch(BEHIND | (READ if self.state is RECEIVING else WRITE))
             self.reactor.await_transfer(self)
         elif outcome is AGAIN:
             if self.state is RECEIVING:
@@ -450,7 +450,7 @@ class Connection:
         head = stream.head._replace(is_endless=True)
         self.request = (self.handler.note(), head.status)
         self.sending.add(self.reactor.encode(head, self.handler, self.closing))
-        self._watch(READ)
+        self._watch(READ | BEHIND)
         self._flush()
         if self.state is STREAMING:
             self.cancel = stream.begin(self._hearing())
@@ -478,7 +478,7 @@ class Connection:
         self.sending.add(data)
         if self.sending.left > _BEHIND:
             self.close()
-        elif self.watched == READ:
+        elif self.watched & READ:
             self._flush()
 
     def _flush(self) -> None:
@@ -486,7 +486,7 @@ class Connection:
             outcome = self.sending.step(_INLINE)
         except PeerGone:
             return self.close()
-        self._watch(READ if outcome is DONE else WRITE)
+        self._watch(BEHIND | (READ if outcome is DONE else WRITE))
 
     def _listen(self) -> None:
         """While the client waits it may send its next request; that it ends its side means that it is gone."""
@@ -558,7 +558,7 @@ class Connection:
         self.sending = Sending(self.sock, self.reactor.limits.portable)
         self.sending.add(memoryview(data)[sent:])
         self.state = SENDING
-        self._watch(WRITE)
+        self._watch(WRITE | BEHIND)
         self.reactor.await_transfer(self)
 
     def _send(self, data: bytes) -> None:
@@ -578,7 +578,7 @@ class Connection:
         elif outcome is AGAIN:
             self._hand_off(self.reactor.bulk, self._send_in_worker)
         elif outcome is WAIT:
-            self._watch(WRITE)
+            self._watch(WRITE | BEHIND)
             self.reactor.await_transfer(self)
         else:
             self._draw(outcome)
@@ -663,14 +663,14 @@ class Connection:
         except BlockingIOError:  # TLS has a last word, which does not fit now
             self.sending = Sending(self.sock, self.reactor.limits.portable)
             self.state = SENDING
-            self._watch(WRITE)
+            self._watch(WRITE | BEHIND)
             return self.reactor.await_transfer(self)
         except OSError:
             return self.close()
         self.buffer = b""
         self.state = LINGERING
         self.linger_until = time.monotonic() + _LINGER_MAX
-        self._watch(READ)
+        self._watch(READ | BEHIND)
         self.reactor.await_linger(self)
 
     def _linger_read(self) -> None:
