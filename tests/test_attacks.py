@@ -53,6 +53,7 @@ def reset(sock):
 class TestTrickles:
     def test_heads_a_byte_at_a_time_end_at_the_deadline_and_use_no_thread(self, running):
         server = running(head_timeout=1.0)
+        assert request(server.address, "GET", "/health")[0] == 200  # whoever looks at that has begun
         before = threading.active_count()
         trickles = [connect(server.address) for _ in range(300)]
         try:
