@@ -92,6 +92,20 @@ class TestTrickles:
             (since,) = [since for one, since in list(server.server.reactor.idle.items()) if one.peer == sock.getsockname()]
             assert since >= began
 
+    def test_a_body_that_nobody_wants_moves_no_deadline(self, server):
+        """Else who trickles one would always be behind those that came later, and live on."""
+        with connect(server.address) as trickle, connect(server.address) as later:
+            trickle.sendall(ASK.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n"))
+            assert trickle.recv(1000).startswith(b"HTTP/1.1 200")
+            later.sendall(ASK)
+            assert later.recv(1000).startswith(b"HTTP/1.1 200")
+            (one,) = [one for one in list(server.server.reactor.idle) if one.peer == trickle.getsockname()]
+            left = one.unwanted._left
+            trickle.sendall(b"a")
+            while one.unwanted._left == left:
+                assert request(server.address, "GET", "/health")[0] == 200
+            assert [one.peer for one in list(server.server.reactor.idle)][:2] == [trickle.getsockname(), later.getsockname()]
+
     def test_a_reader_that_does_not_read_is_given_up(self, running):
         server = running(body_timeout=0.5)
         large = long_wav(300)

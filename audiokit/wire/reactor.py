@@ -341,6 +341,8 @@ class Reactor:
         """A head has 10 s from its first byte, or from connecting: no later byte moves that deadline."""
         if connection.started and not connection.buffer:
             timer, idle = connection.timer, self.idle  # every answered request passes here
+            if timer is idle and idle[connection] == connection.started:
+                return  # more of a body that nobody wants moves no deadline
             if timer is not None:
                 timer.pop(connection, None)
             connection.timer = idle
