@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -15,6 +16,8 @@ import pytest
 
 from audiokit import routes
 from audiokit.uploads import FollowingDigest
+from audiokit.wire import pace, reactor
+from audiokit.wire.pace import GOES, LAGS, LOST, Pace
 from audiokit.wire.responses import Response
 from support import ROOT, long_wav, raw, request, wav
 
@@ -130,6 +133,100 @@ class TestTrickles:
                 pass
             assert sent < 100_000_000, "back-pressure holds the sender"
             assert request(server.address, "GET", "/health")[0] == 200
+
+
+class TestPace:
+    # least bytes a minute, then what has come so far at which second, and what is thought of it
+    PACES = [
+        (600, [(0.5, 0, GOES), (0.9, 1, GOES)], "the first second says nothing"),
+        (600, [(2, 30, GOES), (40, 500, GOES), (60, 600, GOES)], "quick enough"),
+        (600, [(2, 1, LAGS), (6, 2, LAGS), (60, 16, LOST)], "a trickle rests, and is lost when the minute is over"),
+        (600, [(2, 1, LAGS), (6, 1, GOES)], "what does not come at all has a deadline of its own"),
+        (600, [(2, 1, LAGS), (50, 700, GOES), (60, 701, GOES)], "a pause is made up for"),
+        (600, [(60, 9000, GOES), (62, 9001, LAGS), (120, 9599, LOST)], "each minute counts for itself"),
+        (600, [(75, 599, LOST)], "a look may come late"),
+        (0, [(2, 1, GOES), (60, 2, GOES), (600, 2, GOES)], "0 wants nothing"),
+    ]
+
+    @pytest.mark.parametrize("least, looks, why", PACES)
+    def test_some_bytes_have_to_come_in_each_minute(self, least, looks, why):
+        body = Pace(least, 100.0)
+        assert [body.look(received, 100.0 + at) for at, received, _ in looks] == [verdict for _, _, verdict in looks], why
+
+    @pytest.mark.parametrize("framing", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
+    def test_a_trickled_upload_is_refused_in_words_and_leaves_nothing(self, running, monkeypatch, framing):
+        monkeypatch.setattr(pace, "MINUTE", 0.3)
+        server = running(body_timeout=0.2)
+        with connect(server.address) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(b"POST /post HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
+            sock.settimeout(0.02)
+            answer = b""
+            while not answer:
+                try:
+                    sock.sendall(b"R" if b"Length" in framing else b"1\r\nR\r\n")
+                    answer = sock.recv(1000)
+                except socket.timeout:
+                    pass
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"bytes of the body came in a minute, 15360 have to" in answer
+        server.__exit__()
+        assert on_disk(server.data) == []
+
+    @pytest.fixture
+    def lagging(self, running, monkeypatch):
+        """A function that gives a server with a body that lags and rests for so many seconds, and its connection."""
+        monkeypatch.setattr(pace, "_BEGINNING", 0.0)
+        with contextlib.ExitStack() as stack:
+            def begin(rest_s):
+                monkeypatch.setattr(reactor, "_REST_S", rest_s)
+                server = running(max_connections=2, body_rate=1 << 20)
+                sock = stack.enter_context(connect(server.address))
+                sock.sendall(HEAD % (b"slow.wav", len(SOUND)))
+                sent = 0
+                while not server.server.reactor.resting:
+                    sock.sendall(SOUND[sent : sent + 1])
+                    sent += 1
+                    assert request(server.address, "GET", "/health")[0] == 200
+                return server, sock, sent
+
+            yield begin
+
+    def test_a_body_that_lags_is_taken_all_the_same(self, lagging):
+        _, sock, sent = lagging(0.1)
+        sock.sendall(SOUND[sent:])
+        assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+    def test_where_there_is_no_room_for_a_newcomer_a_body_that_lags_goes(self, lagging):
+        server, sock, _ = lagging(20.0)
+        with connect(server.address) as second:
+            second.sendall(HEAD % (b"quick.wav", len(SOUND)))
+            while not server.server.reactor.transfers:
+                assert server._thread.is_alive()
+            assert request(server.address, "GET", "/health")[0] == 200, "it found room"
+            assert ended(sock)
+            second.sendall(SOUND)
+            assert second.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+    def test_a_transfer_that_stands_still_goes_when_there_is_no_other_room(self, running, monkeypatch):
+        monkeypatch.setattr(reactor, "_STALLED_S", 0.0)
+        server = running(max_connections=1)
+        with connect(server.address) as sock:
+            sock.sendall(HEAD % (b"still.wav", len(SOUND)) + SOUND[:-1])
+            while not server.server.reactor.transfers:
+                assert server._thread.is_alive()
+            assert request(server.address, "GET", "/health")[0] == 200
+            assert ended(sock)
+
+    def test_a_transfer_under_way_does_not_make_room_for_others(self, running):
+        server = running(max_connections=1)
+        with connect(server.address) as sock:
+            sock.sendall(HEAD % (b"a.wav", len(SOUND)) + SOUND[:-1])
+            while not server.server.reactor.transfers:
+                assert server._thread.is_alive()
+            with connect(server.address) as other:
+                assert ended(other)
+            sock.sendall(SOUND[-1:])
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
 
 
 class TestTurns:

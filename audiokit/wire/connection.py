@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
 from .heads import check_partial
+from .pace import LAGS, LOST, Pace
 from .poller import BEHIND, READ, WRITE
 from .problems import Refusal
 from .responses import Response
@@ -37,7 +38,7 @@ HEAD, LOGGING_IN, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CL
 )
 _RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
 _TURN = 16  # requests a connection may have answered before others get their turn
-_INLINE = 1 << 20  # bytes of a file that leave from the loop: under 0.2 ms, less than two hand-offs cost
+_INLINE = 1 << 20  # bytes of an answer in memory that leave from the loop at once
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
 _BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -78,7 +79,7 @@ class Connection:
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "source", "cancel", "on_end", "upstream",
+        "linger_until", "source", "cancel", "on_end", "upstream", "pace",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -87,7 +88,7 @@ class Connection:
         self.fd = sock.fileno()
         self.peer = peer
         self.state = HEAD
-        self.watched = 0  # READ or WRITE, perhaps BEHIND; or nothing
+        self.watched = 0  # READ or WRITE, perhaps NEW or BEHIND; or nothing
         self.upstream: Optional[int] = None  # the descriptor that is watched for reading instead of ours
         self.away = False  # a worker has it
         self.buffer = b""  # read, not yet understood
@@ -95,6 +96,7 @@ class Connection:
         self.timer: Any = None  # the wheel that holds us
         self.receiving: Optional[Receiving] = None
         self.sink: Any = None
+        self.pace: Optional[Pace] = None  # of the body
         self.sending: Optional[Sending] = None
         self.files: tuple = ()  # descriptors to close when the answer is out
         self.unwanted: Optional[_Unwanted] = None
@@ -136,15 +138,15 @@ class Connection:
             self._refuse_and_close(Refusal("timeout", "the request's head took too long", close=True))
             self.close()  # no lingering: a trickle would only use it to live on
         elif self.state is RECEIVING:
-            refusal = Refusal(
-                "timeout", f"the body made no progress after {self.receiving.received} bytes", close=True
-            )
-            self._drop_sink()
-            self._answer(self.handler.problem(refusal))
+            self._give_up_body(f"the body made no progress after {self.receiving.received} bytes")
         elif self.upstream is not None:
             self._hand_off(self.reactor.far, self._seek_in_worker)
         else:
             self.close()
+
+    def on_rested(self) -> None:
+        """A body that lags is looked at again."""
+        self._hand_off(self.reactor.bulk, self._receive_in_worker)
 
     def close(self) -> None:
         """End it now; what a request had begun is undone."""
@@ -334,9 +336,25 @@ class Connection:
             except OSError:
                 return self.close()
         self.state = RECEIVING
+        self.pace = Pace(self.reactor.limits.body_rate, time.monotonic())
         is_whole = framing.length is not None and len(first) >= framing.length
         crew = self.reactor.work if is_whole else self.reactor.bulk
         self._hand_off(crew, self._receive_in_worker, True)
+
+    def _await_body(self) -> None:
+        pace = self.pace
+        verdict = pace.look(self.receiving.received, time.monotonic())
+        if verdict is LOST:
+            self._give_up_body(f"{pace.came} bytes of the body came in a minute, {pace.least} have to")
+        elif verdict is LAGS:
+            self.reactor.await_rest(self)
+        else:
+            self._watch(READ | BEHIND)
+            self.reactor.await_transfer(self)
+
+    def _give_up_body(self, why: str) -> None:
+        self._drop_sink()
+        self._answer(self.handler.problem(Refusal("timeout", why, close=True)))
 
     def _receive_in_worker(self, is_first: bool = False) -> None:
         """In a worker: one step of the body, and the route's answer once it is whole."""
@@ -401,8 +419,10 @@ class Connection:
             return self._close_files_of(outcome)
         if self.state is LOGGING_IN:
             return self._logged_in(outcome)
-        if outcome is WAIT:
-            self._watch(BEHIND | (READ if self.state is RECEIVING else WRITE))
+        if outcome is WAIT and self.state is RECEIVING:
+            self._await_body()
+        elif outcome is WAIT:
+            self._watch(WRITE | BEHIND)
             self.reactor.await_transfer(self)
         elif outcome is AGAIN:
             if self.state is RECEIVING:
@@ -568,11 +588,12 @@ class Connection:
             self._finish_connection()
 
     def _continue_sending(self, goes_on: bool = True) -> None:
-        sending = self.sending
+        sending, before = self.sending, self.sending.sent
         try:
-            outcome = sending.step(_INLINE)
+            outcome = sending.step(self.reactor.inline_left if self.files else _INLINE)
         except PeerGone:
             return self.close()
+        self.reactor.inline_left -= sending.sent - before
         if outcome is DONE:
             self._sending_done(goes_on)
         elif outcome is AGAIN:

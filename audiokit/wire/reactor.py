@@ -5,8 +5,8 @@ is not; no thread ever waits on a socket, so a slow client costs memory and no t
 TCP's own.  It never reads files or SQL itself: that is the handler's.
 
 It goes in *turns*.  Connections that wait for a request come first, all that have sent something.  Then come at most
-sixteen of each other kind: connections in the middle of something (a head, a body, an answer that is read slowly),
-newcomers, what workers gave back, what was pipelined, deadlines.  So neither the number nor the slowness of others
+sixteen of each other kind: newcomers, connections in the middle of something (a head, a body, an answer that is read
+slowly), those that call, what workers gave back, what was pipelined, deadlines.  So neither the number nor the slowness of others
 makes a request wait longer than a turn, which is about a millisecond.
 
 Deadlines are kept in *wheels*: one insertion-ordered dict for each kind of waiting, whose entries all last
@@ -25,25 +25,29 @@ from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .connection import HEAD, LINGERING, Connection
-from .poller import BEHIND, READ, best_poller
+from .poller import BEHIND, NEW, READ, best_poller
 from .workers import Lane, Workers
 
 _SWEEP_S = 0.25  # s between looks at the clocks; what a deadline may be late
+INLINE = 1 << 20  # bytes of files that leave from the loop in a turn: under 0.2 ms, less than two hand-offs cost
+_REST_S = 4.0  # s between looks at a body that lags
+_STALLED_S = 2.0  # s without progress after which a transfer makes room for a newcomer, if nobody else does
 _SHARE = 16  # of each kind that comes behind waiting requests, a turn: some 20 us each
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_S = 0.1  # s without accepting after the system ran out of descriptors
 
 
 class Wheel(Dict[Connection, float]):
-    """The connections that wait for one thing, oldest first, and how long they may (s)."""
+    """The connections that wait for one thing, oldest first; how long they may (s), and what is done then."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, act: Callable[[Connection], None] = Connection.on_timeout) -> None:
         super().__init__()
         self.seconds = seconds
+        self.act = act
 
-    def expired(self, now: float, most: int) -> List[Connection]:
-        """Those whose time is over, at most `most`."""
-        limit = now - self.seconds
+    def expired(self, now: float, most: int, seconds: Optional[float] = None) -> List[Connection]:
+        """Those whose time is over, or who have waited for `seconds`; at most `most`."""
+        limit = now - (self.seconds if seconds is None else seconds)
         out: List[Connection] = []
         for connection, since in self.items():
             if since > limit or len(out) == most:
@@ -81,6 +85,8 @@ class Reactor:
         self.transfers = Wheel(limits.body_timeout)
         self.lingering = Wheel(limits.linger_timeout)
         self.upstreams = Wheel(limits.body_timeout)
+        self.resting = Wheel(min(_REST_S, limits.body_timeout / 4), Connection.on_rested)
+        self.inline_left = INLINE
         self._upstreams: Dict[int, Connection] = {}  # by the descriptor that is watched on their behalf
         self._posted: Deque[Tuple[Connection, Any]] = deque()
         self._ready: Deque[Connection] = deque()
@@ -101,13 +107,14 @@ class Reactor:
 
     def serve(self) -> None:
         """Run until `stop` was called and the requests under way are done or out of time."""
-        poller, connections = self._poller, self._connections
+        poller, connections, names = self._poller, self._connections, self._poller.names
         listener_fd, wake_fd = self.listener.fileno(), self._wake_out.fileno()
         poller.register(listener_fd, READ)
         poller.register(wake_fd, READ)
         next_sweep = 0.0
         while not self._is_drained():
-            is_called = are_behind = False
+            is_called, crowds = False, 0
+            self.inline_left = INLINE
             for fd, _ in poller.wait(0.0 if self._ready or self._posted or not next_sweep else _SWEEP_S):
                 connection = connections.get(fd)
                 if connection is not None:
@@ -116,14 +123,16 @@ class Reactor:
                             connection.on_ready()
                         except Exception as bug:
                             self._end(connection, bug)
-                elif fd == poller.behind:
-                    are_behind = True
+                elif fd in names:
+                    crowds |= names[fd]
                 elif fd == wake_fd:
                     self._wake_up()
                 elif fd == listener_fd:
                     is_called = True
-            if are_behind:
-                self._go_on()
+            if crowds & NEW:
+                self._go_on(NEW)
+            if crowds & BEHIND:
+                self._go_on(BEHIND)
             if is_called:
                 self._accept()
             if self._posted:
@@ -187,9 +196,9 @@ class Reactor:
             pass
         self._woken = False  # before looking: a post from now on wakes again
 
-    def _go_on(self) -> None:
-        """Some of those in the middle of something."""
-        for fd, _ in self._poller.wait_behind(_SHARE):
+    def _go_on(self, queue: int) -> None:
+        """Some of the newcomers, or of those in the middle of something."""
+        for fd, _ in self._poller.wait_in(queue, _SHARE):
             connection = self._connections.get(fd) or self._upstreams.get(fd)
             if connection is not None and connection.watched:
                 self._guarded(connection, connection.on_ready)
@@ -257,7 +266,7 @@ class Reactor:
                 continue
             connection = Connection(self, sock if self._wrap is None else self._wrap(sock), peer)
             self._connections[connection.fd] = connection
-            connection._watch(READ)
+            connection._watch(READ | NEW)
             self.await_head(connection)
 
     def _out_of_descriptors(self) -> None:
@@ -276,11 +285,14 @@ class Reactor:
         self._accept_again = time.monotonic() + _PAUSE_S
 
     def _evict(self) -> bool:
-        """Close the connection that has been idle longest, else the one longest at its head."""
-        for wheel in (self.idle, self.heads, self.lingering):
+        """Close who is idle longest, else who is longest at its head, else a body that lags or a transfer that stands."""
+        for wheel in (self.idle, self.heads, self.lingering, self.resting):
             for connection in wheel:
                 connection.close()
                 return True
+        for connection in self.transfers.expired(time.monotonic(), 1, _STALLED_S):
+            connection.close()
+            return True
         return False
 
     def watch(self, connection: Connection, events: int) -> None:
@@ -313,11 +325,11 @@ class Reactor:
     def _sweep(self, now: float) -> bool:
         """See to some of those whose time is over; False when there are more."""
         left = _SHARE
-        for wheel in (self.heads, self.idle, self.transfers, self.lingering, self.upstreams):
+        for wheel in (self.heads, self.idle, self.transfers, self.lingering, self.upstreams, self.resting):
             for connection in wheel.expired(now, left):
                 left -= 1
                 self.untime(connection)
-                self._guarded(connection, connection.on_timeout)
+                self._guarded(connection, wheel.act, connection)
         if self._accept_again and now >= self._accept_again and not self.draining:
             self._accept_again = 0.0
             if self._spare_fd is None:
@@ -353,6 +365,10 @@ class Reactor:
     def await_transfer(self, connection: Connection) -> None:
         """A body or an answer: each progress starts the clock anew."""
         self._wait_in(self.transfers, connection)
+
+    def await_rest(self, connection: Connection) -> None:
+        """A body that lags: it is not watched meanwhile."""
+        self._wait_in(self.resting, connection)
 
     def await_upstream(self, connection: Connection) -> None:
         """An answer whose next bytes come from another machine."""
