@@ -17,7 +17,7 @@ from . import content
 from .accounts import ALL, READ, Who, not_admitted
 from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES, SAMPLE_RATES
-from .jobs import FAILED, Conversion, Job, Order
+from .job import FAILED, Conversion, Job, Order
 from .uploads import ReceivingSink, Wishes
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
@@ -463,7 +463,7 @@ def _kept(jobs: Any, job: Job) -> content.Kept:
         order.mime,
         order.name,
         int(result.since),
-        lambda start, stop: jobs.open_result(job),
+        partial(jobs.open_result, job),
         partial(jobs.answered, job),
         _said(job),
     )
