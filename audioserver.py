@@ -32,7 +32,6 @@ from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
 from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, Who, not_admitted
 from audiokit.authentication import Authenticator
-from audiokit.blobs.collector import Collector
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.failures import refusal_of
@@ -393,7 +392,6 @@ class AudioServer(ThreadingHTTPServer):
         self._changing = threading.Lock()
         self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
         self._is_closed = False
-        self._date = (0, "")  # of the second it was made in
         self._begin(pages)
 
     def _open_storage(self, data: str) -> Storage:
@@ -419,8 +417,10 @@ class AudioServer(ThreadingHTTPServer):
             on_bug=self.report, audit=self.audit,
         )
         self.jobs = self._open_jobs(converter)
-        self.collector: Optional[Collector] = None
+        self.collector: Any = None
         if self.storage.is_far:
+            from audiokit.blobs.collector import Collector  # here: where all is in the folder, nothing is collected
+
             self.collector = Collector(self._collect, settings.orphan_grace, self._on_far_error)
         self.peaks = PeakCache(
             self.storage.data / "peaks", converter, self.storage, most_bytes=settings.peaks_cache,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
-from .wire.conditions import evaluate, if_range_matches
+from .wire.conditions import if_range_matches, is_current
 from .wire.fields import content_disposition, format_digest, http_date
 from .wire.policies import DOWNLOAD
 from .wire.problems import Refusal
@@ -31,28 +31,16 @@ class Kept(NamedTuple):
     name: str  # for whoever saves it
     since: int  # seconds since 1970: Last-Modified
     open: Callable[[int, int], Any]  # the span to come first: a descriptor or a `Source`, which the answer closes
-    on_end: Optional[Callable[[Spans, bool], None]] = (
-        None  # in the loop: whether these spans went out whole
-    )
+    on_end: Optional[Callable[[Spans, bool], None]] = None  # in the loop: whether these spans went out whole
     headers: Tuple[Tuple[str, str], ...] = ()
     address: Optional[Callable[[], str]] = None  # gives a URL to fetch the bytes from instead
 
 
 def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     """What a GET or HEAD of it gets; `kind` is for Content-Disposition."""
-    etag = f'"{kept.sha256}"'
-    verdict = evaluate(request.fields, request.head.method, etag, kept.since)
-    validators = (
-        ("ETag", etag),
-        ("Last-Modified", http_date(kept.since)),
-        ("Cache-Control", "no-cache"),
-    )
-    if verdict == 304:
-        return Response(304, validators)
-    if verdict == 412:
-        raise Refusal(
-            "precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)]
-        )
+    etag = _etag(kept)
+    if is_current(request.fields, request.head.method, etag, kept.since):
+        return Response(304, _validators(kept))
     ranges = None
     # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
     if request.head.method == "GET" and "range" in request.fields:
@@ -142,11 +130,21 @@ def _ended(kept: Kept, spans: Spans) -> Optional[Callable[[bool], None]]:
     return None if on_end is None else lambda is_whole: on_end(spans, is_whole)
 
 
-def _fields(kept: Kept, kind: str) -> Tuple[Tuple[str, str], ...]:
+def _etag(kept: Kept) -> str:
+    return f'"{kept.sha256}"'
+
+
+def _validators(kept: Kept) -> Tuple[Tuple[str, str], ...]:
     return (
-        ("ETag", f'"{kept.sha256}"'),
+        ("ETag", _etag(kept)),
         ("Last-Modified", http_date(kept.since)),
         ("Cache-Control", "no-cache"),
+    )
+
+
+def _fields(kept: Kept, kind: str) -> Tuple[Tuple[str, str], ...]:
+    return (
+        *_validators(kept),
         ("Accept-Ranges", "bytes"),
         ("Content-Disposition", content_disposition(kind, kept.name)),
         ("Repr-Digest", format_digest(bytes.fromhex(kept.sha256))),

@@ -20,7 +20,6 @@ and published when it has ended: from then on nothing of it is here.  Raises `Re
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
@@ -33,14 +32,13 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import job_notes
 from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, told
-from .wire.problems import Refusal
+from .wire.problems import Refusal, is_full
 from .wire.workers import Workers
 
 _REMEMBERED = 10_000  # ids that are gone and still told from those that never were
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
 _LOOK = 3600.0  # s between looks at what expires, at most
 _CREW = 2  # threads that hash, store and remove: short work, but it waits on the disk
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _PIECE = 1 << 20  # bytes of a result hashed at a time
 
 
@@ -442,9 +440,7 @@ class Jobs:
 
 def _in_words(error: BaseException) -> BaseException:
     """The refusal that a full disk means; any other error as it is."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return Refusal("no-space", "the disk is full")
-    return error
+    return Refusal("no-space", "the disk is full") if is_full(error) else error
 
 
 def _digest_of(path: str) -> Tuple[str, int]:

@@ -15,7 +15,6 @@ Backups and checks of the catalogue do not look here.  Never computes anything i
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import threading
 from collections import OrderedDict
@@ -24,12 +23,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .job import Converter, Outcome
-from .wire.problems import Refusal
+from .wire.problems import Refusal, is_full
 from .wire.workers import Workers
 
 _CREW = 1  # threads that rename, answer and remove
 _BLOCK = 4096  # bytes that a file takes on the disk at least
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 # Called once, off the loop, with the open file, or with why there is none.
 Waiter = Callable[[Optional[BinaryIO], Optional[Refusal]], None]
@@ -294,6 +292,6 @@ def _in_words(error: BaseException) -> Refusal:
         return error
     if isinstance(error, FileNotFoundError):
         return Refusal("not-found", "the file has just been removed or replaced")
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if is_full(error):
         return Refusal("no-space", "the disk is full")
     return Refusal("internal", f"the peaks could not be kept: {getattr(error, 'strerror', error)}")

@@ -16,8 +16,9 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Tuple, U
 from . import content
 from .accounts import ALL, READ, Who, not_admitted
 from .formats.info import AudioInfo
-from .formats.mpeg_header import BITRATES, SAMPLE_RATES
+from .formats.mpeg_header import BITRATES
 from .job import FAILED, Conversion, Job, Order
+from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
 from .uploads import ReceivingSink, Wishes
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
@@ -39,13 +40,8 @@ PARAMETERS = (
     "async",
     "save_as",
 )
-MP3_RATES = sorted(rate for rates in SAMPLE_RATES.values() for rate in rates)
-WAV_RATES = (8_000, 192_000)  # Hz, the resampler's range
-DEFAULT_RATE = 32_000  # Hz
-DEFAULT_BITRATE = {1: 64, 2: 128}  # kbit/s by channels
 QUALITIES = range(10)  # 0 is the best
 MIME = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-_PCM_CONTAINERS = ("wav", "rf64", "bw64", "w64", "aiff", "aifc")
 _HIGHEST_BITRATE = 320  # kbit/s: what a result of constant quality is taken to need on the disk
 _WARNINGS_MAX = 1000  # characters of X-Resample-Warnings: all of them are in the status
 _EVENTS = (
@@ -200,7 +196,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
     if not is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
-            f"{look.codec} in {look.container} is not decoded; MP3, and PCM in WAV and AIFF, are",
+            f"{look.codec} in {look.container} is not decoded; {DECODED}, are",
             codec=look.codec,
         )
     channels = wanted.channels or min(look.channels, 2)
@@ -217,13 +213,6 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
         look.duration,
         wanted.save_as,
     )
-
-
-def is_decoded(container: str, codec: str) -> bool:
-    """Whether the workers can make samples of it."""
-    if container == "mp3":
-        return codec == "mp3"
-    return container in _PCM_CONTAINERS and codec.startswith("pcm_")
 
 
 def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:

@@ -36,7 +36,7 @@ class Repeating(Catalogue):
         self.trips += 1
         self.threads.add(threading.current_thread().name)
         if self.is_away:
-            raise CatalogueDown(112, "nobody answers")
+            raise CatalogueDown("nobody answers")
 
     def read(self, sql, params=(), deadline_s=None):
         self._trip()

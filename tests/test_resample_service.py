@@ -15,6 +15,8 @@ import time
 import pytest
 from support import raw, request, wav
 
+from audiokit.offers import DECODED
+
 SOUND = wav()  # 0.1 s, 8 kHz, mono
 AS_IT_IS = "rate=8000&format=wav"
 
@@ -184,7 +186,7 @@ def test_a_stored_file_is_converted_by_id_and_by_name_and_never_touched(server):
 def test_the_record_of_a_file_that_can_be_converted_offers_it(server):
     import audio_files
 
-    for name, data in (("a.wav", SOUND), ("b.au", audio_files.au())):
+    for name, data in (("a.wav", SOUND), ("b.flac", audio_files.flac())):
         id = post(server, name, data)["id"]
         link = request(server.address, "GET", "/files/" + id)[1].get("link", "")
         assert (f"</resample?id={id}>" in link) == (name == "a.wav")
@@ -289,11 +291,10 @@ def test_what_is_not_audio_is_refused(server, body, status, code):
 def test_audio_that_is_not_decoded_is_refused_by_its_name(server):
     import audio_files
 
-    status, _, body = resample(server, body=audio_files.au())
+    status, _, body = resample(server, body=audio_files.flac())
     refusal = json.loads(body)
-    assert (status, refusal["code"]) == (415, "unsupported-conversion") and "au" in refusal[
-        "detail"
-    ]
+    assert (status, refusal["code"], refusal["codec"]) == (415, "unsupported-conversion", "flac")
+    assert refusal["detail"] == f"flac in flac is not decoded; {DECODED}, are"
 
 
 def test_a_body_or_a_stored_file_is_needed_and_not_both(server):

@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from engines import free_port
+from processes import free_port
 
 from audiokit.catalogue.address import BadAddress, Node, parse
 from audiokit.catalogue.errors import CatalogueDown, CatalogueRefused

@@ -10,10 +10,10 @@ Knows HTTP and JSON, nothing of SQL.  Thread-safe.  Raises `CatalogueDown`, `Cat
 
 from __future__ import annotations
 
-import errno
 import http.client
 import json
 import random
+import re
 import socket
 import ssl
 import threading
@@ -31,6 +31,14 @@ _AVOIDED_S = 10.0  # a node that was silent is asked last for so long
 _PIECE = 1 << 18
 _WORDS = 300  # characters of an answer that are repeated in a message
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+
+
+_TLS_WORDS = {
+    "WRONG_VERSION_NUMBER": "it speaks no TLS",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of us: cert=FILE&key=FILE",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not know the authority that signed our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it does not take our certificate",
+}
 
 
 class Patience(NamedTuple):
@@ -68,7 +76,7 @@ class Nodes:
         self._patience = patience
         self._headers = {"Content-Type": "application/json"}
         if address.user is not None:
-            proof = b64encode(f"{address.user}:{address.password}".encode()).decode("ascii")
+            proof = b64encode(f"{address.user}:{_password(address)}".encode()).decode("ascii")
             self._headers["Authorization"] = "Basic " + proof
         self._tls = _context(address) if address.is_tls else None
         self._first = 0  # the node that answered last
@@ -130,23 +138,26 @@ class Nodes:
         until, pause = time.monotonic() + patience.deadline, _FIRST_PAUSE_S
         was_down, why = self._is_down, ""
         while True:
+            unfriendly: List[CatalogueRefused] = []  # those who speak TLS otherwise than we do
             for node in self._in_turn():
                 try:
                     found = self._once(node, once, patience)
                 except (OSError, http.client.HTTPException, Unfit) as error:
                     if isinstance(error, CatalogueRefused):
                         raise
-                    if isinstance(error, ssl.SSLCertVerificationError):
-                        raise CatalogueRefused(errno.EACCES, f"{node}: {error.verify_message}") from error
                     why = f"{node}: {_words(error)}"
+                    if _is_about_tls(error):
+                        unfriendly.append(CatalogueRefused(f"TLS with {why}"))
                     self._failed(node, error)
                 else:
                     self._is_down = False
                     return found
+            if len(unfriendly) == len(self.address.nodes):
+                raise unfriendly[0]
             wait = pause * (0.5 + random.random() / 2)
             if was_down or time.monotonic() + wait > until or self._ended.wait(wait):
                 self._is_down = True
-                raise CatalogueDown(errno.EHOSTDOWN, f"the catalogue at {self.address.text} does not answer: {why}")
+                raise CatalogueDown(f"the catalogue at {self.address.text} does not answer: {why}")
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _in_turn(self) -> Iterator[Node]:
@@ -211,13 +222,35 @@ class Nodes:
 
 
 def _context(address: Address) -> ssl.SSLContext:
+    path = address.ca or ""
     try:
         context = ssl.create_default_context(cafile=address.ca)
         if address.cert is not None:
-            context.load_cert_chain(address.cert, address.key)
-    except OSError as error:  # ssl's own errors too
-        raise CatalogueRefused(errno.EINVAL, f"the certificates for {address.text}: {error}") from error
+            path = " and ".join(filter(None, (address.cert, address.key)))
+            # Or OpenSSL asks the terminal for a password, and waits.
+            context.load_cert_chain(address.cert, address.key, password=lambda: "")
+    except (OSError, ValueError) as error:  # ssl's own errors too; ValueError for no password
+        raise CatalogueRefused(
+            f"the certificates for {address.text}: {path}: {_words(error)}; PEM files are needed, keys without a password"
+        ) from error
     return context
+
+
+def _is_about_tls(error: BaseException) -> bool:
+    """Whether the two sides do not agree: certificates, versions, or one of them speaks no TLS."""
+    passing = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, socket.timeout)
+    return isinstance(error, ssl.SSLError) and not isinstance(error, passing)
+
+
+def _password(address: Address) -> str:
+    """From the address, or the first line of the file that it names."""
+    if address.passfile is None:
+        return address.password
+    try:
+        with open(address.passfile, encoding="utf-8") as file:
+            return file.readline().rstrip("\r\n")
+    except (OSError, ValueError) as error:  # a file that is no text
+        raise CatalogueRefused(f"the password for {address.text}: {address.passfile}: {_words(error)}") from None
 
 
 def _answer_of(response: http.client.HTTPResponse) -> Any:
@@ -230,13 +263,20 @@ def _answer_of(response: http.client.HTTPResponse) -> Any:
             raise Unfit("it answers 200 without JSON") from None
     said = body[:_WORDS].decode("utf-8", "replace").strip()
     if response.status in (401, 403):
-        raise CatalogueRefused(errno.EACCES, f"the catalogue answers {response.status}: user or password are wrong")
+        raise CatalogueRefused(
+            f"the catalogue answers {response.status}: user or password are wrong, or it may not do this"
+        )
     if 400 <= response.status < 500 and response.status not in (408, 429):
-        raise CatalogueRefused(errno.EINVAL, f"the catalogue answers {response.status}: {said}")
+        raise CatalogueRefused(f"the catalogue answers {response.status}: {said}")
     raise Unfit(f"it answers {response.status}: {said}")
 
 
 def _words(error: BaseException) -> str:
     if isinstance(error, socket.timeout):
         return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.verify_message}: the certificate of its authority is named by ca=FILE"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return _TLS_WORDS.get(error.reason, error.reason.lower().replace("_", " "))
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return re.sub(r" \(_ssl\.c:\d+\)$", "", text)

@@ -2,7 +2,7 @@
 still applies.
 
 Pure: fields and validators in, a verdict out.  Malformed dates are ignored, malformed entity tags
-match nothing, as the standard says; nothing is raised.
+match nothing, as the standard says.  Only `is_current` raises, and only `Refusal`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from typing import Dict, List, Optional, Tuple
 
 from .fields import parse_http_date
+from .problems import Refusal
 
 _ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'  # section 8.8.3
 # White space is taken in one place only, or a long run of it could be read in ever so many ways.
@@ -35,24 +36,37 @@ def _matches(value: str, etag: str, *, weakly: bool) -> bool:
     return any(tag == opaque and (weakly or not weak) for weak, tag in _tags(value))
 
 
-def evaluate(fields: Dict[str, str], method: str, etag: str, last_modified: int) -> Optional[int]:
+def is_current(
+    fields: Dict[str, str], method: str, etag: str, last_modified: Optional[int] = None
+) -> bool:
+    """Whether the client's copy is current (304); Refusal `precondition-failed`.  As `evaluate`."""
+    verdict = evaluate(fields, method, etag, last_modified)
+    if verdict == 412:
+        raise Refusal("precondition-failed", f"the entity tag is {etag}", headers=[("ETag", etag)])
+    return verdict == 304
+
+
+def evaluate(
+    fields: Dict[str, str], method: str, etag: str, last_modified: Optional[int]
+) -> Optional[int]:
     """304, 412 or None (go on) for a representation with these validators, in the order of section
     13.2.2.
 
-    `etag` is quoted; `last_modified` is in whole seconds since 1970.
+    `etag` is quoted; `last_modified` is in whole seconds since 1970, None where no time says
+    anything of the representation: then fields with dates are ignored.
     """
     is_read = method in ("GET", "HEAD")
     if "if-match" in fields:
         if not _matches(fields["if-match"], etag, weakly=False):
             return 412
-    elif "if-unmodified-since" in fields:
+    elif "if-unmodified-since" in fields and last_modified is not None:
         date = parse_http_date(fields["if-unmodified-since"])
         if date is not None and last_modified > date:
             return 412
     if "if-none-match" in fields:
         if _matches(fields["if-none-match"], etag, weakly=True):
             return 304 if is_read else 412
-    elif is_read and "if-modified-since" in fields:
+    elif is_read and "if-modified-since" in fields and last_modified is not None:
         date = parse_http_date(fields["if-modified-since"])
         if date is not None and last_modified <= date:
             return 304
