@@ -31,7 +31,7 @@ class Results:
     def put(self, key: str, path: str, size: int, sha256: str) -> None:
         """Move the file `path` under `key`.
 
-        Refusal `busy` when the store is away: then the same may be tried again, the bytes of a key being always the same.
+        Refusal `busy` when the store is away: then the same may be tried again, since the bytes of a key never differ.
         """
         try:
             self._ownership.ensure()

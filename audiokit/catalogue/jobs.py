@@ -8,7 +8,7 @@
     forget          any server                       there is no row
 
 Every write may be carried out twice, or late, after those that followed it: one that is over is never begun again, one
-that is gone never comes back, and a result whose key is noted in `removals` is never named.  Knows no files and no clock.
+that is gone never comes back, and a result whose key is noted in `removals` is never named.  Knows no files, no clock.
 """
 
 from __future__ import annotations
