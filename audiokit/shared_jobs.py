@@ -27,13 +27,14 @@ from .catalogue.jobs import GONE, Due, Made, Posted
 from .failures import frozen_or, refusal_of
 from .job import DONE, FAILED, Delivered, Job, Order, Result, rfc3339
 from .jobs import Elsewhere, Jobs
-from .wire.problems import Refusal
+from .wire.problems import PROBLEMS, Refusal
 from .wire.workers import Workers
 
 PULSE_S = 1.0  # between looks at the board, while there is anything to see
 SILENT_S = 60.0  # without a word of its server a job has failed: longer than a restart, or a new leader, takes
 _CREW = 4  # threads that send results and write rows: they wait for other machines, not for a core
 _SPANS = 100  # of a result whose delivery is remembered: a client of many pieces has to wait for its end to expire
+_PATIENCE_S = 5.0  # for what waits for another machine while we end
 _AWAY = (OSError, sqlite3.Error)  # what the catalogue raises that cannot be asked
 
 
@@ -86,7 +87,7 @@ class SharedJobs(Elsewhere):
         self._put_off: List[_End] = []
         self._followers: Dict[str, List[_Follower]] = {}
         self._seen: Dict[str, Tuple[int, float]] = {}  # of all: what the board said, and since when
-        self._next_round = 0.0
+        self._next_round, self._is_clearing = 0.0, False
         self._crew = Workers(_CREW, "job-ends", on_bug)
         self._stirred, self._over = threading.Event(), threading.Event()
         self._jobs = make(elsewhere=self)
@@ -101,7 +102,7 @@ class SharedJobs(Elsewhere):
         """End, and whoever converts with it; this server's unfinished jobs stay for its next start."""
         self._over.set()
         self._stirred.set()
-        self._thread.join()
+        self._thread.join(_PATIENCE_S)  # it may wait for the catalogue
         self._jobs.close()
         self._crew.close()
 
@@ -342,10 +343,21 @@ class SharedJobs(Elsewhere):
         for row in self._board.all_named(silent).values():
             if row.renewed_ms == seen[row.id][0]:
                 self._give_up(row)
-        for id in due.expired:
-            self._results.remove(id)
+        if due.expired and not self._is_clearing:
+            self._is_clearing = True
+            self._crew.submit(self._clear, due.expired)
         if due.is_forgettable:
             self._board.forget(now_ms)
+
+    def _clear(self, ids: List[str]) -> None:
+        """End what expired; beside the board's thread, which a slow store must not keep from saying that we live."""
+        try:
+            for id in ids:
+                self._results.remove(id)
+        except _AWAY:
+            pass  # the next round finds them again
+        finally:
+            self._is_clearing = False
 
     def _give_up(self, row: Posted) -> None:
         why = Refusal("busy", "the server that was at it has not been heard of for some time: begin again")
@@ -371,5 +383,6 @@ def ended(said: Dict[str, Any], failure: Refusal, expires: Optional[float]) -> D
 def _refusal(problem: Dict[str, Any]) -> Refusal:
     """A problem that was told as JSON, as the refusal that it was."""
     members = {key: value for key, value in problem.items() if key not in ("type", "title", "status", "detail", "code")}
-    headers = [("Retry-After", "5")] if problem["code"] == "busy" else []
-    return Refusal(problem["code"], problem["detail"], headers=headers, **members)
+    code = problem["code"] if problem["code"] in PROBLEMS else "internal"  # other servers may be newer
+    headers = [("Retry-After", "5")] if code == "busy" else []
+    return Refusal(code, problem["detail"], headers=headers, **members)
