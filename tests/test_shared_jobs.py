@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -494,6 +496,29 @@ def test_the_collector_takes_no_result_that_somebody_may_fetch(pair, tiny):
     tiny.objects["p/files/ff/" + "f" * 32] = (b"left by a crash", 5.0)
     assert b.storage.collect(0.0) == ["f" * 32]
     assert b.deliver(id) == SOUND[::-1]
+
+
+def test_no_backup_has_conversions(pair, tmp_path):
+    a, b = pair
+    a.done()
+    assert b.storage.backup(tmp_path / "copy") == 0
+    with closing(sqlite3.connect(str(tmp_path / "copy" / "catalogue.db"))) as copy:
+        assert copy.execute("SELECT count(*) FROM jobs").fetchall() == [(0,)]
+
+
+def test_a_move_ends_conversions_and_none_begins_until_it_is_over(pair):
+    a, b = pair
+    done, running = a.done(), a.begin()
+    freeze = "INSERT OR IGNORE INTO places (what, word, address) VALUES ('moving', 'word', 'elsewhere')"
+    b.catalogue.write([(freeze, ())])
+    eventually(lambda: a.converter.cancelled and os.listdir(str(a.folder)) == [])
+    assert b.code(done) == a.code(running) == "gone"
+    with pytest.raises(Refusal) as caught:
+        b.begin()
+    assert (caught.value.code, dict(caught.value.headers)) == ("busy", {"Retry-After": "60"})
+    assert os.listdir(str(b.folder)) == []
+    b.storage.cancel_move()
+    assert a.status(b.begin())["status"] == QUEUED
 
 
 # -- over sockets --------------------------------------------------------------------------------------------------
