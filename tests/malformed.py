@@ -76,7 +76,7 @@ CASES: List[Case] = [
     *_refused(400, "13: Host twice (3.2)", GET + H + H + b"\r\n", GET + H + b"HOST: other\r\n\r\n", GET + b"Host:\r\n" + H + b"\r\n"),
     *_refused(400, "14: no usable Host (9110 7.2)", *[GET + b"Host: " + v + b"\r\n\r\n" for v in (
         b"", b"u@localhost", b"u:p@localhost", b"localhost/a", b"localhost, b", b"a,b", b"a b", b"localhost:a", b"localhost:80:80",
-        b"localhost:70000", b"[::1", b"[x]", b"a?b", b"a#b", b"\xc3\xa4", b"a\\b", b"::1", b"http://localhost")]),
+        b"localhost:70000", b"[::1", b"[x]", b"[]", b"[127.0.0.1]", b"[::1]x", b"[::1%eth0]", b"::1]", b"a?b", b"a#b", b"\xc3\xa4", b"a\\b", b"::1", b"http://localhost")]),
     *_refused(421, "Host of nobody here (9110 15.5.20)", GET + b"Host: evil.example\r\n\r\n", GET + b"Host: localhost.\r\n\r\n",
               b"GET http://evil.example/health HTTP/1.1\r\n" + H + b"\r\n"),
     *_refused(400, "15: HTTP/0.9 (2.3)", b"GET /health\r\n", b"GET /health\r\n\r\n", b"GET\r\n\r\n"),
@@ -96,6 +96,10 @@ CASES: List[Case] = [
     *_answered((204,), "OPTIONS of a route (9110 9.3.7)", b"OPTIONS /list HTTP/1.1\r\n" + H + b"\r\n"),
     *_answered((200,), "22: absolute-form (3.2.2)", b"GET http://localhost/health HTTP/1.1\r\n" + H + b"\r\n",
                b"GET http://127.0.0.1:1/health HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+    *_answered((200,), "22: absolute-form, as schemes and hosts may be written (9110 4.2.3)", *[b"GET " + t + b" HTTP/1.1\r\n" + H + b"\r\n" for t in (
+        b"HTTP://LOCALHOST/health", b"http://localhost:/health", b"http://[::1]:80/health", b"http://localhost", b"http://localhost?a=b")]),
+    *_answered((421,), "22: https, and the connection is not secured (9110 7.4)", *[b"GET " + t + b" HTTP/1.1\r\n" + H + b"\r\n" for t in (
+        b"https://localhost/health", b"HTTPS://localhost/health", b"https://localhost")]),
     *_lines(400, "22: absolute-form of no http (9110 4.2)", b"GET http:///health HTTP/1.1", b"GET http://u@localhost/health HTTP/1.1",
             b"GET ftp://localhost/health HTTP/1.1", b"GET file:///etc/passwd HTTP/1.1", b"GET http://a,b/ HTTP/1.1"),
     *[Case(f"23: CONNECT {n}", b"CONNECT localhost:80 HTTP/1.1\r\n" + H + b"\r\n" + NEXT, ((405, 501), 200), True, "23: CONNECT (9110 9.3.6)") for n in (0,)],
@@ -111,7 +115,10 @@ CASES: List[Case] = [
     *_bodies(400, "29-32: no Content-Length (9110 8.6)", *[b"Content-Length: " + v for v in (
         b"5, 5", b"5,6", b"-1", b"+5", b"0x5", b"5_0", b"1e3", b"", b"5.0", b"5 5", b"a", b"1" * 20, b"9" * 400, b"005", b"00", b"\xb2", b"5;", b"'5'")]),
     *_bodies(413, "33: over the limit (9110 15.5.14)", b"Content-Length: 99999999999999\r\nExpect: 100-continue", b"Content-Length: 99999999999999"),
-    *_bodies(501, "34: unknown coding (6.1)", *[b"Transfer-Encoding: " + v for v in (b"xchunked", b"gzip, chunked", b"identity", b"gzip", b"chunkedx")]),
+    *_bodies(501, "34: unknown coding (6.1)", *[b"Transfer-Encoding: " + v for v in (b"xchunked", b"gzip, chunked", b"identity, chunked", b"gzip;q=1, chunked", b"chunkedx",
+                                                                                    b'a;b="c", chunked')]),
+    *_bodies(400, "34: a known coding, and no chunked behind it (6.3)", *[b"Transfer-Encoding: " + v for v in (
+        b"identity", b"gzip", b"GZIP", b"deflate", b"foo, x-gzip", b"chunked;a=b, chunked", b"gzip;, chunked", b"chunked\xa0")]),
     *_bodies(400, "35: no coding that ends (6.3)", *[b"Transfer-Encoding: " + v for v in (
         b"chunked, gzip", b"chunked, chunked", b"", b"\x0bchunked", b"chunked\x0c", b"chunked\x00", b",chunked", b"chunked,", b"chunked;q=1",
         b'"chunked"', b"chunked\r\nTransfer-Encoding: chunked", b"gzip\r\nTransfer-Encoding: chunked")]),
