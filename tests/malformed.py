@@ -77,6 +77,8 @@ CASES: List[Case] = [
     *_refused(400, "14: no usable Host (9110 7.2)", *[GET + b"Host: " + v + b"\r\n\r\n" for v in (
         b"", b"u@localhost", b"u:p@localhost", b"localhost/a", b"localhost, b", b"a,b", b"a b", b"localhost:a", b"localhost:80:80",
         b"localhost:70000", b"[::1", b"[x]", b"[]", b"[127.0.0.1]", b"[::1]x", b"[::1%eth0]", b"::1]", b"a?b", b"a#b", b"\xc3\xa4", b"a\\b", b"::1", b"http://localhost")]),
+    *_answered((200,), "14: a Host as it may be written (9110 7.2, 3986 3.2.2)", *[GET + b"Host:" + v + b"\r\n\r\n" for v in (
+        b"localhost", b"\tLocalHost \t", b" localhost:", b" localhost:00080", b" [::1]:8000", b" [::ffff:127.0.0.1]", b" 192.0.2.1:1")]),
     *_refused(421, "Host of nobody here (9110 15.5.20)", GET + b"Host: evil.example\r\n\r\n", GET + b"Host: localhost.\r\n\r\n",
               b"GET http://evil.example/health HTTP/1.1\r\n" + H + b"\r\n"),
     *_refused(400, "15: HTTP/0.9 (2.3)", b"GET /health\r\n", b"GET /health\r\n\r\n", b"GET\r\n\r\n"),
@@ -149,6 +151,17 @@ CASES: List[Case] = [
         b"%00", b"%0d%0a", b"%5c", b"..%2f", b"%2e%2e/", b"../", b"./a", b"%zz", b"%", b"%4", b"%ff", b"%c0%af", b"a\\b", b"%7f", b"a%2fcontent")]),
     *_answered((400,), "53: parameters that are no text", *[_get(b"/info?name=" + v) for v in (b"%00", b"%0d%0a", b"%zz", b"%", b"%ff", b"%ed%a0%80", b"%c0%80")]),
     *_answered((400,), "parameters that are wrong", _get(b"/info"), _get(b"/info?x=1"), _get(b"/info?name="), _get(b"/info?name=a&name=b"), _get(b"/list?limit=0")),
+    *_refused((400,), "54: another protocol", b"EHLO x\r\n", b"*1\r\n$4\r\nPING\r\n", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n", b"\x04\x01\x00P",
+              b"\x03\x00\x00\x13\x0e\xe0", b"\r\n\r\n\x00\r\nQUIT\n", b"\xef\xbb\xbfGET / HTTP/1.1\r\n"),
+    *_answered((200,), "fields that are odd and allowed (5)", *[GET + H + line + b"\r\n\r\n" for line in (
+        b"A:", b"A:b", b"A: \t b \t", b"A: \x80\xff", b"a!#$%&'*+-.^_`|~9: b", b"A: :", b"1: 2", b'A: "open', b"Cookie: a\r\nCookie: b", b"Accept: ,,,")]),
+    *_answered((415,), "38-41: chunks as they may be written (7.1)", *[POST + b"Transfer-Encoding:" + coding + b"\r\n\r\n" + body for coding, body in (
+        (b" Chunked", b"5\r\nhello\r\n0\r\n\r\n"), (b"\tCHUNKED\t", b"05\r\nhello\r\n000\r\n\r\n"), (b"chunked", b"A\r\n0123456789\r\n0\r\n\r\n"),
+        (b"chunked", b'5;a=b;c="d;e\\""\r\nhello\r\n0;f\r\n\r\n'), (b"chunked", b"5 ; a = b\r\nhello\r\n0\r\n\r\n"),
+        (b"chunked", b"2\r\n\r\n\r\n0\r\nA: b\r\nC:\r\n\r\n"), (b"chunked", b"000000000005\r\nhello\r\n0\r\n\r\n"))]),
+    *[Case(f"48: what Connection may say {n}", GET + H + b"Connection:" + v + b"\r\n\r\n" + SMUGGLED, (200,), True, "48: close, in whatever list (9.6)")
+      for n, v in enumerate((b"Close", b" close ", b"a, close", b",close,", b"close, keep-alive", b"a\r\nConnection: close"))],
+    *_answered((200,), "48: what is not close (9.6)", *[GET + H + b"Connection: " + v + b"\r\n\r\n" for v in (b"", b"closed", b"xclose", b"Host", b"keep-alive")]),
     *_refused((400,), "54: not HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), b"\x80\x2e\x01\x00\x02", bytes(20), b"\xff" * 20, b"SSH-2.0-x\r\n", b"\x05\x01\x00", b"{}\r\n"),
     *_answered((415,), "44: what is sent though not asked for (9110 10.1.1)", POST + b"Content-Length: 5\r\n\r\nhello",
                POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
