@@ -200,6 +200,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""
+        if head.absolute is not None and head.target[:6].lower() == "https:" and not self.is_secure:
+            raise Refusal("misdirected-host", "an https URL was asked for, and this connection is not secured")
         if head.host is None:  # HTTP/1.0 knows no Host, and browsers do not speak it
             return
         name = parse_host(head.host)[0].lower()
