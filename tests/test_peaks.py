@@ -15,7 +15,7 @@ from support import ROOT, eventually, long_wav, request, wav
 from test_faults import FailingOps
 from test_storage import upload
 
-from audiokit.jobs import Converter, Outcome
+from audiokit.job import Converter, Outcome
 from audiokit.peaks import PeakCache, Wanted
 from audiokit.wire.problems import Refusal
 from storage import Storage
