@@ -227,8 +227,6 @@ class Storage:
         if self._folder_lock is not None:
             self._folder_lock.release(self._is_clean)
 
-    valid_name = staticmethod(valid_name)
-
     # -- uploads ---------------------------------------------------------------------------------------
 
     def check_room(self, expected: Optional[int]) -> None:

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
 
-from . import waveform
+from . import content, waveform
 from .offers import DECODED, is_decoded
 from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
@@ -85,7 +85,7 @@ def peaks(request: Any) -> Answer:
     storage, who = request.services.storage, request.who
     found = storage.described(request.id, who.names, who.reach)
     if found is None:
-        raise Refusal("not-found", f"no file has the id {request.id!r}")
+        raise content.no_file({"id": request.id})
     file, record = found[0], json.loads(found[1])
     if not is_decoded(record["container"], record["codec"]):
         raise Refusal(
