@@ -31,6 +31,7 @@ _POOLED = 32  # a node; more than threads that ask
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5  # between two rounds; drawn evenly from half of it to all
 _AVOIDED_S = 10.0  # a node that was silent is asked last for so long
 _LEADER_S = 10.0  # between two looks at who leads: what others are asked they ask the leader, at twice the work
+_ELECTED_S = 1.0  # after a node failed: by then another one may lead
 _PIECE = 1 << 18
 _WORDS = 300  # characters of an answer that are repeated in a message
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
@@ -197,6 +198,7 @@ class Nodes:
             yield node
 
     def _failed(self, node: Node, error: BaseException) -> None:
+        self._look_at = min(self._look_at, time.monotonic() + _ELECTED_S)
         if isinstance(error, socket.timeout):
             self._avoided[node] = time.monotonic() + _AVOIDED_S
 
