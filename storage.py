@@ -53,7 +53,8 @@ from audiokit.blobs.moving import Moved, address_of, cancel, move
 from audiokit.blobs.ownership import Ownership
 from audiokit.catalogue import TooSlow
 from audiokit.catalogue.backups import back_up
-from audiokit.catalogue.checks import Check, Report, strays
+from audiokit.catalogue.checks import Check, Report, is_named, strays
+from audiokit.catalogue.jobs import Board
 from audiokit.catalogue.links import Drops, Links, came_through
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
@@ -66,6 +67,7 @@ from audiokit.health import Health
 from audiokit.migrations import MigrationError
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.removals import Removals
+from audiokit.results import Results
 from audiokit.spool import Spool, Upload
 from audiokit.wire.problems import Refusal
 
@@ -171,6 +173,7 @@ class Storage:
             self.removals = Removals(self._catalogue, self._blobs, clock_ms, self.leave_for_sweep)
             self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
+            self.results = Results(Board(self._catalogue), self._blobs, self._ownership, self.removals, clock_ms)
             self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
@@ -584,7 +587,7 @@ class Storage:
         removed = []
         for key in strays(self._catalogue, self._blobs, grace_s):
             # Asked anew: the rows were read a page at a time, before the names were.
-            if not self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)):
+            if not is_named(self._catalogue, key):
                 self.removals.remove_stray(key)
                 removed.append(key)
         return removed
