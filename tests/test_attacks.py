@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -529,6 +531,24 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
     assert request(server.address, "GET", "/download?name=long.wav")[2] == long
     server.__exit__()
     assert census() == before
+
+
+def test_a_connection_that_has_ended_takes_no_memory_until_a_collection(server):
+    gc.disable()
+    try:
+        handlers = []
+        for data in (ASK, ASK[:10], HEAD % (b"a.wav", 1000) + SOUND[:100]):
+            with connect(server.address) as sock:
+                sock.sendall(data)
+                while sock.getsockname() not in [one.peer for one in list(server.server.reactor._connections.values()) if one.timer]:
+                    assert request(server.address, "GET", "/health")[0] == 200
+                (one,) = [one for one in list(server.server.reactor._connections.values()) if one.peer == sock.getsockname()]
+                handlers.append(weakref.ref(one.handler))
+                del one
+        server.__exit__()
+        assert [handler() for handler in handlers] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_two_servers_in_one_process_leave_the_interpreter_as_it_was(running, tmp_path):
