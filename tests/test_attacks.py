@@ -433,6 +433,34 @@ class TestScarcity:
         server.__exit__()
         assert len(on_disk(server.data)) == 1 + bool(body)
 
+    def test_a_caller_who_cannot_be_accepted_keeps_nobody_busy(self, running):
+        import resource
+
+        server = running()
+        loop, turns, has_tried = server.server.reactor, [], threading.Event()
+        wait = loop._poller.wait
+
+        def counted(timeout):
+            turns.append(loop._accept_again)
+            if len(set(turns)) > 2:
+                has_tried.set()
+            return wait(timeout)
+
+        loop._poller.wait = counted
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as sock:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+            try:
+                sock.connect(server.address)
+                assert has_tried.wait(20)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            assert len(turns) < 40, "between two tries it waits"
+            sock.settimeout(20)
+            sock.sendall(ASK)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200") or ended(sock), "it was let in, or told by closing"
+        assert request(server.address, "GET", "/health")[0] == 200
+
     def test_an_end_while_nobody_can_be_accepted_is_an_end_in_good_order(self, running):
         import resource
 
