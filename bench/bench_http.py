@@ -600,9 +600,13 @@ HEAD_S = 10  # the head's deadline, as it is by default
 
 
 def bench_trickle(given, folder):
-    """A polite client of 200 requests a second beside each crowd: from its connecting until it is gone or given up on."""
-    tools = Path(__file__).parent
-    data = folder / "var"
+    """A polite client of 200 requests a second: alone, then beside each crowd, from its connecting until it is given up."""
+    tools, data = Path(__file__).parent, folder / "var"
+
+    def begun(tool, *words):
+        command = ["taskset", "-c", "1", sys.executable, tools / tool, us.address[1], *words]
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+
     for kind, count, way, is_tls in TRICKLES:
         if given.crowd not in ("", kind):
             continue
@@ -611,21 +615,20 @@ def bench_trickle(given, folder):
         try:
             if not is_tls and not list(data.glob("files/*/*")):
                 upload(us.address, 2 * MB, "one.wav")
-            rest, used, began = us.rss_mb(), us.cpu(), time.monotonic()
-            polite = [sys.executable, tools / "polite.py", us.address[1], "/health/live", HEAD_S + 4, "5",
-                      "https" if is_tls else "http"]
-            crowd = [sys.executable, tools / "trickle.py", us.address[1], count, kind, way, HEAD_S + 2]
-            running = [subprocess.Popen(["taskset", "-c", "1", *map(str, command)], stdout=subprocess.PIPE, text=True)
-                       for command in (polite, crowd)]
+            scheme = "https" if is_tls else "http"
+            alone = begun("polite.py", "/health/live", 4, 5, scheme).communicate()[0].strip()
+            rest, used, since = us.rss_mb(), us.cpu(), time.monotonic()
+            running = [begun("polite.py", "/health/live", HEAD_S + 4, 5, scheme),
+                       begun("trickle.py", count, kind, way, HEAD_S + 2)]
             threads = memory = 0
             while any(one.poll() is None for one in running):
                 threads, memory = max(threads, us.threads()), max(memory, us.rss_mb())
                 time.sleep(0.5)
             waited, told = (one.communicate()[0].strip() for one in running)
-            told = json.loads(told)
-            cpu = (us.cpu() - used) / (time.monotonic() - began)
+            told, cpu = json.loads(told), (us.cpu() - used) / (time.monotonic() - since)
             say(f"{told['connected']} {kind} in {told['connecting_s']:.1f} s, {way}: {threads} threads, RSS {memory:.0f} MB "
-                f"({memory - rest:+.0f}), {cpu:.0%} of a core, polite client {waited}, alive after {HEAD_S + 2} s: {told['alive']}")
+                f"({memory - rest:+.0f}), {cpu:.0%} of a core, alive after {HEAD_S + 2} s: {told['alive']}\n"
+                f"  polite client {waited} (alone {alone})")
         finally:
             us.stop()
 

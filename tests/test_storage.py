@@ -374,6 +374,27 @@ def test_uploads_under_way_count_with_what_is_still_to_come(tmp_path):
         storage.begin_upload(900).discard()
 
 
+def test_what_cannot_be_taken_in_leaves_nothing_of_it(tmp_path):
+    resource = pytest.importorskip("resource", reason="skipped: limits of descriptors are POSIX'")
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        made = tmp_path / "made"
+        made.write_bytes(wav())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(OSError):
+                storage.take_in(str(made))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert leftovers(storage) == []
+        storage._spool.kept_free = 1 << 60
+        with open(made, "wb") as file:
+            file.truncate(40 << 20)  # so much that the disk is looked at
+        with pytest.raises(Refusal, match="there is room for 0"):
+            storage.take_in(str(made))
+        assert leftovers(storage) == [] and not made.exists()
+
+
 def test_an_upload_of_unknown_length_is_stopped_when_the_disk_fills(tmp_path):
     ops = SmallDisk()
     with Storage(tmp_path, ops=ops, free_space_kept=100) as storage:
