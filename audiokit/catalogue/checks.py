@@ -145,7 +145,9 @@ class Check:
         try:
             self._catalogue.write([("INSERT INTO words (words) VALUES ('integrity-check')", ())])
         except sqlite3.DatabaseError:
-            self._catalogue.write([("INSERT INTO words (words) VALUES ('rebuild')", ())])
+            self._catalogue.write([
+                (f"INSERT INTO words (words) VALUES ('{what}')", ()) for what in ("rebuild", "optimize")
+            ])
             self._repaired.append("the search index did not fit the rows: made anew")
 
 

@@ -4,6 +4,7 @@ There are two ways to a page that is filtered by A and ordered by B.  *Gathering
 and sorts them; *walking* goes along B's index and skips what is not of A.  SQLite guesses between them, and guesses
 wrong by seconds on a million rows; so we count A first, up to a cap, and choose.  A walk for `limit` rows looks at
 about limit * rows / count(A) of them, gathering at count(A).  What a look costs depends on where the rows lie.
+Newest first there is a third, for what both are slow at (newest.py).
 
 Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -19,8 +21,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .rows import fold, label_value, whole
+from . import newest
 from .errors import TooSlow
+from .rows import fold, label_value, whole
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
 _SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
@@ -28,13 +31,21 @@ _REMEMBERED = 1000  # counts that are kept
 _STALE = 200  # commits after which a count is too old even for choosing a way
 _EPOCH = datetime(1970, 1, 1)
 _MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
-_NEAR_US = 0.25  # a look at a row beside the last one, or at an entry of an index
-_FAR_US = 2.0  # a look at a row anywhere; both measured at a million rows
+_MOST_VALUES = 16  # of one field that are looked up one by one
+_SKIP_US = 0.08  # an entry of an index that is walked along and does not fit
+_NEAR_US = 0.25  # one that is gathered and sorted, or a row beside the last one
+_FAR_US = 2.0  # a look at a row anywhere
+_BLOCK_US = 1.7  # two looks into a block of numbers; all measured at a million rows
 _TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
 _LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
 
 
-_Query = Tuple[str, Tuple[Any, ...]]
+# The last of all numbers, one to two blocks of them: what share of them fits a filter is taken for the share of all.
+_RECENT = f"(SELECT ((max(n) >> {newest.BLOCK_BITS}) - 1) << {newest.BLOCK_BITS} FROM files)"
+_RECENT_MS = f"(SELECT uploaded_ms FROM files WHERE n >= {_RECENT} ORDER BY n LIMIT 1)"
+
+_Query = newest.Query
+_LAST_NUMBER: _Query = ("SELECT coalesce(max(n), 0) FROM files", ())
 
 
 class Page(NamedTuple):
@@ -53,8 +64,8 @@ class _Order(NamedTuple):
 
 # (sort, descending): what is compared, and the index that has it in order.
 _ORDERS = {
-    ("name", False): _Order("f.name", "files_by_name"),
-    ("name", True): _Order("f.name", "files_by_name"),
+    ("name", False): _Order("f.name", "files_by_name_with"),
+    ("name", True): _Order("f.name", "files_by_name_with"),
     ("uploaded", False): _Order("f.uploaded_ms", "files_by_uploaded"),
     ("uploaded", True): _Order("f.uploaded_ms", "files_by_uploaded_down"),
     ("duration", False): _Order("f.duration", "files_by_duration"),
@@ -66,6 +77,7 @@ _ORDERS = {
     ("bitrate", False): _Order("coalesce(f.bitrate, 4611686018427387904)", "files_by_bitrate"),
     ("bitrate", True): _Order("coalesce(f.bitrate, -1)", "files_by_bitrate_down"),
 }
+_IN_BLOCKS = {field: f"files_in_blocks_by_{field}" for field in ("duration", "size", "name")}
 # field: (column, index of equality in the default order, index of ranges)
 _COLUMNS = {
     "format": ("f.family", "files_of_family", "files_of_family"),
@@ -99,6 +111,9 @@ class _Clause(NamedTuple):
     is_of_all: bool = False  # its source has everybody's rows
     is_trait: bool = False  # the other indexes carry what it compares, and its own carries what they compare
     sort: Optional[str] = None  # the sort whose index is this filter's own
+    stream: Optional[newest.Stream] = None  # its files by number
+    values: Optional[newest.Values] = None  # its files by value
+    recent: str = ""  # what FROM names, WHERE included, to count those among the last numbers
 
 
 def _indexed(index: str) -> str:
@@ -108,9 +123,15 @@ def _indexed(index: str) -> str:
 def _by_index(index: str, owner: Optional[int], sql: str, params: Tuple[Any, ...], **more: Any) -> _Clause:
     """A filter that an index of `files` answers."""
     source = _indexed(index)
+    probe = f"{source} WHERE f.owner = ? AND {sql}"
+    if more.get("in_order"):
+        more["recent"] = f"{probe} AND f.uploaded_ms >= {_RECENT_MS}"
+    elif more.get("is_trait") or more.get("stream"):  # what the default order's index carries
+        more["recent"] = (
+            f"{_indexed('files_by_uploaded_down')} WHERE f.owner = ? AND {sql} AND f.uploaded_ms >= {_RECENT_MS}"
+        )
     return _Clause(
-        sql, params, source, (), f"{source} WHERE f.owner = ? AND {sql}", (owner, *params), is_exact=True,
-        is_covering=index != "files_by_name", **more
+        sql, params, source, (), probe, (owner, *params), is_exact=True, is_covering=index != "files_by_name", **more
     )
 
 
@@ -248,13 +269,24 @@ class Pages:
         usable = [clause for clause in clauses if clause.source is not None]
         if len(usable) > 1 and self._catalogue.is_far:  # all in one round trip; asked for one by one below
             self._numbers([self._probe(clause) for clause in usable], _STALE)
-        return min(usable, key=self._probed) if usable else None
+        return min(usable, key=self._likely) if usable else None
 
     def _probe(self, clause: _Clause) -> _Query:
         return self._count_query(clause.probe, clause.probe_params)
 
     def _probed(self, clause: _Clause) -> int:
         return self._numbers([self._probe(clause)], _STALE)[0]
+
+    def _likely(self, clause: _Clause) -> int:
+        """How many fit: counted up to the cap, beyond it judged by the last files."""
+        counted = self._probed(clause)
+        if counted <= self._cap or not clause.recent:
+            return counted
+        recent, last = self._numbers([
+            (f"SELECT count(*) FROM {clause.recent}", clause.probe_params), _LAST_NUMBER
+        ], _STALE)
+        window = (1 << newest.BLOCK_BITS) + last % (1 << newest.BLOCK_BITS)
+        return max(counted, recent * last // window)
 
     def _numbers(self, queries: List[_Query], staleness: int) -> List[int]:
         """The one number that each query gives; from memory when at most `staleness` commits old."""
@@ -291,17 +323,35 @@ class Pages:
             return walk
         if owner is None:
             return _Way(start, start.source or "", True)
-        fewest, files = self._numbers([self._probe(start), self._files_query(owner)], _STALE)
+        fewest, (files, last) = self._likely(start), self._numbers([self._files_query(owner), _LAST_NUMBER], _STALE)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
         are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
         gathers_near = are_traits and (by_time or listing.sort in _TRAITS)
         gathers_near = gathers_near or (by_time and start.is_covering and len(clauses) == 1)
-        walks_near = by_time or (are_traits and listing.sort != "name")
+        walks_near = by_time or are_traits
         gathering = fewest * (_NEAR_US if gathers_near else _FAR_US)
-        walking = listing.limit * files / max(fewest, 1) * (_NEAR_US if walks_near else _FAR_US)
-        if fewest <= self._cap and gathering <= walking:
+        walking = listing.limit * files / max(fewest, 1) * (_SKIP_US if walks_near else _FAR_US)
+        if fewest > self._cap:  # not even to be counted
+            gathering = max(gathering, walking + 1)
+        if is_default and self._floor_us(start, fewest, last, listing.limit) < min(gathering, walking):
+            return _Way(start, "", True, True)
+        if gathering <= walking:
             return _Way(start, start.source or "", True)
         return _Way(start, start.source or "", False) if start.in_order and is_default else walk
+
+    def _floor_us(self, start: _Clause, fewest: int, last: int, limit: int) -> float:
+        """What a page costs by a floor, in microseconds."""
+        far = 2 * min(fewest, limit) * _FAR_US
+        if start.values is not None:
+            each = self._numbers([_number_of(start.values)], _STALE)[0]
+            return each * limit * _NEAR_US if each <= _MOST_VALUES else math.inf
+        if start.stream is None:
+            return math.inf
+        if start.is_of_all:
+            return far
+        blocks = max(1, min(limit / max(fewest, 1), 1.0) * last / (1 << newest.BLOCK_BITS))
+        in_last = fewest / max(last, 1) * (1 << newest.BLOCK_BITS)
+        return blocks * _BLOCK_US + (limit + in_last) * 2 * _NEAR_US
 
     # -- filters as SQL --------------------------------------------------------------------------------
 
@@ -322,10 +372,14 @@ class Pages:
         values = filter.values
         if filter.field == "format":
             values = tuple(sorted({self._families.get(value, value) for value in values}))
-        in_order = equal_index is not None and len(values) == 1
+        if equal_index is not None and 1 < len(values) <= _MOST_VALUES:
+            each = newest.given(values, column, equal_index)
+        else:
+            each = None
         return _by_index(
-            equal_index or range_index, owner, _one_of(column, values), values, in_order=in_order,
-            is_trait=filter.field in _TRAITS,
+            equal_index or range_index, owner, _one_of(column, values), values,
+            in_order=equal_index is not None and len(values) == 1, is_trait=filter.field in _TRAITS, values=each,
+            stream=_in_blocks(filter.field),
         )
 
     def _named(self, filter: Any, owner: Optional[int]) -> _Clause:
@@ -342,10 +396,12 @@ class Pages:
             return self._by_trigrams([fold(run) for run in runs], sql, params)
         end = _behind(runs[0])
         if end is None:
-            return _by_index("files_by_name", owner, f"(f.name >= ? AND {sql})", (runs[0], *params))
-        if filter.patterns[0] == runs[0] + "*":  # then the range says all
-            return _by_index("files_by_name", owner, "(f.name >= ? AND f.name < ?)", (runs[0], end))
-        return _by_index("files_by_name", owner, f"(f.name >= ? AND f.name < ? AND {sql})", (runs[0], end, *params))
+            sql, params = f"f.name >= ? AND {sql}", (runs[0], *params)
+        elif filter.patterns[0] == runs[0] + "*":  # then the range says all
+            sql, params = "f.name >= ? AND f.name < ?", (runs[0], end)
+        else:
+            sql, params = f"f.name >= ? AND f.name < ? AND {sql}", (runs[0], end, *params)
+        return _by_index("files_by_name", owner, sql, params, sort="name", stream=_in_blocks("name"))
 
     def _words(self, filter: Any) -> _Clause:
         parts, params = [], []
@@ -365,13 +421,18 @@ class Pages:
             return _Clause(sql, params)
         match = " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams[:_MOST_TRIGRAMS])
         source = "(SELECT rowid AS n FROM words WHERE words MATCH ?) d CROSS JOIN files f ON f.n = d.n"
-        return _Clause(sql, params, source, (match,), "words WHERE words MATCH ?", (match,), is_of_all=True)
+        probe = "words WHERE words MATCH ?"
+        return _Clause(
+            sql, params, source, (match,), probe, (match,), is_of_all=True, stream=newest.words_of(match),
+            recent=f"{probe} AND rowid >= {_RECENT}",
+        )
 
 
 class _Way(NamedTuple):
     start: Optional[_Clause]  # the filter whose index is used, None for the order's own
     source: str
     sorts: bool  # gather and sort, instead of walking in order
+    by_floor: bool = False  # newest first, by the filter's stream or values
 
 
 def _between(filter: Any, owner: Optional[int]) -> _Clause:
@@ -383,9 +444,18 @@ def _between(filter: Any, owner: Optional[int]) -> _Clause:
     if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
         parts.append(f"{column} <= ?")
         params.append(filter.high if filter.high is not None else _LAST - 1)
+    sql, is_trait = " AND ".join(parts), filter.field in _TRAITS
+    values = None
+    if filter.field in ("samplerate", "channels", "bits"):  # of which there are few
+        values = newest.within(sql, tuple(params), owner, column, _COLUMNS[filter.field][1])
     return _by_index(
-        index, owner, " AND ".join(parts), tuple(params), sort=filter.field, is_trait=filter.field in _TRAITS
+        index, owner, sql, tuple(params), sort=filter.field, is_trait=is_trait, values=values,
+        stream=_in_blocks(filter.field),
     )
+
+
+def _in_blocks(field: str) -> Optional[newest.Stream]:
+    return newest.blocks_of(_IN_BLOCKS[field]) if field in _IN_BLOCKS else None
 
 
 def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
@@ -403,10 +473,16 @@ def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
         return _Clause(
             sql, params, f"labels l CROSS JOIN files f ON f.n = l.file AND {mine}", params,
             f"labels l WHERE {mine}", params, is_exact=True, is_given=True, in_order=True, newest="l.uploaded_ms",
+            recent=f"labels l WHERE {mine} AND l.uploaded_ms >= {_RECENT_MS}",
         )
     files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
     source = f"{files} CROSS JOIN files f ON f.n = d.n"
     return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
+
+
+def _number_of(values: newest.Values) -> _Query:
+    sql = f"WITH RECURSIVE each_value (v) AS ({values.each}) SELECT count(v) FROM (SELECT v FROM each_value LIMIT %d)"
+    return sql % (_MOST_VALUES + 2), values.params
 
 
 def _one_of(column: str, values: Tuple[Any, ...]) -> str:
@@ -444,6 +520,16 @@ def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: Optional[int
     compared = way.start.newest if in_walk and way.start else order.expression
     by = f"{compared}{direction}" + ("" if listing.sort == "name" else ", f.id")
     at, at_params, behind, behind_params = _place(listing, compared, beyond)
+    if way.by_floor and way.start is not None and owner is not None:
+        where, params = _where(clauses, owner, None)
+        where += f" AND ({at} OR {behind})" if at else ""
+        wanted = newest.Wanted(where, params + at_params + behind_params, owner, limit, *_times(listing))
+        if way.start.stream is not None:
+            inner, params = newest.by_number(way.start.stream, wanted)
+        else:
+            assert way.start.values is not None
+            inner, params = newest.by_value(way.start.values, wanted)
+        return _joined(f"SELECT r.record FROM ({inner}) g CROSS JOIN files r ON r.n = g.n"), params
     if way.sorts:
         where += f" AND ({at} OR {behind})" if at else ""
         inner = f"SELECT f.n FROM {way.source} WHERE {where} ORDER BY {by} LIMIT {limit}"
@@ -462,6 +548,15 @@ def _place(listing: Any, expression: str, beyond: str) -> Tuple[str, tuple, str,
         return "", (), "", ()
     value, id = listing.after
     return f"({expression} = ? AND f.id > ?)", (value, id), f"{expression} {beyond} ?", (value,)
+
+
+def _times(listing: Any) -> Tuple[Any, Any]:
+    """The times, both included, that the page's files are within; None leaves an end open."""
+    ranges = [filter for filter in listing.filters if getattr(filter, "field", "") == "uploaded"]
+    oldest = [filter.low for filter in ranges if filter.low is not None]
+    latest = [filter.high for filter in ranges if filter.high is not None]
+    latest += [listing.after[0]] if listing.after is not None else []
+    return max(oldest, default=None), min(latest, default=None)
 
 
 def _joined(inner: str) -> str:
