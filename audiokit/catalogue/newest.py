@@ -18,19 +18,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional, Tuple
 
-BLOCK_BITS = 12  # as in schema.sql: a block has 4096 numbers
+BLOCK_BITS = 12  # as in schema.sql
+BLOCK = 1 << BLOCK_BITS  # numbers
 _BEFORE_ALL = -(1 << 62)  # milliseconds; before every time
 
 Query = Tuple[str, Tuple[Any, ...]]
 
 
 class Stream(NamedTuple):
-    """A filter's files by number, newest block first; `{low}` and `{high}` bound the numbers, both not included."""
+    """A filter's files by number, newest first; `{low}` and `{high}` bound the numbers, both not included."""
 
     source: str  # what FROM names
-    where: str
-    params: Tuple[Any, ...]
-    by: str
+    where: str = ""
+    params: Tuple[Any, ...] = ()
+    by: str = ""  # the ORDER BY of one in order; else blocks are in order, and what is in them is not
 
 
 class Values(NamedTuple):
@@ -60,12 +61,15 @@ def blocks_of(index: str) -> Stream:
         f"UNION ALL SELECT b - 1 FROM blocks WHERE b > {{low}} >> {BLOCK_BITS}) SELECT b FROM blocks"
     )
     source = f"({blocks}) d CROSS JOIN files f INDEXED BY {index} ON f.n >> {BLOCK_BITS} = d.b"
-    return Stream(source, "", (), "")
+    return Stream(source)
 
 
 def words_of(match: str) -> Stream:
     """The files that the index of words gives for `match`."""
-    where = "words MATCH ? AND words.rowid > {low} AND words.rowid < {high} AND "
+    where = (  # to ask for nothing costs nothing
+        "words MATCH CASE WHEN {low} + 1 < {high} THEN ? ELSE '\"\"' END "
+        "AND words.rowid > {low} AND words.rowid < {high} AND "
+    )
     return Stream("words CROSS JOIN files f ON f.n = words.rowid", where, (match,), " ORDER BY words.rowid DESC")
 
 
@@ -75,33 +79,50 @@ def given(values: Tuple[Any, ...], column: str, index: str) -> Values:
     return Values(each, values, f"files f INDEXED BY {index}", column)
 
 
-def within(range_sql: str, params: Tuple[Any, ...], owner: int, column: str, index: str) -> Values:
+def within(low: Optional[Any], high: Optional[Any], owner: int, column: str, index: str) -> Values:
     """The files that have a value in a range, where there are few of them: each is looked up behind the one before."""
-    least = f"SELECT min({column}) FROM files f INDEXED BY {index} WHERE f.owner = ? AND {range_sql}"
-    each = f"{least} UNION ALL SELECT ({least} AND {column} > e.v) FROM each_value e WHERE e.v IS NOT NULL"
-    return Values(each, (owner, *params) * 2, f"files f INDEXED BY {index}", column)
+    least = f"SELECT {column} FROM files f INDEXED BY {index} WHERE f.owner = ? AND {column}"
+    below = f" AND {column} <= ?" if high is not None else ""
+    end = f"{below} ORDER BY {column} LIMIT 1"
+    bound = [high] if high is not None else []
+    # One lower bound at a time: of two, SQLite walks from the one and compares with the other.
+    first, begin = (" >= ?", [low]) if low is not None else (" IS NOT NULL", [])
+    each = (
+        f"SELECT ({least}{first}{end}) "
+        f"UNION ALL SELECT ({least} > e.v{end}) FROM each_value e WHERE e.v IS NOT NULL"
+    )
+    return Values(each, (owner, *begin, *bound, owner, *bound), f"files f INDEXED BY {index}", column)
 
 
 def by_number(stream: Stream, wanted: Wanted) -> Query:
     """The numbers of the page's files out of a stream."""
     low, low_params = _below(wanted, "?", (wanted.oldest,)) if wanted.oldest is not None else ("0", ())
     high, high_params = _above(wanted)
-    first, again = (
-        f"{stream.source.format(low=low, high=high)} WHERE {stream.where.format(low=low, high=high)}{wanted.where}"
-        for low, high in (("(SELECT low FROM ends)", "(SELECT high FROM ends)"),
-                          ("(SELECT low FROM floor)", "(SELECT high FROM ends)"))
-    )
     floor, floor_params = _below(wanted, "oldest", ())
-    sql = (
-        f"WITH late (ms) AS (SELECT coalesce(max(disorder_ms), 0) FROM counters WHERE owner = ?), "
-        f"ends (low, high) AS (SELECT {low}, {high}), "
-        f"found (ms) AS (SELECT f.uploaded_ms FROM {first}{stream.by} LIMIT {wanted.limit}), "
-        f"floor (low) AS (SELECT CASE WHEN count < {wanted.limit} THEN (SELECT low FROM ends) ELSE {floor} END "
-        "FROM (SELECT count(*) AS count, min(ms) AS oldest FROM found)) "
-        f"SELECT f.n FROM {again} ORDER BY f.uploaded_ms DESC, f.id LIMIT {wanted.limit}"
-    )
     once = stream.params + wanted.params
+    found = _from(stream, wanted, "(SELECT low FROM ends)", "(SELECT high FROM ends)")
+    if stream.by:  # what was found is whole: only what is between it and the floor is missing
+        rest = _from(stream, wanted, "(SELECT low FROM floor)", "(SELECT high FROM floor)")
+        page = f"SELECT n FROM (SELECT n, ms, id FROM found UNION ALL SELECT f.n, f.uploaded_ms, f.id FROM {rest})"
+        by = "ms DESC, id"
+    else:
+        page = "SELECT f.n FROM " + _from(stream, wanted, "(SELECT low FROM floor)", "(SELECT high FROM ends)")
+        by = "f.uploaded_ms DESC, f.id"
+    sql = (
+        "WITH late (ms) AS (SELECT coalesce(max(disorder_ms), 0) FROM counters WHERE owner = ?), "
+        f"ends (low, high) AS (SELECT {low}, {high}), "
+        f"found (n, ms, id) AS (SELECT f.n, f.uploaded_ms, f.id FROM {found}{stream.by} LIMIT {wanted.limit}), "
+        f"floor (low, high) AS (SELECT CASE WHEN count < {wanted.limit} THEN low ELSE {floor} END, "
+        f"CASE WHEN count < {wanted.limit} THEN low ELSE least END "
+        "FROM ends, (SELECT count(*) AS count, min(ms) AS oldest, min(n) AS least FROM found)) "
+        f"{page} ORDER BY {by} LIMIT {wanted.limit}"
+    )
     return sql, (wanted.owner, *low_params, *high_params, *once, *floor_params, *once)
+
+
+def _from(stream: Stream, wanted: Wanted, low: str, high: str) -> str:
+    where = stream.where.format(low=low, high=high)
+    return f"{stream.source.format(low=low, high=high)} WHERE {where}{wanted.where}"
 
 
 def by_value(values: Values, wanted: Wanted) -> Query:

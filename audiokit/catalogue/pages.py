@@ -19,6 +19,7 @@ import time
 from collections import OrderedDict
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import newest
@@ -33,9 +34,11 @@ _EPOCH = datetime(1970, 1, 1)
 _MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
 _MOST_VALUES = 16  # of one field that are looked up one by one
 _SKIP_US = 0.08  # an entry of an index that is walked along and does not fit
-_NEAR_US = 0.25  # one that is gathered and sorted, or a row beside the last one
+_NEAR_US = 0.25  # one that is gathered and sorted
+_ROW_US = 0.8  # a look at a row beside the last one
 _FAR_US = 2.0  # a look at a row anywhere
-_BLOCK_US = 1.7  # two looks into a block of numbers; all measured at a million rows
+_BLOCK_US = 1.7  # two looks into a block of numbers
+_WORDS_US = 100.0  # a question to the index of words; all measured at a million rows
 _TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
 _LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
 
@@ -148,8 +151,8 @@ class Pages:
         """The records that `listing` asks for, of `owner`'s; None: of everybody's."""
         if owner is None and not self._is_of_few_words(listing):
             return self._page_of_all(listing)
-        clauses, way, sql, params = self._planned(listing, owner)
-        in_all = self._total_query(clauses, way, owner)
+        clauses, sql, params = self._planned(listing, owner)
+        in_all = self._total_query(clauses, owner)
         if self._catalogue.is_far:  # both in one round trip, whether or not the page needs the total
             (found,), ((total,),) = self._catalogue.read_all([(sql, params), in_all], self._seconds)
         else:
@@ -222,7 +225,7 @@ class Pages:
         for owner in owners:
             _in_time(until)
             clauses = [self._clause(filter, owner) for filter in listing.filters]
-            total += self._total(clauses, self._way(clauses, listing, owner), owner)
+            total += self._total(clauses, owner)
             if clauses and total > self._cap:
                 break
         return total
@@ -232,27 +235,26 @@ class Pages:
 
     def statement(self, listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
         """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
-        return self._planned(listing, owner)[2:]
+        return self._planned(listing, owner)[1:]
 
-    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], _Way, str, Tuple[Any, ...]]:
+    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], str, Tuple[Any, ...]]:
         clauses = [self._clause(filter, owner) for filter in listing.filters]
-        way = self._way(clauses, listing, owner)
-        return (clauses, way, *_select(way, clauses, listing, owner))
+        return (clauses, *_select(self._way(clauses, listing, owner), clauses, listing, owner))
 
     def _read(self, sql: str, params: Tuple[Any, ...]) -> List[tuple]:
         return self._catalogue.read(sql, params, self._seconds)
 
     # -- counting --------------------------------------------------------------------------------------
 
-    def _total(self, clauses: List[_Clause], way: _Way, owner: Optional[int]) -> int:
-        return self._numbers([self._total_query(clauses, way, owner)], 0)[0]
+    def _total(self, clauses: List[_Clause], owner: Optional[int]) -> int:
+        return self._numbers([self._total_query(clauses, owner)], 0)[0]
 
-    def _total_query(self, clauses: List[_Clause], way: _Way, owner: Optional[int]) -> _Query:
+    def _total_query(self, clauses: List[_Clause], owner: Optional[int]) -> _Query:
         if not clauses:
             return self._files_query(owner)
         if len(clauses) == 1 and clauses[0].is_exact:
             return self._count_query(clauses[0].probe, clauses[0].probe_params)
-        start = way.start or self._rarest(clauses)
+        start = self._rarest(clauses)
         where, params = _where(clauses, owner, start)
         source = start.source if start else _indexed("files_by_uploaded_down")
         return self._count_query(f"{source} WHERE {where}", (start.source_params if start else ()) + params)
@@ -267,9 +269,13 @@ class Pages:
     def _rarest(self, clauses: List[_Clause]) -> Optional[_Clause]:
         """The filter with an index that the fewest fit, as far as a count that may be stale can tell."""
         usable = [clause for clause in clauses if clause.source is not None]
-        if len(usable) > 1 and self._catalogue.is_far:  # all in one round trip; asked for one by one below
-            self._numbers([self._probe(clause) for clause in usable], _STALE)
+        self._probe_together(usable)
         return min(usable, key=self._likely) if usable else None
+
+    def _probe_together(self, clauses: List[_Clause]) -> None:
+        """All in one round trip, where each is one; they are asked for one by one behind it."""
+        if len(clauses) > 1 and self._catalogue.is_far:
+            self._numbers([self._probe(clause) for clause in clauses], _STALE)
 
     def _probe(self, clause: _Clause) -> _Query:
         return self._count_query(clause.probe, clause.probe_params)
@@ -285,7 +291,7 @@ class Pages:
         recent, last = self._numbers([
             (f"SELECT count(*) FROM {clause.recent}", clause.probe_params), _LAST_NUMBER
         ], _STALE)
-        window = (1 << newest.BLOCK_BITS) + last % (1 << newest.BLOCK_BITS)
+        window = newest.BLOCK + last % newest.BLOCK
         return max(counted, recent * last // window)
 
     def _numbers(self, queries: List[_Query], staleness: int) -> List[int]:
@@ -309,49 +315,58 @@ class Pages:
     # -- choosing --------------------------------------------------------------------------------------
 
     def _way(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> _Way:
-        order = _ORDERS[listing.sort, listing.descending]
-        walk = _Way(None, _indexed(order.index), False)
-        is_default = listing.sort == "uploaded" and listing.descending
+        walk = _Way(None, _indexed(_ORDERS[listing.sort, listing.descending].index), False)
         if len(clauses) == 1:
             (only,) = clauses
             if only.sort == listing.sort:
                 return walk  # the walk begins and ends where the range does
-            if only.in_order and is_default:
+            if only.in_order and _is_default(listing):
                 return _Way(only, only.source or "", False)
-        start = self._rarest(clauses if owner is not None else [clause for clause in clauses if clause.is_of_all])
-        if start is None:
+        usable = [clause for clause in clauses if clause.source is not None and (owner is not None or clause.is_of_all)]
+        if not usable:
             return walk
         if owner is None:
+            start = min(usable, key=self._likely)
             return _Way(start, start.source or "", True)
-        fewest, (files, last) = self._likely(start), self._numbers([self._files_query(owner), _LAST_NUMBER], _STALE)
+        return min(self._priced(clauses, usable, walk, listing, owner), key=itemgetter(0))[1]
+
+    def _priced(
+        self, clauses: List[_Clause], usable: List[_Clause], walk: _Way, listing: Any, owner: int
+    ) -> Iterator[Tuple[float, _Way]]:
+        """Every way to the page, and what it likely costs in microseconds."""
+        self._probe_together(usable)
+        shares = _Shares(*self._numbers([self._files_query(owner), _LAST_NUMBER], _STALE), listing.limit)
+        for clause in usable:
+            shares.add(clause, self._likely(clause))
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
         are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
-        gathers_near = are_traits and (by_time or listing.sort in _TRAITS)
-        gathers_near = gathers_near or (by_time and start.is_covering and len(clauses) == 1)
-        walks_near = by_time or are_traits
-        gathering = fewest * (_NEAR_US if gathers_near else _FAR_US)
-        walking = listing.limit * files / max(fewest, 1) * (_SKIP_US if walks_near else _FAR_US)
-        if fewest > self._cap:  # not even to be counted
-            gathering = max(gathering, walking + 1)
-        if is_default and self._floor_us(start, fewest, last, listing.limit) < min(gathering, walking):
-            return _Way(start, "", True, True)
-        if gathering <= walking:
-            return _Way(start, start.source or "", True)
-        return _Way(start, start.source or "", False) if start.in_order and is_default else walk
+        begins = [shares.of(clause) for clause in usable if clause.sort == listing.sort]
+        look = _SKIP_US if are_traits else _ROW_US if by_time else _FAR_US
+        yield shares.looks(min(begins, default=1.0)) * look, walk
+        for clause in usable:
+            count = shares.counts[clause]
+            near = are_traits and (by_time or listing.sort in _TRAITS)
+            near = near or by_time and clause.is_covering and len(clauses) == 1
+            if count <= self._cap:
+                yield count * (_NEAR_US if near else _FAR_US), _Way(clause, clause.source or "", True)
+            if not _is_default(listing):
+                continue
+            if clause.in_order:
+                looks = shares.looks(shares.of(clause))
+                yield looks * (_SKIP_US if are_traits else _ROW_US), _Way(clause, clause.source or "", False)
+            if clause.stream is not None or clause.values is not None:
+                yield self._floor_us(clause, shares), _Way(clause, "", True, True)
 
-    def _floor_us(self, start: _Clause, fewest: int, last: int, limit: int) -> float:
-        """What a page costs by a floor, in microseconds."""
-        far = 2 * min(fewest, limit) * _FAR_US
-        if start.values is not None:
-            each = self._numbers([_number_of(start.values)], _STALE)[0]
-            return each * limit * _NEAR_US if each <= _MOST_VALUES else math.inf
-        if start.stream is None:
-            return math.inf
-        if start.is_of_all:
-            return far
-        blocks = max(1, min(limit / max(fewest, 1), 1.0) * last / (1 << newest.BLOCK_BITS))
-        in_last = fewest / max(last, 1) * (1 << newest.BLOCK_BITS)
-        return blocks * _BLOCK_US + (limit + in_last) * 2 * _NEAR_US
+    def _floor_us(self, clause: _Clause, shares: _Shares) -> float:
+        """What a page by a floor costs."""
+        looks, limit = shares.looks(shares.of(clause)), shares.limit
+        if clause.values is not None:
+            each = self._numbers([_number_of(clause.values)], _STALE)[0]
+            return each * (looks * _SKIP_US + limit * _NEAR_US) if each <= _MOST_VALUES else math.inf
+        if clause.is_of_all:
+            return _WORDS_US + looks * _ROW_US
+        blocks = 1 + shares.looks(1.0) * shares.last / max(shares.files, 1) / newest.BLOCK
+        return blocks * (_BLOCK_US + newest.BLOCK * shares.of(clause) * 2 * _SKIP_US) + limit * _NEAR_US
 
     # -- filters as SQL --------------------------------------------------------------------------------
 
@@ -447,7 +462,7 @@ def _between(filter: Any, owner: Optional[int]) -> _Clause:
     sql, is_trait = " AND ".join(parts), filter.field in _TRAITS
     values = None
     if filter.field in ("samplerate", "channels", "bits"):  # of which there are few
-        values = newest.within(sql, tuple(params), owner, column, _COLUMNS[filter.field][1])
+        values = newest.within(filter.low, filter.high, owner, column, _COLUMNS[filter.field][1])
     return _by_index(
         index, owner, sql, tuple(params), sort=filter.field, is_trait=is_trait, values=values,
         stream=_in_blocks(filter.field),
@@ -478,6 +493,31 @@ def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
     files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
     source = f"{files} CROSS JOIN files f ON f.n = d.n"
     return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
+
+
+class _Shares:
+    """How many rows must be looked at for a page, were every filter independent of the others."""
+
+    def __init__(self, files: int, last: int, limit: int) -> None:
+        self.files, self.last, self.limit = files, last, limit
+        self.counts: Dict[_Clause, int] = {}
+        self._all = 1.0
+
+    def add(self, clause: _Clause, count: int) -> None:
+        self.counts[clause] = count
+        self._all *= self.of(clause)
+
+    def of(self, clause: _Clause) -> float:
+        """The share of the files that fits one filter."""
+        return min(max(self.counts[clause], 1) / max(self.files, 1), 1.0)
+
+    def looks(self, share: float) -> float:
+        """How many of a `share` of the files are looked at until the page is full, or none is left."""
+        return share * min(self.limit / self._all, self.files)
+
+
+def _is_default(listing: Any) -> bool:
+    return listing.sort == "uploaded" and listing.descending
 
 
 def _number_of(values: newest.Values) -> _Query:
@@ -521,7 +561,7 @@ def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: Optional[int
     by = f"{compared}{direction}" + ("" if listing.sort == "name" else ", f.id")
     at, at_params, behind, behind_params = _place(listing, compared, beyond)
     if way.by_floor and way.start is not None and owner is not None:
-        where, params = _where(clauses, owner, None)
+        where, params = _where([one for one in clauses if one is not way.start or one.values is None], owner, None)
         where += f" AND ({at} OR {behind})" if at else ""
         wanted = newest.Wanted(where, params + at_params + behind_params, owner, limit, *_times(listing))
         if way.start.stream is not None:
