@@ -233,13 +233,20 @@ class Pages:
     def _owners(self) -> List[int]:
         return [owner for (owner,) in self._catalogue.read("SELECT owner FROM counters WHERE files > 0")]
 
-    def statement(self, listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
+    def statement(self, listing: Any, owner: Optional[int]) -> _Query:
         """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
         return self._planned(listing, owner)[1:]
 
+    def ways(self, listing: Any, owner: Optional[int]) -> List[Tuple[float, str, Tuple[Any, ...]]]:
+        """The same for every way to the page, and before it what it likely costs in microseconds; the best first."""
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        ways = sorted(self._ways(clauses, listing, owner), key=itemgetter(0))
+        return [(cost, *_select(way, clauses, listing, owner)) for cost, way in ways]
+
     def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], str, Tuple[Any, ...]]:
         clauses = [self._clause(filter, owner) for filter in listing.filters]
-        return (clauses, *_select(self._way(clauses, listing, owner), clauses, listing, owner))
+        _, way = min(self._ways(clauses, listing, owner), key=itemgetter(0))
+        return (clauses, *_select(way, clauses, listing, owner))
 
     def _read(self, sql: str, params: Tuple[Any, ...]) -> List[tuple]:
         return self._catalogue.read(sql, params, self._seconds)
@@ -314,26 +321,24 @@ class Pages:
 
     # -- choosing --------------------------------------------------------------------------------------
 
-    def _way(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> _Way:
+    def _ways(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> Iterator[Tuple[float, _Way]]:
+        """Every way to the page that may be the best, and what it likely costs in microseconds."""
         walk = _Way(None, _indexed(_ORDERS[listing.sort, listing.descending].index), False)
-        if len(clauses) == 1:
-            (only,) = clauses
-            if only.sort == listing.sort:
-                return walk  # the walk begins and ends where the range does
-            if only.in_order and _is_default(listing):
-                return _Way(only, only.source or "", False)
         usable = [clause for clause in clauses if clause.source is not None and (owner is not None or clause.is_of_all)]
-        if not usable:
-            return walk
-        if owner is None:
+        only = clauses[0] if len(clauses) == 1 else None
+        if not usable or only is not None and only.sort == listing.sort:
+            yield 0.0, walk  # which begins and ends where a range does
+        elif only is not None and only.in_order and _is_default(listing):
+            yield 0.0, _Way(only, only.source or "", False)
+        elif owner is None:
             start = min(usable, key=self._likely)
-            return _Way(start, start.source or "", True)
-        return min(self._priced(clauses, usable, walk, listing, owner), key=itemgetter(0))[1]
+            yield 0.0, _Way(start, start.source or "", True)
+        else:
+            yield from self._priced(clauses, usable, walk, listing, owner)
 
     def _priced(
         self, clauses: List[_Clause], usable: List[_Clause], walk: _Way, listing: Any, owner: int
     ) -> Iterator[Tuple[float, _Way]]:
-        """Every way to the page, and what it likely costs in microseconds."""
         self._probe_together(usable)
         shares = _Shares(*self._numbers([self._files_query(owner), _LAST_NUMBER], _STALE), listing.limit)
         for clause in usable:
