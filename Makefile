@@ -70,20 +70,24 @@ bench-audiometa:  ## The readers against tinytag and mutagen
 bench-resample:  ## The resampling service against FastAPI with ffmpeg
 	$(PYTHON) bench/bench_resample_service.py
 
-stores:  ## A server on real S3 engines (rclone, OpenStack Swift), which are killed and hung; fetched on first use
+stores: $(filter .venv/bin/python,$(TEST_PYTHON))  ## A server on real S3 engines (rclone, OpenStack Swift), which are killed and hung; fetched on first use
 	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_blobs_contract.py tests/test_engines.py
 
-cluster:  ## Three rqlite nodes, a store, two servers: one story of deaths and hangs, told as a table
-	$(TEST_PYTHON) -m pytest -m slow -rs -s tests/test_catalogue_contract.py tests/test_cluster.py
+cluster: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Three rqlite nodes, OpenStack Swift, two servers: one story of deaths and hangs, told as a table
+	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_catalogue_contract.py tests/test_rqlite_secured.py tests/test_board.py \
+		tests/test_round_trips.py tests/test_cluster.py tests/test_cluster_conversions.py
 
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py
+
+bench-cluster:  ## What rows in a cluster cost beside the file, and what a second server brings
+	$(PYTHON) bench/bench_cluster.py
 
 bench-page:  ## The weight of the page's first view, and how soon it can be used
 	$(PYTHON) bench/bench_page.py
 
 clean:  ## Remove what the targets made; never the data
-	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
+	rm -rf build .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores clean
+.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores bench-cluster clean

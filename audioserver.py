@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -31,7 +32,6 @@ from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
 from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, Who, not_admitted
 from audiokit.authentication import Authenticator
-from audiokit.blobs.collector import Collector
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.failures import refusal_of
@@ -50,7 +50,7 @@ from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at, valid_name
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
@@ -200,6 +200,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""
+        if head.absolute is not None and head.target[:6].lower() == "https:" and not self.is_secure:
+            raise Refusal("misdirected-host", "an https URL was asked for, and this connection is not secured")
         if head.host is None:  # HTTP/1.0 knows no Host, and browsers do not speak it
             return
         name = parse_host(head.host)[0].lower()
@@ -392,7 +394,6 @@ class AudioServer(ThreadingHTTPServer):
         self._changing = threading.Lock()
         self._serving: Optional[int] = None  # the thread that `serve_forever` was called in
         self._is_closed = False
-        self._date = (0, "")  # of the second it was made in
         self._begin(pages)
 
     def _open_storage(self, data: str) -> Storage:
@@ -417,19 +418,18 @@ class AudioServer(ThreadingHTTPServer):
             self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
             on_bug=self.report, audit=self.audit,
         )
-        self.jobs = Jobs(
-            self.storage.data / "conversions", converter, self.storage, audiometa.identify,
-            most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
-        )
-        self.collector: Optional[Collector] = None
+        self.jobs = self._open_jobs(converter)
+        self.collector: Any = None
         if self.storage.is_far:
+            from audiokit.blobs.collector import Collector  # here: where all is in the folder, nothing is collected
+
             self.collector = Collector(self._collect, settings.orphan_grace, self._on_far_error)
         self.peaks = PeakCache(
             self.storage.data / "peaks", converter, self.storage, most_bytes=settings.peaks_cache,
             most_waiting=settings.jobs + settings.queue, on_bug=self.report,
         )
         self.services = routes.Services(
-            self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
+            self.storage, self.settings, audiometa.identify, audiometa.extension, self.hashing,
             lambda: secrets.token_hex(12), self.jobs, self.peaks, pages, self.authenticator, self.audit, self._link_key,
             lambda: time.time_ns() // 1_000_000, os.urandom,
         )
@@ -438,6 +438,19 @@ class AudioServer(ThreadingHTTPServer):
             self._encode, self._log.entry if self._log.is_on else None, self.report,
             None if self.certificate is None else self.certificate.wrap,
         )
+
+    def _open_jobs(self, converter: Conversions) -> Any:  # -> Jobs | SharedJobs
+        settings = self.settings
+        common = {"result_ttl": settings.result_ttl, "on_bug": self.report}
+        make = partial(
+            Jobs, self.storage.data / "conversions", converter, self.storage, audiometa.identify,
+            most=settings.jobs + settings.queue, **common,
+        )
+        if not self.storage.asks_far:
+            return make()
+        from audiokit.shared_jobs import SharedJobs
+
+        return SharedJobs(make, self.storage.results, **common)
 
     def server_bind(self) -> None:
         """Bind without asking the name server who we are: the stock one may wait for it."""

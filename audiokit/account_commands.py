@@ -13,15 +13,14 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from . import accounts
 from .accounts import Account
+from .commands import OK, fail
 from .settings import BadSetting, add_flags, count, seconds, size
 from .wire.problems import Refusal
 
-OK, FAILED = 0, 1
 DEFAULT_SCOPES = "read,write,delete"
 DEFAULT_EXPIRY = "90d"  # a forgotten token should not work for ever
 
@@ -90,13 +89,13 @@ def run(given: argparse.Namespace, data: str, storage_class: Any) -> int:
     act = _ACTIONS[given.command, given.action]
     if not storage_class.exists(data):
         if (given.command, given.action) != ("user", "add"):
-            return _fail(f"there is no catalogue in {data}")
+            return fail(f"there is no catalogue in {data}")
         storage_class(data).close()
     with storage_class(data, create=False, exclusive=False) as storage:
         try:
             return act(given, storage)
         except (Refusal, BadSetting) as error:
-            return _fail(str(error))
+            return fail(str(error))
 
 
 # -- user ---------------------------------------------------------------------------------------------------
@@ -105,10 +104,10 @@ def run(given: argparse.Namespace, data: str, storage_class: Any) -> int:
 def _user_add(given: argparse.Namespace, storage: Any) -> int:
     name = accounts.valid_account_name(given.name)
     if storage.people.named(name) is not None:
-        return _fail(f"there is an account {name!r} already")
+        return fail(f"there is an account {name!r} already")
     kept = _hashed(_password(given, name))
     if not storage.people.add(name, kept, given.admin, _now_ms()):
-        return _fail(f"there is an account {name!r} already")
+        return fail(f"there is an account {name!r} already")
     _audit(f"account {name} added" + (", an admin" if given.admin else ""))
     return OK
 
@@ -129,7 +128,7 @@ def _user_remove(given: argparse.Namespace, storage: Any) -> int:
     account = _account(given.name, storage)
     files = storage.people.usage(account.id)[0]
     if files and given.files is None:
-        return _fail(f"{account.name} has {files} files: say --files keep (admins see them) or --files remove")
+        return fail(f"{account.name} has {files} files: say --files keep (admins see them) or --files remove")
     storage.people.disable(account.id)  # so that nothing comes while the files go
     removed = storage.remove_all(account.id) if given.files == "remove" else 0
     storage.people.remove(account.id)
@@ -203,12 +202,12 @@ def _token_new(given: argparse.Namespace, storage: Any) -> int:
     account = _account(given.account, storage)
     scopes = accounts.valid_scopes(given.scope.split(","))
     if accounts.ADMIN in scopes and not account.is_admin:
-        return _fail(f"{account.name} is no admin: its token cannot have the scope admin")
+        return fail(f"{account.name} is no admin: its token cannot have the scope admin")
     note, now_ms = accounts.valid_note(given.note), _now_ms()
     expires_ms = None if given.expires == "never" else now_ms + int(seconds(given.expires) * 1000)
     token = accounts.new_token(os.urandom(accounts.TOKEN_CHANCE_BYTES))
     if not storage.people.add_token(token.id, account.id, token.digest, scopes, note, now_ms, expires_ms):
-        return _fail(f"the token of {account.name} was not made: the account is gone")
+        return fail(f"the token of {account.name} was not made: the account is gone")
     _audit(f"token {token.id} of {account.name} made: {','.join(scopes)}, expires {_moment(expires_ms) or 'never'}")
     print(token.text)
     return OK
@@ -231,7 +230,7 @@ def _token_revoke(given: argparse.Namespace, storage: Any) -> int:
     if id.startswith(accounts.TOKEN_PREFIX):
         id = id[len(accounts.TOKEN_PREFIX):].partition("_")[0]
     if not storage.people.revoke(id):
-        return _fail(f"there is no token {id[:20]!r}")
+        return fail(f"there is no token {id[:20]!r}")
     _audit(f"token {id} revoked")
     return OK
 
@@ -285,8 +284,3 @@ def _word(value: Any) -> str:
 
 def _audit(text: str) -> None:
     print(f"audioserver: audit: {text}", file=sys.stderr)
-
-
-def _fail(text: str) -> int:
-    print(f"audioserver: {text}", file=sys.stderr)
-    return FAILED

@@ -63,22 +63,22 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 def run_db(given: argparse.Namespace, data: str, storage_class: Any, blobs: str = "") -> int:
     """Carry out one `db` action on the folder `data`, and on the store `blobs` where the audio is in one."""
     given.blobs = blobs
+    if given.action not in ("create", "reset") and not storage_class.exists(data):
+        return fail(f"there is no catalogue in {data}")
     return _DB[given.action](given, Path(data), storage_class)
 
 
 def _create(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
     if storage_class.exists(data):
-        return _fail(f"{data} has a catalogue already")
+        return fail(f"{data} has a catalogue already")
     storage_class(data, blobs=given.blobs).close()
     print(f"created {data}")
     return OK
 
 
 def _destroy(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
-    if not storage_class.exists(data):
-        return _fail(f"there is no catalogue in {data}")
     if not _agreed(given, f"This removes the catalogue and every audio file in {given.blobs or data}."):
-        return _fail("nothing was removed")
+        return fail("nothing was removed")
     storage_class.destroy(data, given.blobs)
     print(f"removed the catalogue and the audio of {data}")
     return OK
@@ -90,8 +90,6 @@ def _reset(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 def _migrate(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
-    if not storage_class.exists(data):
-        return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False) as storage:
         before, now = storage.versions
     print(f"{data} has version {now}" + (f", it had {before}" if before != now else " already"))
@@ -99,8 +97,6 @@ def _migrate(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
-    if not storage_class.exists(data):
-        return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(encoding="utf-8")  # which is what reads it again, whatever this terminal shows
@@ -110,8 +106,6 @@ def _dump(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 def _check(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
-    if not storage_class.exists(data):
-        return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False, exclusive=given.fix, blobs=given.blobs) as storage:
         report = storage.check(deep=given.deep, fix=given.fix)
     for line in report.lines():
@@ -120,8 +114,6 @@ def _check(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
-    if not storage_class.exists(data):
-        return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
         count = storage.backup(Path(given.directory))
     print(f"backed up {count} files to {given.directory}; serve them with --data {given.directory}")
@@ -129,8 +121,6 @@ def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 def _move(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
-    if not storage_class.exists(data):
-        return _fail(f"there is no catalogue in {data}")
     with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
         if given.cancel:
             was = storage.cancel_move()
@@ -150,8 +140,8 @@ def _move(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 _DB: Dict[str, Callable[[argparse.Namespace, Path, Any], int]] = {
-    "create": _create, "destroy": _destroy, "reset": _reset, "migrate": _migrate, "dump": _dump, "check": _check, "backup": _backup,
-    "move": _move,
+    "create": _create, "destroy": _destroy, "reset": _reset, "migrate": _migrate, "dump": _dump, "check": _check,
+    "backup": _backup, "move": _move,
 }
 
 
@@ -165,7 +155,8 @@ def _agreed(given: argparse.Namespace, what: str) -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def _fail(text: str) -> int:
+def fail(text: str) -> int:
+    """Say why nothing was done; the exit status."""
     print(f"audioserver: {text}", file=sys.stderr)
     return FAILED
 
@@ -182,8 +173,11 @@ def run_info(
     for path in given.files:
         try:
             fields = record_fields(identify_path(path))
-        except (NotAudio, OSError) as error:
-            status = _fail(f"{path}: {_why(error)}")
+        except NotAudio as error:
+            status = fail(f"{path}: {error.words}")
+            continue
+        except OSError as error:
+            status = fail(f"{path}: {error.strerror or error}")
             continue
         record = {"name": Path(path).name, "size": Path(path).stat().st_size, **fields}
         if as_table:
@@ -200,12 +194,6 @@ def _print_json(value: Dict[str, Any], out: TextIO) -> None:
     except UnicodeEncodeError:  # a terminal of few characters, or a name that is no text
         text = json.dumps(value)
     print(text, file=out)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, NotAudio):
-        return error.reason if error.offset is None else f"{error.reason} (byte {error.offset})"
-    return getattr(error, "strerror", None) or str(error)
 
 
 _UNITS = {"size": "bytes", "duration": "s", "duration_declared": "s", "sample_rate": "Hz", "bits_per_sample": "bits",

@@ -8,10 +8,10 @@ the same everywhere.  Never opens what will not be sent.  Raises `Refusal`.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
-from .wire.conditions import evaluate, if_range_matches
+from .wire.conditions import if_range_matches, is_current
 from .wire.fields import content_disposition, format_digest, http_date
 from .wire.policies import DOWNLOAD
 from .wire.problems import Refusal
@@ -31,32 +31,20 @@ class Kept(NamedTuple):
     name: str  # for whoever saves it
     since: int  # seconds since 1970: Last-Modified
     open: Callable[[int, int], Any]  # the span to come first: a descriptor or a `Source`, which the answer closes
-    on_end: Optional[Callable[[Spans, bool], None]] = (
-        None  # in the loop: whether these spans went out whole
-    )
+    on_end: Optional[Callable[[Spans, bool], None]] = None  # in the loop: whether these spans went out whole
     headers: Tuple[Tuple[str, str], ...] = ()
     address: Optional[Callable[[], str]] = None  # gives a URL to fetch the bytes from instead
 
 
 def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     """What a GET or HEAD of it gets; `kind` is for Content-Disposition."""
-    etag = f'"{kept.sha256}"'
-    verdict = evaluate(request.fields, request.head.method, etag, kept.since)
-    validators = (
-        ("ETag", etag),
-        ("Last-Modified", http_date(kept.since)),
-        ("Cache-Control", "no-cache"),
-    )
-    if verdict == 304:
-        return Response(304, validators)
-    if verdict == 412:
-        raise Refusal(
-            "precondition-failed", f"the file's entity tag is {etag}", headers=[("ETag", etag)]
-        )
+    etag = _etag(kept)
+    if is_current(request.fields, request.head.method, etag, kept.since):
+        return Response(304, _validators(kept))
     ranges = None
     # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
     if request.head.method == "GET" and "range" in request.fields:
-        if if_range_matches(request.fields, etag, kept.since):
+        if if_range_matches(request.fields, etag, kept.since, request.services.now_ms() / 1000):
             ranges = parse_ranges(request.fields["range"], kept.size)
     if kept.address is not None and _may_go_elsewhere(request, ranges):
         return Response(307, (("Location", kept.address()), ("Cache-Control", "no-store")))
@@ -73,6 +61,12 @@ def _may_go_elsewhere(request: Any, ranges: Any) -> bool:
     if request.head.method != "GET" or any(name.startswith("if-") for name in request.fields):
         return False
     return ranges is None or len(ranges) == 1
+
+
+def no_file(meant: Dict[str, str]) -> Refusal:
+    """What is said where there is none of the name or id that is meant, as far as they may know who ask."""
+    (key, value), = meant.items()
+    return Refusal("not-found", f"no file has the {key} {value!r}")
 
 
 def stored(request: Any, find: Callable[[], Any], missing: Callable[[], Refusal], kind: str = "attachment") -> Answer:
@@ -142,11 +136,21 @@ def _ended(kept: Kept, spans: Spans) -> Optional[Callable[[bool], None]]:
     return None if on_end is None else lambda is_whole: on_end(spans, is_whole)
 
 
-def _fields(kept: Kept, kind: str) -> Tuple[Tuple[str, str], ...]:
+def _etag(kept: Kept) -> str:
+    return f'"{kept.sha256}"'
+
+
+def _validators(kept: Kept) -> Tuple[Tuple[str, str], ...]:
     return (
-        ("ETag", f'"{kept.sha256}"'),
+        ("ETag", _etag(kept)),
         ("Last-Modified", http_date(kept.since)),
         ("Cache-Control", "no-cache"),
+    )
+
+
+def _fields(kept: Kept, kind: str) -> Tuple[Tuple[str, str], ...]:
+    return (
+        *_validators(kept),
         ("Accept-Ranges", "bytes"),
         ("Content-Disposition", content_disposition(kind, kept.name)),
         ("Repr-Digest", format_digest(bytes.fromhex(kept.sha256))),

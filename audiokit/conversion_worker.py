@@ -7,7 +7,7 @@
     the same with "join": count                           ->   the target, made of those
     {"source": path, "target": path, "peaks": region}     ->   the target, as `waveform` has it
 
-Long PCM is answered with the segments that it falls into: whole blocks of the resampler, whole
+What is long is answered with the segments that it falls into: whole blocks of the resampler, whole
 frames of the encoder, which begins each with an empty bit reservoir.  They do not depend on how
 many workers there are, so neither do the bytes of the result.
 
@@ -19,7 +19,6 @@ identify audio.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
 import os
@@ -39,20 +38,20 @@ from .codec.decoder import (
 )
 from .codec.encoder import Encoder, segment_samples
 from .codec.info_tag import StreamRecord
-from .codec.parameters import parameters
+from .codec.parameters import Parameters, parameters
 from .codec.pcm import PcmReader, is_large, wav_header
 from .codec.peaks import Summary, pairs
 from .codec.resample import Resampler
 from .formats.info import AudioInfo, NotAudio
 from .resampling import Grid, Reach, edges, reach, samples_out
 from .waveform import Writer
+from .wire.problems import is_full
 
 _PIECE = 1 << 16  # bytes of source taken at a time: some 2 s of MP3, 0.4 s of WAV
 _NICENESS = 10  # so that a server on the same cores answers first
 _SEGMENT = (
     20  # s of audio a segment has at least: about a second of work, of which the seams are a tenth
 )
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Damage(Exception):
@@ -69,8 +68,7 @@ class Piece(NamedTuple):
 
 def work(identify: Callable[[BinaryIO], AudioInfo]) -> None:
     """Serve orders from standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the server, which then ends us
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends ^C to all; the parent decides
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     orders: SimpleQueue = SimpleQueue()
@@ -114,38 +112,33 @@ def _carried_out(
             )
             return {"warnings": _reported(target, order["join"])}
         with open(order["source"], "rb") as source:
-            info = identify(source)
             if "segment" in order:
                 number, _, first, end = order["segment"]
-                convert_segment(source, info, target, wanted, (number, first, end), _tell)
+                convert_segment(source, identify, target, wanted, (number, first, end), _tell)
                 return {"warnings": []}
+            info = identify(source)
             segments = plan(source, info, target, wanted)
             if segments is not None:
                 return {"segments": segments, "samples": segments[-1][1]}
-            return {"warnings": convert(source, target, wanted, identify, _tell)}
+            return {"warnings": convert(source, info, target, wanted, _tell)}
     except (Undecodable, NotAudio, Damage) as error:
         return {"failure": "damaged-audio", "words": str(error)}
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             return {"failure": "no-space", "words": "the disk is full"}
         return {"failure": "internal", "words": f"the conversion failed: {error.strerror}"}
 
 
 def convert(
     source: BinaryIO,
+    info: AudioInfo,
     target: str,
     wanted: Dict[str, Any],
-    identify: Callable[[BinaryIO], AudioInfo],
     on_progress: Callable[[float], None],
 ) -> List[str]:
     """Convert an open file to a new file; the warnings of what was damaged."""
-    info = identify(source)
-    channels = wanted["channels"]
     warnings: List[str] = []
-    if info.container == "mp3":
-        pieces = _from_mp3(source, info, channels, warnings)
-    else:
-        pieces = _from_pcm(source, info, wanted)
+    pieces = _decoded(source, info, wanted, warnings)
     with _new(target) as out:
         writer = _Wav(out, wanted, info.duration) if wanted["format"] == "wav" else _Mp3(out, wanted)
         frames = 0
@@ -201,7 +194,7 @@ def plan(
 def segments_of(frames: int, rate: int, wanted: Dict[str, Any]) -> List[Tuple[int, int]]:
     """The samples of the result (first, end) of each segment of `frames` at `rate`."""
     samples = samples_out(frames, rate, wanted["rate"])
-    frame = _frame_samples(wanted) if wanted["format"] == "mp3" else 1
+    frame = segment_samples(_parameters(wanted)) if wanted["format"] == "mp3" else 1
     places = edges(samples, _SEGMENT * wanted["rate"], frame)
     return list(zip(places, places[1:]))
 
@@ -241,10 +234,8 @@ def _reach(
     return reach(first, end, frames, grid, before, ahead, is_last), resampler, ahead
 
 
-def _frame_samples(wanted: Dict[str, Any]) -> int:
-    return segment_samples(
-        parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"])
-    )
+def _parameters(wanted: Dict[str, Any]) -> Parameters:
+    return parameters(wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"])
 
 
 def _pcm_frames(info: AudioInfo, reader: PcmReader) -> int:
@@ -253,7 +244,7 @@ def _pcm_frames(info: AudioInfo, reader: PcmReader) -> int:
 
 def convert_segment(
     source: BinaryIO,
-    info: AudioInfo,
+    identify: Callable[[BinaryIO], AudioInfo],
     target: str,
     wanted: Dict[str, Any],
     part: Tuple[int, int, int],
@@ -262,10 +253,10 @@ def convert_segment(
     """Segment (number, first, end) of the result: frames of MP3, or PCM, in a file of its own."""
     number, first, end = part
     width = 2 * wanted["channels"]
-    if info.container == "mp3":
+    if os.path.exists(f"{target}.plan"):  # an MP3: counting its frames again may cost more than the segment
         pcm: Any = _Mp3Part(source, f"{target}.plan", number)
     else:
-        pcm = _Pcm(source, info, wanted)
+        pcm = _Pcm(source, identify(source), wanted)
     need, grid, ahead = _reach(first, end, pcm.frames, pcm.rate, wanted)
     resampler = Resampler(
         pcm.rate,
@@ -287,7 +278,7 @@ def convert_segment(
                 made += len(piece)
                 out.write(piece[max(begin, 0) : max(stop, 0)])
                 on_progress(share)
-    if info.container == "mp3" and pcm.report is not None:
+    if isinstance(pcm, _Mp3Part):
         with _new(f"{target}.{number}.report") as file:
             file.write(json.dumps(vars(pcm.report)).encode())
 
@@ -319,13 +310,13 @@ def _encode_part(
     out.write(encoder.finish(bytes(tail) if ahead else None))
 
 
-def _encoder(wanted: Dict[str, Any], lead_in: bytes) -> Encoder:
+def _encoder(wanted: Dict[str, Any], lead_in: bytes = b"", with_info: bool = False) -> Encoder:
     return Encoder(
         wanted["rate"],
         wanted["channels"],
         bitrate_kbps=wanted["bitrate"],
         quality=wanted["quality"],
-        with_info=False,
+        with_info=with_info,
         lead_in=lead_in,
     )
 
@@ -407,10 +398,7 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
     record = None
     with _new(target) as out:
         if is_mp3:
-            asked = parameters(
-                wanted["rate"], wanted["channels"], wanted["bitrate"], wanted["quality"]
-            )
-            record = StreamRecord(asked)
+            record = StreamRecord(_parameters(wanted))
             out.write(record.info_frame(0))
         else:
             size = sum(os.path.getsize(part) for part in parts)
@@ -455,10 +443,7 @@ def summarise(
             writer.add(pairs(pcm.read(first, stop), channels, pixel))
             writer.finish(info.sample_rate, max(stop - first, 0))
             return warnings
-        if info.container == "mp3":
-            pieces = _from_mp3(source, info, channels, warnings)
-        else:
-            pieces = _from_pcm(source, info, wanted)
+        pieces = _decoded(source, info, wanted, warnings)
         writer, summary, rate = Writer(out, channels), Summary(channels), 0
         for rate, pcm in _at_first_rate(pieces, channels):
             writer.add(summary.add(pcm))
@@ -492,6 +477,15 @@ def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
     return PcmReader(info.codec, info.channels, wanted["channels"], dither=dither)
 
 
+def _decoded(
+    source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any], warnings: List[str]
+) -> Iterator[Piece]:
+    """An open file from its beginning; what was damaged is added to `warnings` at its end."""
+    if info.container == "mp3":
+        return _from_mp3(source, wanted["channels"], warnings)
+    return _from_pcm(source, info, wanted)
+
+
 def _from_pcm(source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> Iterator[Piece]:
     reader = _reader(info, wanted)
     source.seek(info.audio_offset or 0)
@@ -505,28 +499,25 @@ def _from_pcm(source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any]) -> Iter
         yield Piece(reader.convert(data), info.sample_rate, 1 - left / total)
 
 
-def _from_mp3(
-    source: BinaryIO, info: AudioInfo, channels: int, warnings: List[str]
-) -> Iterator[Piece]:
+def _from_mp3(source: BinaryIO, channels: int, warnings: List[str]) -> Iterator[Piece]:
     decoder = Decoder(channels=channels)
     size = source.seek(0, os.SEEK_END) or 1
     source.seek(0)
-    position = 0
-    while True:
-        data = source.read(_PIECE)
-        if not data:
-            break
+    position = samples = 0
+    for data in iter(lambda: source.read(_PIECE), b""):
         position += len(data)
         pcm = decoder.feed(data)
-        if pcm:
-            yield Piece(pcm, decoder.sample_rate, position / size)
+        for part, rate in decoder.by_rate(pcm, samples):
+            yield Piece(part, rate, position / size)
+        samples += len(pcm) // (2 * channels)
     pcm = decoder.finish()
     warnings += decoder.report.warnings
     if decoder.report.frames and decoder.report.frames_muted >= decoder.report.frames:
         raise Damage("none of its frames could be decoded")
     if len(decoder.formats) > 1:
         warnings.append("the sampling rate changes in between")
-    yield Piece(pcm, decoder.sample_rate, 1.0)
+    for part, rate in decoder.by_rate(pcm, samples):
+        yield Piece(part, rate, 1.0)
 
 
 def _at_rate(pieces: Iterator[Piece], wanted: Dict[str, Any]) -> Iterator[Tuple[bytes, float]]:
@@ -548,12 +539,7 @@ def _at_rate(pieces: Iterator[Piece], wanted: Dict[str, Any]) -> Iterator[Tuple[
 class _Mp3:
     def __init__(self, out: BinaryIO, wanted: Dict[str, Any]) -> None:
         self._out = out
-        self._encoder = Encoder(
-            wanted["rate"],
-            wanted["channels"],
-            bitrate_kbps=wanted["bitrate"],
-            quality=wanted["quality"],
-        )
+        self._encoder = _encoder(wanted, with_info=True)
 
     def add(self, pcm: bytes) -> None:
         self._out.write(self._encoder.encode(pcm))
@@ -594,11 +580,8 @@ def stream(
     """
     warnings: List[str] = []
     with open(path, "rb") as source:
-        if info.container == "mp3":
-            pieces = _from_mp3(source, info, wanted["channels"], warnings)
-        else:
-            pieces = _from_pcm(source, info, wanted)
-        encoder = None if wanted["format"] == "wav" else _encoder(wanted, b"")
+        pieces = _decoded(source, info, wanted, warnings)
+        encoder = None if wanted["format"] == "wav" else _encoder(wanted)
         if encoder is None:
             # RIFF has no word for "unknown"; the largest length is what pipes use, and readers clamp it
             out.write(

@@ -1,7 +1,7 @@
 """Conversions in worker processes: children that take one order after another over their pipes.
 
 The workers, and with them everything of the codec, are begun when the first conversion comes: a
-server that only stores pays nothing for them.  Long PCM is cut into segments, which all idle
+server that only stores pays nothing for them.  What is long is cut into segments, which all idle
 workers share; jobs take turns, a segment each.  While every worker is at a long conversion, one
 more takes the short ones, so that nobody waits minutes for seconds.  A worker that dies, or cannot
 be begun, has its work done once more by a fresh one, then the job has failed.
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from .jobs import Conversion, Converter, Outcome
+from .job import Conversion, Converter, Outcome
 from .wire.problems import Refusal
 
 _ROOT = str(Path(__file__).resolve().parent.parent)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from typing import Optional, Union
 
 from .blobs.errors import StoreDown, StoreError
 from .catalogue.errors import CatalogueDown, CatalogueRefused
-from .wire.problems import Refusal
+from .wire.problems import Refusal, is_full
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _FROZEN = "the audio is being moved"  # as the triggers of schema.sql say it
 
 
@@ -20,7 +18,7 @@ def refusal_of(error: OSError) -> Union[Refusal, OSError]:
         return _busy("the catalogue", isinstance(error, CatalogueDown))
     if isinstance(error, StoreError):
         return _busy("the store of the audio", isinstance(error, StoreDown))
-    if error.errno in _FULL:
+    if is_full(error):
         return Refusal("no-space", "the disk is full")
     return error
 

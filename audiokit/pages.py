@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
-from .wire.conditions import evaluate
+from .wire.conditions import is_current
 from .wire.policies import PAGE
 from .wire.problems import Refusal
 from .wire.responses import Response
@@ -120,20 +120,10 @@ class Pages:
             ("Cache-Control", _FOR_EVER if is_for_ever else "no-cache"),
             *_SHARED,
         )
-        # Only entity tags count: the time of a file on this disk says nothing of what is in it.
-        conditions = {
-            name: value
-            for name, value in request.fields.items()
-            if name in ("if-match", "if-none-match")
-        }
-        verdict = evaluate(conditions, request.head.method, etag, 0)
-        if verdict == 412:
-            raise Refusal(
-                "precondition-failed", f"the entity tag is {etag}", headers=[("ETag", etag)]
-            )
         if name.endswith(".html"):
             headers += _PAGE_ONLY
-        if verdict == 304:
+        # Only entity tags count: the time of a file on this disk says nothing of what is in it.
+        if is_current(request.fields, request.head.method, etag):
             return Response(304, headers)
         headers = (("Content-Type", part.mime), *headers)
         if is_packed:

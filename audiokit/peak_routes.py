@@ -11,12 +11,12 @@ import json
 import re
 from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
 
-from . import waveform
+from . import content, waveform
+from .offers import DECODED, is_decoded
 from .peaks import Wanted
-from .resample_routes import is_decoded
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
-from .wire.conditions import evaluate
+from .wire.conditions import is_current
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -83,31 +83,22 @@ def peaks(request: Any) -> Answer:
     given = request.parameters("width", "from", "to", "bits", "format")
     asked = asked_of(given, request.fields.get("accept", ""))
     storage, who = request.services.storage, request.who
-    file = storage.content(id=request.id, owner=who.names, reach=who.reach)
-    text = storage.record(id=request.id, owner=who.names, reach=who.reach) if file is not None else None
-    if text is None:
-        raise Refusal("not-found", f"no file has the id {request.id!r}")
-    record = json.loads(text)
+    found = storage.described(request.id, who.names, who.reach)
+    if found is None:
+        raise content.no_file({"id": request.id})
+    file, record = found[0], json.loads(found[1])
     if not is_decoded(record["container"], record["codec"]):
         raise Refusal(
             "unsupported-conversion",
-            f"{record['codec']} in {record['container']} is not decoded here, so there are no peaks "
-            "of it; of MP3, and of PCM in WAV and AIFF, there are",
+            f"{record['codec']} in {record['container']} is not decoded, so there are no peaks of it; "
+            f"{DECODED}, are",
             codec=record["codec"],
         )
     etag = _etag(file.sha256, asked)
     headers = (("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
     # When the bytes were uploaded says nothing of how this waveform is written: tags alone count.
-    conditions = {
-        name: value
-        for name, value in request.fields.items()
-        if name in ("if-match", "if-none-match")
-    }
-    verdict = evaluate(conditions, request.head.method, etag, 0)
-    if verdict == 304:
+    if is_current(request.fields, request.head.method, etag):
         return Response(304, headers)
-    if verdict == 412:
-        raise Refusal("precondition-failed", f"the entity tag is {etag}", headers=[("ETag", etag)])
     answer = _Answer(asked, headers)
     wanted = _wanted(file, record, asked.span)
     return Later(lambda: _kept_or_made(request.services.peaks, wanted, answer))

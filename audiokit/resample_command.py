@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional, TextIO
 
 from .formats.info import AudioInfo, NotAudio
+from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, WAV_RATES, is_decoded
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _SHORT = 30.0  # s of audio for which a second process would cost more than it wins
@@ -35,9 +36,10 @@ class Wrong(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `resample`."""
-    parser.add_argument("input", metavar="IN", help="WAV, AIFF or MP3; - is standard input")
+    parser.add_argument("input", metavar="IN", help=f"{DECODED}; - is standard input")
     parser.add_argument("output", metavar="OUT", help=".mp3 or .wav says what it becomes; - is standard output")
-    parser.add_argument("--rate", default="32000", help="Hz, or `source` for the input's own (default 32000)")
+    parser.add_argument("--rate", default=str(DEFAULT_RATE), help="Hz, or `source` for the input's own (default "
+                        f"{DEFAULT_RATE})")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--bitrate", type=int, metavar="KBIT/S", help="of MP3 (default 128, mono 64)")
     size.add_argument("--quality", type=int, metavar="0..9", help="of MP3 at a variable rate; 0 is best")
@@ -106,8 +108,7 @@ def _run(
     try:
         info = identify_path(source)
     except NotAudio as error:
-        where = "" if error.offset is None else f" (byte {error.offset})"
-        raise Wrong(f"{given.input}: {error.reason}{where}")
+        raise Wrong(f"{given.input}: {error.words}")
     wanted = _wanted(given, info)
     if given.output != "-" and os.path.exists(given.output) and os.path.samefile(source, given.output):
         raise Wrong(f"{given.output} is the input itself", USAGE)
@@ -133,10 +134,9 @@ def _run(
 def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
     """What is to be made, checked; Wrong says what is allowed."""
     from .codec.parameters import BadParameters, parameters
-    from .codec.pcm import is_pcm
 
-    if not (is_pcm(info.codec) or (info.container, info.codec) == ("mp3", "mp3")):
-        raise Wrong(f"{given.input}: {info.codec} in {info.container} is not decoded here; PCM and MP3 are")
+    if not is_decoded(info.container, info.codec):
+        raise Wrong(f"{given.input}: {info.codec} in {info.container} is not decoded; {DECODED}, are")
     kind = given.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3"}.get(Path(given.output).suffix.lower())
     if kind is None and given.output != "-":
         raise Wrong(f"{given.output}: .mp3 or .wav says what it becomes, or --format does", USAGE)
@@ -147,9 +147,9 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
     if kind == "wav":
         if bitrate is not None or given.quality is not None:
             raise Wrong("--bitrate and --quality are of MP3", USAGE)
-    elif bitrate is None and given.quality is None:
-        bitrate = 128 if channels == 2 else 64
-    if kind == "mp3":
+    else:
+        if bitrate is None and given.quality is None:
+            bitrate = DEFAULT_BITRATE[channels]
         try:
             parameters(rate, channels, bitrate, given.quality)
         except BadParameters as error:
@@ -159,8 +159,9 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
 
 
 def _rate(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 8000 <= int(text[:7]) <= 192000):
-        raise Wrong(f"--rate {text}: 8000 to 192000 Hz, or source", USAGE)
+    low, high = WAV_RATES
+    if not (text.isascii() and text.isdigit() and low <= int(text[:7]) <= high):
+        raise Wrong(f"--rate {text}: {low} to {high} Hz, or source", USAGE)
     return int(text)
 
 
@@ -170,7 +171,7 @@ def _convert(
 ) -> tuple:
     """Have it converted; the warnings.  Wrong when it failed; nothing when it was interrupted."""
     from .conversions import Conversions
-    from .jobs import Conversion
+    from .job import Conversion
 
     ended = threading.Event()
     outcomes = []

@@ -14,10 +14,6 @@ import os
 import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from .blobs.place import BadPlace, parse
-from .catalogue.address import BadAddress
-from .catalogue.address import parse as parse_cluster
-
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _SIZE_UNITS = {"": 1, "b": 1, "k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB,
                "t": GIB << 10, "tib": GIB << 10, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -95,18 +91,26 @@ def words(text: str) -> Tuple[str, ...]:
 
 def store(text: str) -> str:
     """The address of a store of bytes, or nothing."""
-    try:
-        return text if not text else parse(text) and text
-    except BadPlace as error:
-        raise BadSetting(str(error)) from None
+    if text:
+        from .blobs.place import BadPlace, parse  # here: what nobody names costs each start some time
+
+        try:
+            parse(text)
+        except BadPlace as error:
+            raise BadSetting(str(error)) from None
+    return text
 
 
 def cluster(text: str) -> str:
     """The address of a catalogue on other machines, or nothing."""
-    try:
-        return text if not text else parse_cluster(text) and text
-    except BadAddress as error:
-        raise BadSetting(str(error)) from None
+    if text:
+        from .catalogue.address import BadAddress, parse
+
+        try:
+            parse(text)
+        except BadAddress as error:
+            raise BadSetting(str(error)) from None
+    return text
 
 
 def networks(text: str) -> Tuple[Any, ...]:
@@ -182,6 +186,8 @@ TABLE: Tuple[Setting, ...] = (
     Setting("head_timeout", "10s", seconds, "time to send a head from its first byte, so that a trickle ends"),
     Setting("idle_timeout", "75s", seconds, "how long an unused connection is kept; nginx's value"),
     Setting("body_timeout", "20s", seconds, "a body or an answer without any progress for so long is given up"),
+    Setting("body_rate", "15KiB", size, "bytes of a body that have to come in each minute, or it is given up: the thinnest "
+            "speech codec makes 35 KB; 0: any progress will do"),
     Setting("linger_timeout", "2s", seconds, "how long a refused client may still send before the connection ends"),
     Setting("max_connections", "10000", some, "connections at once; past it the longest idle one is closed"),
     Setting("drain_limit", "64KiB", size, "an unwanted body up to so many bytes is read and dropped; beyond, "

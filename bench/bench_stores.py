@@ -133,7 +133,7 @@ def main():
                 measure(name, engine, Path(folder) / "var", given.rounds)
             finally:
                 if engine:
-                    engine.kill()
+                    engine.__exit__()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import told
 from support import Running
 
 
@@ -33,3 +34,10 @@ def both_ways(request, tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     with Running(data, portable=request.param == "portable") as one:
         yield one
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was seen while engines were killed and hung."""
+    if told.rows:
+        terminalreporter.section("what was seen")
+        terminalreporter.write_line("\n".join([told.HEAD, *told.rows]))

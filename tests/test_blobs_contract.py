@@ -71,7 +71,7 @@ def swift_ends():
     """Whoever began Swift ends it."""
     yield
     if SwiftStore.engine is not None:
-        SwiftStore.engine.kill()
+        SwiftStore.engine.__exit__()
 
 
 @pytest.fixture(params=[

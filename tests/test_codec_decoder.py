@@ -204,6 +204,24 @@ class TestChanges:
             (14 * 1152, 24000),
         ]
 
+    def test_a_run_begins_behind_what_is_held_back_of_the_one_before(self):
+        tagged, other = info_frame(576, 1000, 99) + MONO, layer3_stream(1, 24000, SINGLE_CHANNEL, 8)
+        pcm, decoder = decode(tagged + other, 100)
+        assert pcm == decode(tagged)[0] + decode(other)[0]
+        assert decoder.formats[1].first_sample == len(decode(tagged)[0]) // 2
+
+    @pytest.mark.parametrize("chunk", [100, 5000, 100000])
+    def test_pcm_is_told_apart_by_its_rate_however_the_stream_is_cut(self, chunk):
+        data = MONO + layer3_stream(1, 24000, SINGLE_CHANNEL, 8) + MONO
+        decoder, found = Decoder(), {}
+        pieces = [decoder.feed(data[at : at + chunk]) for at in range(0, len(data), chunk)]
+        first = 0
+        for pcm in [*pieces, decoder.finish()]:
+            for part, rate in decoder.by_rate(pcm, first):
+                found[rate] = found.get(rate, b"") + part
+            first += len(pcm) // 2
+        assert found == {44100: 2 * decode(MONO)[0], 24000: decode(data[len(MONO) : -len(MONO)])[0]}
+
 
 class TestDamage:
     @pytest.mark.parametrize("data", [b"", b"\xff", b"RIFF" * 99, bytes(5000)], ids=repr)

@@ -31,6 +31,10 @@ INTEGERS = [
     ("pcm_s24be", b"\x00\x01\x00\xff\xff\x00", [1, -1], "big-endian"),
     ("pcm_s32le", b"\x00\x80\x00\x00\xff\xff\xff\x7f\x00\x00\x00\x80", [1, 32767, -32768], "32 bits"),
     ("pcm_s32be", b"\x00\x01\x00\x00", [1], "32 bits, big-endian"),
+    ("pcm_s64le", struct.pack("<4q", 1 << 47, (1 << 63) - 1, -(1 << 63), -1), [1, 32767, -32768, 0], "64 bits"),
+    ("pcm_s64be", struct.pack(">2q", 0x123480000000 << 16, 0x12347FFF << 32), [0x1235, 0x1234], "halves round up"),
+    ("pcm_f16le", struct.pack("<3e", 0.5, -1.0, 60000.0), [16384, -32768, 32767], "half a float"),
+    ("pcm_f16be", struct.pack(">e", -0.25), [-8192], "half a float, big-endian"),
     ("pcm_f32le", struct.pack("<5f", 0.5, 1.0, -1.0, 2.5, -1e30), [16384, 32767, -32768, 32767, -32768], "clipped"),
     ("pcm_f32be", struct.pack(">2f", float("nan"), float("inf")), [0, 32767], "no number is silence"),
     ("pcm_f64le", struct.pack("<2d", 1 / 65536, -1e300), [1, -32768], "doubles"),
@@ -70,6 +74,7 @@ def test_dither_is_noise_of_two_places_and_only_where_bits_are_lost():
 
 def test_only_pcm_is_pcm():
     assert is_pcm("pcm_f64be") and is_pcm("pcm_alaw") and not is_pcm("adpcm_ms") and not is_pcm("mp3")
+    assert not any(map(is_pcm, ("pcm_u16le", "pcm_f8", "pcm_f24le", "pcm_bluray")))
     with pytest.raises(ValueError, match="opus is not PCM"):
         PcmReader("opus", 2)
 

@@ -12,6 +12,8 @@ import audiometa
 from audiokit import conversion_worker as worker
 from audiokit.codec.decoder import Decoder
 from audiokit.codec.encoder import Encoder
+from audiokit.resampling import samples_out
+from audiokit.waveform import Kept
 
 
 def wanted(format="mp3", rate=32000, channels=2, bitrate=128, quality=None, dither="none"):
@@ -27,13 +29,8 @@ def wanted(format="mp3", rate=32000, channels=2, bitrate=128, quality=None, dith
 
 def whole(data, target, what):
     """The result of a conversion in one go."""
-    worker.convert(
-        io.BytesIO(data),
-        str(target),
-        what,
-        lambda file: audiometa.identify(file),
-        lambda share: None,
-    )
+    source = io.BytesIO(data)
+    worker.convert(source, audiometa.identify(source), str(target), what, lambda share: None)
     return target.read_bytes()
 
 
@@ -45,7 +42,7 @@ def in_segments(data, target, what):
     shares = []
     for number, (first, end) in enumerate(segments):
         part = (number, first, end)
-        worker.convert_segment(source, info, str(target), what, part, shares.append)
+        worker.convert_segment(source, audiometa.identify, str(target), what, part, shares.append)
         assert shares[-1] == 1.0
     parts = [f"{target}.{number}" for number in range(len(segments))]
     worker.join(parts, str(target), what, segments[-1][1])
@@ -122,6 +119,16 @@ def test_segments_of_mp3_are_decoded_and_resampled_bit_for_bit(
     assert not list(tmp_path.glob("joined.*"))
 
 
+def test_an_mp3_is_looked_at_for_its_plan_and_not_for_each_segment(tmp_path):
+    def identify(file):
+        raise AssertionError("that takes longer than a segment where the file is long")
+
+    source, what, target = io.BytesIO(layer3(2.3, 44100, 2)), wanted("wav"), str(tmp_path / "joined")
+    segments = worker.plan(source, audiometa.identify(source), target, what)
+    for number, part in enumerate(segments):
+        worker.convert_segment(source, identify, target, what, (number, *part), print)
+
+
 def test_mp3_to_mp3_in_segments_has_exactly_the_samples(tmp_path):
     source = layer3(2.3, 44100, 2)
     joined, count = in_segments(source, tmp_path / "joined", wanted())
@@ -139,10 +146,8 @@ def test_damage_is_counted_once_though_segments_overlap(tmp_path):
     info = audiometa.identify(file)
     segments = worker.plan(file, info, str(target), what)
     for number, (first, end) in enumerate(segments):
-        worker.convert_segment(file, info, str(target), what, (number, first, end), print)
-    expected = worker.convert(
-        io.BytesIO(source), str(tmp_path / "whole"), what, audiometa.identify, print
-    )
+        worker.convert_segment(file, audiometa.identify, str(target), what, (number, first, end), print)
+    expected = worker.convert(file, info, str(tmp_path / "whole"), what, print)
     assert len(segments) == 3 and worker._reported(str(target), 3) == expected != []
 
 
@@ -152,6 +157,34 @@ def layer3(seconds, rate, channels):
     head = encoder.encode(wav(seconds, rate, channels)[44:]) + encoder.finish()
     info = encoder.info_frame()
     return info + head[len(info) :]
+
+
+def frames_of(seconds, rate):
+    """Frames of MP3 of a sine, without an Info frame in front."""
+    encoder = Encoder(rate, 1, with_info=False)
+    return encoder.encode(wav(seconds, rate)[44:]) + encoder.finish()
+
+
+PARTS = [frames_of(0.3, 44100), frames_of(0.2, 24000), frames_of(0.25, 16000)]  # all in one read of the source
+
+
+@pytest.mark.parametrize("rate", [32000, 44100, 24000, 16000])
+def test_what_changes_its_rate_within_a_read_is_converted_part_by_part(tmp_path, rate):
+    what = wanted("wav", rate, 1, None)
+    joined = whole(b"".join(PARTS), tmp_path / "joined", what)
+    assert joined[44:] == b"".join(whole(part, tmp_path / "part", what)[44:] for part in PARTS)
+
+
+def test_the_waveform_of_what_changes_its_rate_is_as_long_as_its_sound(tmp_path):
+    source, target = io.BytesIO(b"".join(PARTS)), tmp_path / "peaks"
+    assert worker.summarise(source, audiometa.identify(source), str(target), None) == [
+        "the sampling rate changes in between"
+    ]
+    with open(target, "rb") as file:
+        kept = Kept(file)
+    in_parts = [audiometa.identify(io.BytesIO(part)) for part in PARTS]
+    frames = [samples_out(info.samples, info.sample_rate, 44100) for info in in_parts]
+    assert (kept.sample_rate, kept.frames) == (44100, sum(frames))
 
 
 def test_what_is_short_is_made_in_one_piece(tmp_path):

@@ -11,12 +11,11 @@ import threading
 
 import pytest
 from audio_files import flac
-from support import ROOT, long_wav, request, wav
+from support import ROOT, eventually, long_wav, request, wav
 from test_faults import FailingOps
-from test_resample_service import eventually
 from test_storage import upload
 
-from audiokit.jobs import Converter, Outcome
+from audiokit.job import Converter, Outcome
 from audiokit.peaks import PeakCache, Wanted
 from audiokit.wire.problems import Refusal
 from storage import Storage

@@ -15,6 +15,7 @@ import pytest
 import audiometa
 from audiokit.resample_command import Progress
 from support import ROOT, wav
+from test_offers import PCM_IN_MATROSKA
 
 PROGRAM = [sys.executable, str(ROOT / "audioserver.py"), "resample"]
 SOUND = wav(1.0, rate=44100, channels=2)
@@ -85,6 +86,7 @@ REFUSED = [
     (["{in}", "{dir}/out.wav", "--bitrate", "128"], 2, b"of MP3", "WAV has no bitrate to choose"),
     (["{in}", "{in}"], 2, b"the input itself", "the input is never overwritten"),
     (["{text}", "{dir}/out.mp3"], 1, b"text", "no audio"),
+    (["{mka}", "{dir}/out.mp3"], 1, b"pcm_s16le in matroska is not decoded", "PCM, but not in one piece"),
     (["{dir}/none.wav", "{dir}/out.mp3"], 1, b"none.wav", "no file"),
     (["{in}", "{dir}/none/out.mp3"], 1, b"", "no folder"),
 ]
@@ -93,11 +95,13 @@ REFUSED = [
 @pytest.mark.parametrize("words, status, said, why", REFUSED, ids=[why for *_, why in REFUSED])
 def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, words, status, said, why):
     (tmp_path / "notes.txt").write_text("some words that nobody can hear\n" * 9)
-    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt"}
+    (tmp_path / "in.mka").write_bytes(PCM_IN_MATROSKA)
+    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt", "mka": tmp_path / "in.mka"}
     found = run(*[word.format(**names) for word in words])
     assert found.returncode == status, found.stderr
     assert said in found.stderr and found.stderr.count(b"\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav", "notes.txt"] and sound.read_bytes() == SOUND
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mka", "in.wav", "notes.txt"]
+    assert sound.read_bytes() == SOUND
 
 
 @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no SIGINT for other processes")

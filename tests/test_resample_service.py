@@ -9,11 +9,11 @@ import json
 import os
 import socket
 import struct
-import threading
-import time
 
 import pytest
-from support import raw, request, wav
+from support import eventually, raw, request, wav
+
+from audiokit.offers import DECODED
 
 SOUND = wav()  # 0.1 s, 8 kHz, mono
 AS_IT_IS = "rate=8000&format=wav"
@@ -57,14 +57,6 @@ def temporary_files(server):
     return [
         os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files
     ]
-
-
-def eventually(check, seconds=10.0):
-    """Wait until `check()` holds: the answer is out before the files are gone."""
-    until = time.monotonic() + seconds
-    while not check() and time.monotonic() < until:
-        threading.Event().wait(0.005)
-    assert check()
 
 
 def form(*parts):
@@ -184,7 +176,7 @@ def test_a_stored_file_is_converted_by_id_and_by_name_and_never_touched(server):
 def test_the_record_of_a_file_that_can_be_converted_offers_it(server):
     import audio_files
 
-    for name, data in (("a.wav", SOUND), ("b.au", audio_files.au())):
+    for name, data in (("a.wav", SOUND), ("b.flac", audio_files.flac())):
         id = post(server, name, data)["id"]
         link = request(server.address, "GET", "/files/" + id)[1].get("link", "")
         assert (f"</resample?id={id}>" in link) == (name == "a.wav")
@@ -289,11 +281,10 @@ def test_what_is_not_audio_is_refused(server, body, status, code):
 def test_audio_that_is_not_decoded_is_refused_by_its_name(server):
     import audio_files
 
-    status, _, body = resample(server, body=audio_files.au())
+    status, _, body = resample(server, body=audio_files.flac())
     refusal = json.loads(body)
-    assert (status, refusal["code"]) == (415, "unsupported-conversion") and "au" in refusal[
-        "detail"
-    ]
+    assert (status, refusal["code"], refusal["codec"]) == (415, "unsupported-conversion", "flac")
+    assert refusal["detail"] == f"flac in flac is not decoded; {DECODED}, are"
 
 
 def test_a_body_or_a_stored_file_is_needed_and_not_both(server):
@@ -408,7 +399,7 @@ def test_a_waiting_client_that_leaves_during_its_answer_leaves_nothing(server):
 
 
 def test_a_waiting_client_is_told_that_its_result_cannot_be_read(server, monkeypatch):
-    def full(job):
+    def full(*_):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(server.server.jobs, "open_result", full)

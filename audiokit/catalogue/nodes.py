@@ -1,25 +1,27 @@
 """Speaking to a cluster: any node of it will do, and another one does when that does not.
 
-A node that refuses, is silent for too long, or knows of no leader is left at once for the next; when none will do,
-all are asked again after a short pause, until a deadline that is longer than the election of a new leader.  Who
-comes after that deadline passed for somebody asks each node once and does not wait: nobody queues for a cluster that
-is down.  What is asked may so be done twice, and the first time later than the second: that is the caller's to bear.
+The leader is asked first, where it is known.  A node that refuses, is silent for too long, or knows of no leader is
+left at once for the next; when none will do, all are asked again after a short pause, until a deadline that is longer
+than the election of a new leader.  Who comes after that deadline passed for somebody asks each node once and does not
+wait: nobody queues for a cluster that is down.  What is asked may so be done twice, and the first time later than the
+second: that is the caller's to bear.
 
 Knows HTTP and JSON, nothing of SQL.  Thread-safe.  Raises `CatalogueDown`, `CatalogueRefused`.
 """
 
 from __future__ import annotations
 
-import errno
 import http.client
 import json
 import random
+import re
 import socket
 import ssl
 import threading
 import time
 from base64 import b64encode
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional
+from urllib.parse import urlsplit
 
 from .address import Address, Node
 from .errors import CatalogueDown, CatalogueRefused
@@ -28,9 +30,19 @@ _IDLE_S = 30.0  # a connection unused for longer is not trusted any more
 _POOLED = 32  # a node; more than threads that ask
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5  # between two rounds; drawn evenly from half of it to all
 _AVOIDED_S = 10.0  # a node that was silent is asked last for so long
+_LEADER_S = 10.0  # between two looks at who leads: what others are asked they ask the leader, at twice the work
+_ELECTED_S = 1.0  # after a node failed: by then another one may lead
 _PIECE = 1 << 18
 _WORDS = 300  # characters of an answer that are repeated in a message
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+
+
+_TLS_WORDS = {
+    "WRONG_VERSION_NUMBER": "it speaks no TLS",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of us: cert=FILE&key=FILE",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not know the authority that signed our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it does not take our certificate",
+}
 
 
 class Patience(NamedTuple):
@@ -43,6 +55,10 @@ class Patience(NamedTuple):
 
 class Unfit(Exception):
     """A node's answer says that it could not, and that another one or another time might."""
+
+
+class _Leads(Exception):
+    """A node says who leads: the URL is the argument.  Nothing was done."""
 
 
 class _Line:
@@ -68,10 +84,11 @@ class Nodes:
         self._patience = patience
         self._headers = {"Content-Type": "application/json"}
         if address.user is not None:
-            proof = b64encode(f"{address.user}:{address.password}".encode()).decode("ascii")
+            proof = b64encode(f"{address.user}:{_password(address)}".encode()).decode("ascii")
             self._headers["Authorization"] = "Basic " + proof
         self._tls = _context(address) if address.is_tls else None
-        self._first = 0  # the node that answered last
+        self._first = 0  # the node that answered last, or leads
+        self._look_at = 0.0  # s, monotonic: when to see who leads
         self._avoided: Dict[Node, float] = {}  # until when
         self._idle: Dict[Node, List[_Line]] = {node: [] for node in address.nodes}
         self._is_down = False
@@ -99,11 +116,32 @@ class Nodes:
         """
         body = json.dumps(question, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
-        def once(line: _Line) -> Any:
-            line.http.request("POST", path, body, self._headers)
-            return judged(_answer_of(line.http.getresponse()))
+        def once(line: _Line, more: str = "") -> Any:
+            line.http.request("POST", path + more, body, self._headers)
+            response = line.http.getresponse()
+            if more and response.status == 301:
+                response.read()
+                raise _Leads(response.getheader("Location") or "")
+            return judged(_answer_of(response))
 
-        return self._tried(once, patience or self._patience)
+        patience, now = patience or self._patience, time.monotonic()
+        until = now + patience.deadline
+        if now >= self._look_at and len(self.address.nodes) > 1:
+            self._look_at = now + _LEADER_S
+            try:
+                return self._tried(lambda line: once(line, "&redirect"), patience, until)
+            except _Leads as told:
+                self._follow(str(told))
+        return self._tried(once, patience, until)
+
+    def _follow(self, url: str) -> None:
+        """Ask the one first that leads, unless it is known by another name here, or was silent lately."""
+        try:
+            leader = Node(urlsplit(url).hostname or "", urlsplit(url).port or 0)
+        except ValueError:
+            return
+        if leader in self.address.nodes and self._avoided.get(leader, 0.0) <= time.monotonic():
+            self._first = self.address.nodes.index(leader)
 
     def fetch(self, path: str, target: BinaryIO, patience: Patience) -> None:
         """Write the answer to a GET into a file, from its beginning."""
@@ -124,29 +162,32 @@ class Nodes:
             if response.length:  # read(n) does not tell that the connection ended early
                 raise http.client.IncompleteRead(b"", response.length)
 
-        self._tried(once, patience)
+        self._tried(once, patience, time.monotonic() + patience.deadline)
 
-    def _tried(self, once: Callable[[_Line], Any], patience: Patience) -> Any:
-        until, pause = time.monotonic() + patience.deadline, _FIRST_PAUSE_S
+    def _tried(self, once: Callable[[_Line], Any], patience: Patience, until: float) -> Any:
+        pause = _FIRST_PAUSE_S
         was_down, why = self._is_down, ""
         while True:
+            unfriendly: List[CatalogueRefused] = []  # those who speak TLS otherwise than we do
             for node in self._in_turn():
                 try:
                     found = self._once(node, once, patience)
                 except (OSError, http.client.HTTPException, Unfit) as error:
                     if isinstance(error, CatalogueRefused):
                         raise
-                    if isinstance(error, ssl.SSLCertVerificationError):
-                        raise CatalogueRefused(errno.EACCES, f"{node}: {error.verify_message}") from error
                     why = f"{node}: {_words(error)}"
+                    if _is_about_tls(error):
+                        unfriendly.append(CatalogueRefused(f"TLS with {why}"))
                     self._failed(node, error)
                 else:
                     self._is_down = False
                     return found
+            if len(unfriendly) == len(self.address.nodes):
+                raise unfriendly[0]
             wait = pause * (0.5 + random.random() / 2)
             if was_down or time.monotonic() + wait > until or self._ended.wait(wait):
                 self._is_down = True
-                raise CatalogueDown(errno.EHOSTDOWN, f"the catalogue at {self.address.text} does not answer: {why}")
+                raise CatalogueDown(f"the catalogue at {self.address.text} does not answer: {why}")
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _in_turn(self) -> Iterator[Node]:
@@ -157,6 +198,7 @@ class Nodes:
             yield node
 
     def _failed(self, node: Node, error: BaseException) -> None:
+        self._look_at = min(self._look_at, time.monotonic() + _ELECTED_S)
         if isinstance(error, socket.timeout):
             self._avoided[node] = time.monotonic() + _AVOIDED_S
 
@@ -173,7 +215,7 @@ class Nodes:
                 if line.is_fresh:
                     raise
                 continue  # the node closed it while nobody used it: that is no failure of the node's
-            except Unfit:
+            except (Unfit, _Leads):
                 self._give_back(node, line)
                 raise
             except BaseException:
@@ -211,13 +253,35 @@ class Nodes:
 
 
 def _context(address: Address) -> ssl.SSLContext:
+    path = address.ca or ""
     try:
         context = ssl.create_default_context(cafile=address.ca)
         if address.cert is not None:
-            context.load_cert_chain(address.cert, address.key)
-    except OSError as error:  # ssl's own errors too
-        raise CatalogueRefused(errno.EINVAL, f"the certificates for {address.text}: {error}") from error
+            path = " and ".join(filter(None, (address.cert, address.key)))
+            # Or OpenSSL asks the terminal for a password, and waits.
+            context.load_cert_chain(address.cert, address.key, password=lambda: "")
+    except (OSError, ValueError) as error:  # ssl's own errors too; ValueError for no password
+        raise CatalogueRefused(
+            f"the certificates for {address.text}: {path}: {_words(error)}; PEM files are needed, keys without a password"
+        ) from error
     return context
+
+
+def _is_about_tls(error: BaseException) -> bool:
+    """Whether the two sides do not agree: certificates, versions, or one of them speaks no TLS."""
+    passing = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, socket.timeout)
+    return isinstance(error, ssl.SSLError) and not isinstance(error, passing)
+
+
+def _password(address: Address) -> str:
+    """From the address, or the first line of the file that it names."""
+    if address.passfile is None:
+        return address.password
+    try:
+        with open(address.passfile, encoding="utf-8") as file:
+            return file.readline().rstrip("\r\n")
+    except (OSError, ValueError) as error:  # a file that is no text
+        raise CatalogueRefused(f"the password for {address.text}: {address.passfile}: {_words(error)}") from None
 
 
 def _answer_of(response: http.client.HTTPResponse) -> Any:
@@ -230,13 +294,20 @@ def _answer_of(response: http.client.HTTPResponse) -> Any:
             raise Unfit("it answers 200 without JSON") from None
     said = body[:_WORDS].decode("utf-8", "replace").strip()
     if response.status in (401, 403):
-        raise CatalogueRefused(errno.EACCES, f"the catalogue answers {response.status}: user or password are wrong")
+        raise CatalogueRefused(
+            f"the catalogue answers {response.status}: user or password are wrong, or it may not do this"
+        )
     if 400 <= response.status < 500 and response.status not in (408, 429):
-        raise CatalogueRefused(errno.EINVAL, f"the catalogue answers {response.status}: {said}")
+        raise CatalogueRefused(f"the catalogue answers {response.status}: {said}")
     raise Unfit(f"it answers {response.status}: {said}")
 
 
 def _words(error: BaseException) -> str:
     if isinstance(error, socket.timeout):
         return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.verify_message}: the certificate of its authority is named by ca=FILE"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return _TLS_WORDS.get(error.reason, error.reason.lower().replace("_", " "))
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return re.sub(r" \(_ssl\.c:\d+\)$", "", text)

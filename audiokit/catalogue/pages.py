@@ -11,26 +11,23 @@ Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 
 from __future__ import annotations
 
-import heapq
 import json
 import math
 import threading
 import time
 from collections import OrderedDict
-from datetime import datetime, timedelta
-from itertools import islice
+from functools import partial
 from operator import itemgetter
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import newest
 from .errors import TooSlow
+from .merging import LAST, SEPARATOR, Found, Walk, merged, sort_value
 from .rows import fold, label_value, whole
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
-_SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
 _REMEMBERED = 1000  # counts that are kept
 _STALE = 200  # commits after which a count is too old even for choosing a way
-_EPOCH = datetime(1970, 1, 1)
 _MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
 _MOST_VALUES = 16  # of one field that are looked up one by one
 _SKIP_US = 0.08  # an entry of an index that is walked along and does not fit
@@ -40,7 +37,8 @@ _FAR_US = 2.0  # a look at a row anywhere
 _BLOCK_US = 1.7  # two looks into a block of numbers
 _WORDS_US = 100.0  # a question to the index of words; all measured at a million rows
 _TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
-_LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
+_GROWTH = 8  # how many times larger each batch of an owner's records is than the one before
+_TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL
 
 
 # The last of all numbers, one to two blocks of them: what share of them fits a filter is taken for the share of all.
@@ -117,6 +115,7 @@ class _Clause(NamedTuple):
     stream: Optional[newest.Stream] = None  # its files by number
     values: Optional[newest.Values] = None  # its files by value
     recent: str = ""  # what FROM names, WHERE included, to count those among the last numbers
+    is_of_few: bool = False  # no more rows than it has values can fit it: there is nothing to weigh
 
 
 def _indexed(index: str) -> str:
@@ -145,6 +144,7 @@ class Pages:
         """`seconds` is how long a query may take; `families` says what words of `format` mean."""
         self._catalogue, self._seconds, self._families, self._cap = catalogue, seconds, families, cap
         self._counted: OrderedDict = OrderedDict()
+        self._gathered = threading.local()  # `known`: what `_together` has asked for, while it does
         self._lock = threading.Lock()
 
     def page(self, listing: Any, owner: Optional[int]) -> Page:
@@ -160,9 +160,9 @@ class Pages:
         text, count = found[0] or "", found[1]
         cursor = None
         if count > listing.limit:
-            text = text.rpartition(_SEPARATOR)[0]
-            last = json.loads(text[text.rfind(_SEPARATOR) + 2 if listing.limit > 1 else 0:])
-            cursor = listing.cursor_behind(_sort_value(last, listing), last["id"])
+            text = text.rpartition(SEPARATOR)[0]
+            last = json.loads(text[text.rfind(SEPARATOR) + 2 if listing.limit > 1 else 0:])
+            cursor = listing.cursor_behind(sort_value(last, listing), last["id"])
         if cursor is None and listing.after is None:
             total = count
         elif total < 0:
@@ -175,7 +175,8 @@ class Pages:
     def _is_of_few_words(self, listing: Any) -> bool:
         """Whether the index of words, which knows no owners, gives few enough of everybody's files to sort them."""
         clauses = [self._clause(filter, None) for filter in listing.filters]
-        return any(clause.is_of_all and self._probed(clause) <= self._cap for clause in clauses)
+        counts = self._numbers([self._probe(clause) for clause in clauses if clause.is_of_all], _STALE)
+        return min(counts, default=self._cap + 1) <= self._cap
 
     def _page_of_all(self, listing: Any) -> Page:
         """The same over all owners: their walks, each of which is in order already, merged.
@@ -183,55 +184,88 @@ class Pages:
         No index has everybody's rows in one order: it would cost every upload as much again as all it has now, for
         the sake of admins.
         """
-        owners = self._owners()
-        # A few rows of everyone, and of whoever is used up more: a page costs about two rows for each of its own.
-        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
         until = time.monotonic() + self._seconds
-        walks = [self._walk(listing, owner, batch, until) for owner in owners]
-        found = list(islice(heapq.merge(*walks, key=_place_in), listing.limit + 1))
+        files = dict(self._catalogue.read("SELECT owner, files FROM counters WHERE files > 0"))
+        found = self._merged(listing, list(files), until)
         cursor = None
         if len(found) > listing.limit:
             found.pop()
             cursor = listing.cursor_behind(found[-1].value, found[-1].id)
         if cursor is None and listing.after is None:
             total = len(found)
+        elif not listing.filters:
+            total = sum(files.values())
         else:
-            total = self._total_of_all(listing, owners, until)
-        text = _SEPARATOR.join(one.record for one in found)
+            total = self._total_of_all(listing, list(files), until)
+        text = SEPARATOR.join(one.record for one in found)
         if listing.fields is not None and text:
             text = _narrowed(text, listing.fields)
         is_exact = total <= self._cap or not listing.filters
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
 
-    def _walk(self, listing: Any, owner: int, batch: int, until: float) -> Iterator[_Found]:
-        """An owner's records in order, fetched `batch` at a time."""
-        listing = listing._replace(limit=batch, fields=None)
+    def _merged(self, listing: Any, owners: List[int], until: float) -> List[Found]:
+        """The first records of all, one more than the page has.
+
+        A few rows of everyone come first, then more of those who are used up before the page is full, of all of them at
+        once: the rounds are few, however many owners there are.
+        """
+        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
+        walks = {owner: Walk(listing._replace(fields=None)) for owner in owners}
         while True:
+            wanting = [owner for owner in owners if walks[owner].is_wanting]
+            for owner, text in zip(wanting, self._fetched(walks, wanting, batch, until)):
+                walks[owner].add(text, batch)
+            found = merged(walks.values(), listing.limit + 1)
+            if not any(walk.is_wanting for walk in walks.values()):
+                return found
+            batch = min(listing.limit + 1, batch * _GROWTH)
+
+    def _fetched(self, walks: Dict[int, Walk], wanting: List[int], batch: int, until: float) -> Iterator[str]:
+        """The next `batch` records of each owner, and whether there are more: as SQL joined them."""
+        for at in range(0, len(wanting), _TOGETHER):
             _in_time(until)
-            sql, params = self.statement(listing, owner)
-            text, count = self._read(sql, params)[0]
-            last = None
-            for line in (text.split(_SEPARATOR) if text else [])[:batch]:
-                record = json.loads(line)
-                last = _Found(_sort_value(record, listing), record["id"], line, listing.descending)
-                yield last
-            if count <= batch or last is None:
-                return
-            listing = listing._replace(after=(last.value, last.id))
+            owners = wanting[at : at + _TOGETHER]
+            plans = [partial(self.statement, walks[owner].listing._replace(limit=batch), owner) for owner in owners]
+            for ((text, _),) in self._catalogue.read_all(self._together(plans), self._seconds):
+                yield text or ""
 
     def _total_of_all(self, listing: Any, owners: List[int], until: float) -> int:
         """How many fit, up to one more than the cap where filters have to be counted."""
         total = 0
-        for owner in owners:
+        for at in range(0, len(owners), _TOGETHER):
             _in_time(until)
-            clauses = [self._clause(filter, owner) for filter in listing.filters]
-            total += self._total(clauses, owner)
-            if clauses and total > self._cap:
+            total += sum(self._together([partial(self._total_of, listing, owner) for owner in owners[at : at + _TOGETHER]]))
+            if total > self._cap:
                 break
         return total
 
-    def _owners(self) -> List[int]:
-        return [owner for (owner,) in self._catalogue.read("SELECT owner FROM counters WHERE files > 0")]
+    def _total_of(self, listing: Any, owner: int) -> int:
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        return self._total(clauses, owner)
+
+    def _together(self, plans: List[Callable[[], Any]]) -> List[Any]:
+        """What each plan gives; the numbers that all of them have to know are asked for in one round trip.
+
+        A plan that lacks one is begun again when it is there: as often as its questions follow from each other.
+        """
+        if not self._catalogue.is_far:
+            return [plan() for plan in plans]
+        made: Dict[int, Any] = {}
+        self._gathered.known = {}
+        try:
+            while len(made) < len(plans):
+                missing: Dict[_Query, None] = {}
+                for number, plan in enumerate(plans):
+                    if number not in made:
+                        try:
+                            made[number] = plan()
+                        except _Missing as lacking:
+                            missing.update(dict.fromkeys(lacking.queries))
+                if missing:
+                    self._gathered.known.update(self._asked(list(missing)))
+        finally:
+            self._gathered.known = None
+        return [made[number] for number in range(len(plans))]
 
     def statement(self, listing: Any, owner: Optional[int]) -> _Query:
         """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
@@ -267,6 +301,8 @@ class Pages:
         return self._count_query(f"{source} WHERE {where}", (start.source_params if start else ()) + params)
 
     def _files_query(self, owner: Optional[int]) -> _Query:
+        if owner is None:
+            return "SELECT coalesce(sum(files), 0) FROM counters", ()
         return "SELECT coalesce(sum(files), 0) FROM counters WHERE owner = ?", (owner,)
 
     def _count_query(self, what: str, params: Tuple[Any, ...]) -> _Query:
@@ -276,30 +312,33 @@ class Pages:
     def _rarest(self, clauses: List[_Clause]) -> Optional[_Clause]:
         """The filter with an index that the fewest fit, as far as a count that may be stale can tell."""
         usable = [clause for clause in clauses if clause.source is not None]
-        self._probe_together(usable)
-        return min(usable, key=self._likely) if usable else None
-
-    def _probe_together(self, clauses: List[_Clause]) -> None:
-        """All in one round trip, where each is one; they are asked for one by one behind it."""
-        if len(clauses) > 1 and self._catalogue.is_far:
-            self._numbers([self._probe(clause) for clause in clauses], _STALE)
+        for clause in usable:
+            if clause.is_of_few or len(usable) == 1:  # nothing to weigh
+                return clause
+        if not usable:
+            return None
+        counts, _ = self._likely(usable)
+        return usable[counts.index(min(counts))]
 
     def _probe(self, clause: _Clause) -> _Query:
         return self._count_query(clause.probe, clause.probe_params)
 
-    def _probed(self, clause: _Clause) -> int:
-        return self._numbers([self._probe(clause)], _STALE)[0]
+    def _likely(self, clauses: List[_Clause], more: Sequence[_Query] = ()) -> Tuple[List[int], List[int]]:
+        """How many fit each: counted up to the cap, beyond it judged by the last files; and what `more` gives.
 
-    def _likely(self, clause: _Clause) -> int:
-        """How many fit: counted up to the cap, beyond it judged by the last files."""
-        counted = self._probed(clause)
-        if counted <= self._cap or not clause.recent:
-            return counted
-        recent, last = self._numbers([
-            (f"SELECT count(*) FROM {clause.recent}", clause.probe_params), _LAST_NUMBER
-        ], _STALE)
-        window = newest.BLOCK + last % newest.BLOCK
-        return max(counted, recent * last // window)
+        All in one round trip.
+        """
+        probes = [self._probe(clause) for clause in clauses]
+        recents = [_recent(clause) or probe for clause, probe in zip(clauses, probes)]
+        numbers = self._numbers([_LAST_NUMBER, *probes, *recents, *more], _STALE)
+        end = 1 + len(clauses)
+        counted, recent, others = numbers[1:end], numbers[end : end + len(clauses)], numbers[end + len(clauses):]
+        window = newest.BLOCK + numbers[0] % newest.BLOCK
+        likely = [
+            max(count, some * numbers[0] // window) if count > self._cap and clause.recent else count
+            for clause, count, some in zip(clauses, counted, recent)
+        ]
+        return likely, others
 
     def _numbers(self, queries: List[_Query], staleness: int) -> List[int]:
         """The one number that each query gives; from memory when at most `staleness` commits old."""
@@ -307,10 +346,12 @@ class Pages:
         with self._lock:
             known = {query: self._counted[query] for query in queries if query in self._counted}
         known = {query: one for query, one in known.items() if generation - one[0] <= staleness}
-        missing = [query for query in queries if query not in known]
-        if missing:
-            for query, ((number,),) in zip(missing, self._catalogue.read_all(missing, self._seconds)):
-                known[query] = generation, number
+        gathered = getattr(self._gathered, "known", None)
+        known.update({query: gathered[query] for query in queries if gathered and query in gathered})
+        missing = [query for query in dict.fromkeys(queries) if query not in known]
+        if missing and gathered is not None:
+            raise _Missing(missing)
+        known.update(self._asked(missing))
         with self._lock:
             for query in queries:
                 self._counted[query] = known[query]
@@ -318,6 +359,12 @@ class Pages:
             while len(self._counted) > _REMEMBERED:
                 self._counted.popitem(last=False)
         return [known[query][1] for query in queries]
+
+    def _asked(self, queries: List[_Query]) -> Dict[_Query, Tuple[float, int]]:
+        """The numbers that these queries give now, each with the generation that it is of."""
+        generation = self._catalogue.generation
+        answers = self._catalogue.read_all(queries, self._seconds) if queries else []
+        return {query: (generation, number) for query, ((number,),) in zip(queries, answers)}
 
     # -- choosing --------------------------------------------------------------------------------------
 
@@ -330,8 +377,11 @@ class Pages:
             yield 0.0, walk  # which begins and ends where a range does
         elif only is not None and only.in_order and _is_default(listing):
             yield 0.0, _Way(only, only.source or "", False)
+        elif any(clause.is_of_few for clause in usable):
+            start = next(clause for clause in usable if clause.is_of_few)
+            yield 0.0, _Way(start, start.source or "", True)
         elif owner is None:
-            start = min(usable, key=self._likely)
+            start = self._rarest(usable) or usable[0]
             yield 0.0, _Way(start, start.source or "", True)
         else:
             yield from self._priced(clauses, usable, walk, listing, owner)
@@ -339,10 +389,11 @@ class Pages:
     def _priced(
         self, clauses: List[_Clause], usable: List[_Clause], walk: _Way, listing: Any, owner: int
     ) -> Iterator[Tuple[float, _Way]]:
-        self._probe_together(usable)
-        shares = _Shares(*self._numbers([self._files_query(owner), _LAST_NUMBER], _STALE), listing.limit)
-        for clause in usable:
-            shares.add(clause, self._likely(clause))
+        eaches = [_number_of(clause.values) for clause in usable if clause.values is not None]
+        likely, numbers = self._likely(usable, [self._files_query(owner), _LAST_NUMBER, *eaches])
+        shares = _Shares(numbers[0], numbers[1], listing.limit)
+        for clause, count in zip(usable, likely):
+            shares.add(clause, count)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
         are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
         begins = [shares.of(clause) for clause in usable if clause.sort == listing.sort]
@@ -404,7 +455,7 @@ class Pages:
 
     def _named(self, filter: Any, owner: Optional[int]) -> _Clause:
         if not filter.patterns:
-            return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names)
+            return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names, is_of_few=True)
         parts = [_one_of("f.name", filter.names)] if filter.names else []
         parts += ["f.name GLOB ?"] * len(filter.patterns)
         params = filter.names + tuple(pattern.replace("[", "[[]") for pattern in filter.patterns)
@@ -463,7 +514,7 @@ def _between(filter: Any, owner: Optional[int]) -> _Clause:
         params.append(filter.low)
     if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
         parts.append(f"{column} <= ?")
-        params.append(filter.high if filter.high is not None else _LAST - 1)
+        params.append(filter.high if filter.high is not None else LAST - 1)
     sql, is_trait = " AND ".join(parts), filter.field in _TRAITS
     values = None
     if filter.field in ("samplerate", "channels", "bits"):  # of which there are few
@@ -523,6 +574,10 @@ class _Shares:
 
 def _is_default(listing: Any) -> bool:
     return listing.sort == "uploaded" and listing.descending
+
+
+def _recent(clause: _Clause) -> Optional[_Query]:
+    return (f"SELECT count(*) FROM {clause.recent}", clause.probe_params) if clause.recent else None
 
 
 def _number_of(values: newest.Values) -> _Query:
@@ -608,44 +663,12 @@ def _joined(inner: str) -> str:
     return f"SELECT group_concat(record, ',' || char(10)), count(*) FROM ({inner})"
 
 
-def _sort_value(record: Dict[str, Any], listing: Any) -> Any:
-    if listing.sort == "uploaded":
-        return (datetime.fromisoformat(record["uploaded"][:-1]) - _EPOCH) // timedelta(milliseconds=1)
-    if listing.sort == "bitrate" and record["bitrate"] is None:
-        return -1 if listing.descending else _LAST
-    return record["sample_rate" if listing.sort == "samplerate" else listing.sort]
+class _Missing(Exception):
+    """Numbers that a plan needs and nobody has asked for."""
 
-
-class _Descending:
-    """A text that sorts the other way round."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: Any) -> bool:
-        return self.text == other.text
-
-    def __lt__(self, other: _Descending) -> bool:
-        return other.text < self.text
-
-
-class _Found(NamedTuple):
-    """A record on its way into a page of everybody's."""
-
-    value: Any  # what is sorted by
-    id: str
-    record: str  # JSON
-    descending: bool
-
-
-def _place_in(found: _Found) -> Tuple[Any, str]:
-    """What a merge compares: ties go by ascending id in either direction, as in the indexes."""
-    value = found.value
-    if found.descending:
-        value = _Descending(value) if isinstance(value, str) else -value
-    return value, found.id
+    def __init__(self, queries: List[_Query]) -> None:
+        super().__init__()
+        self.queries = queries
 
 
 def _in_time(until: float) -> None:
@@ -655,6 +678,6 @@ def _in_time(until: float) -> None:
 
 def _narrowed(text: str, fields: Tuple[str, ...]) -> str:
     records = json.loads("[" + text + "]")
-    return _SEPARATOR.join(
+    return SEPARATOR.join(
         json.dumps({field: record[field] for field in fields}, ensure_ascii=False) for record in records
     )

@@ -16,8 +16,10 @@ begins with a silent filterbank; `formats` says from which sample on.
 
 from __future__ import annotations
 
+import math
 from array import array
-from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from bisect import bisect_right
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from audiokit.codec.hybrid import SILENCE, WIDTH, Block, hybrid
 from audiokit.codec.main_data import RESERVOIR_BYTES, Blocks, Report, Unpacker
@@ -150,7 +152,7 @@ class Trim:
     def __init__(self, skip: int = 0, drop: int = 0, frame_bytes: int = 2) -> None:
         self._skip = skip * frame_bytes
         self._drop = drop * frame_bytes
-        self._held = b""
+        self.held = b""  # PCM that may have to be dropped
 
     def push(self, pcm: bytes) -> bytes:
         """What can be given out."""
@@ -160,14 +162,14 @@ class Trim:
             pcm = pcm[some:]
         if not self._drop:
             return pcm
-        pcm = self._held + pcm
+        pcm = self.held + pcm
         keep = max(len(pcm) - self._drop, 0)
-        self._held = pcm[keep:]
+        self.held = pcm[keep:]
         return pcm[:keep]
 
     def finish(self, is_complete: bool) -> bytes:
         """What was held back, where the stream did not end as announced."""
-        return b"" if is_complete else self._held
+        return b"" if is_complete else self.held
 
 
 class Gapless(NamedTuple):
@@ -203,8 +205,7 @@ class Decoder:
         self._renderer = Renderer(self.report, channels)
         self._gapless = gapless_of(None)
         self._trim = Trim()
-        self._samples = 0  # a channel, given out or held back
-        self._is_first = True
+        self._samples = 0  # a channel, given out
 
     @property
     def sample_rate(self) -> int:
@@ -228,6 +229,18 @@ class Decoder:
         pcm += self._give(self._renderer.flush(self._gapless.silent_granules))
         return pcm + self._trim.finish(self._gapless.frames in (None, self.report.frames))
 
+    def by_rate(self, pcm: bytes, first: int) -> Iterator[Tuple[bytes, int]]:
+        """(PCM, Hz) of each run in `pcm`, which begins at sample `first` of the output."""
+        size = 2 * self.channels
+        at, number = 0, bisect_right(self.formats, (first, math.inf))
+        for run in self.formats[number:]:
+            end = min((run.first_sample - first) * size, len(pcm))
+            if at < end:
+                yield pcm[at:end], self.formats[number - 1].sample_rate
+            at, number = end, number + 1
+        if at < len(pcm):
+            yield pcm[at:], self.formats[number - 1].sample_rate
+
     def _decode(self, frames: Iterable[Frame]) -> bytes:
         parts = []
         for frame in frames:
@@ -250,7 +263,8 @@ class Decoder:
         if not self.formats:
             self._gapless = gapless_of(self.note if self._is_gapless else None)
             self._trim = Trim(self._gapless.skip, self._gapless.drop, 2 * self.channels)
-        self.formats.append(Format(self._samples, header.sample_rate, self.channels))
+        first = self._samples + len(self._trim.held) // (2 * self.channels)
+        self.formats.append(Format(first, header.sample_rate, self.channels))
 
     def _give(self, pcm: bytes) -> bytes:
         """What of this PCM can be given out now."""

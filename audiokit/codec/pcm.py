@@ -1,4 +1,4 @@
-"""PCM in and out: every PCM word of WAV and AIFF to 16-bit interleaved PCM, channels mixed, a WAV head.
+"""PCM in and out: every PCM word of WAV, AIFF, AU and CAF to 16-bit interleaved PCM, channels mixed, a WAV head.
 
 What the words mean is in the name that the readers of `formats` give them: `pcm_s24le`, `pcm_f32be`,
 `pcm_mulaw`, ….  16 bits and less pass unchanged; more are rounded, or dithered first.  Bytes in, bytes out;
@@ -21,7 +21,9 @@ from .packed import flip_signs, slots
 
 _WIDTH = 40  # bits of a slot here: 32 of a sample and room for a sum
 _GAIN = 15  # fraction bits of a mixing gain
-_WORD = re.compile(r"pcm_([suf])(8|16|24|32|64)(le|be)?")
+_WORD = re.compile(r"pcm_(u(?=8)|s|f(?=16|32|64))(8|16|24|32|64)(le|be)?")
+_FLOATS = {"16": "e", "32": "f", "64": "d"}  # as `struct` calls them
+_KEPT_BYTES = 4  # of an integer of 64 bits: what is below is far from all that 16 can tell
 _HALF = math.sqrt(0.5)  # -3 dB, the gain of centre and surround (ITU-R BS.775-3, annex 4)
 # Gains to left and right of each channel, in the order of WAVE_FORMAT_EXTENSIBLE.  The low-frequency channel
 # is left out, as BS.775 has it.
@@ -53,7 +55,6 @@ class PcmReader:
     ) -> None:
         if not is_pcm(codec):
             raise ValueError(f"{codec} is not PCM")
-        self.codec = codec
         self.channels = channels
         self.channels_out = channels_out or min(channels, 2)
         word = _WORD.fullmatch(codec)
@@ -80,17 +81,15 @@ class PcmReader:
             data = _swapped(data, self.sample_bytes)
         if self._kind == "f":
             return self._from_floats(data)
-        if self._kind == "u":
-            raise ValueError(f"{self.codec} is not PCM that any container holds")
         return data if self._bits == "16" else self._from_long(data)
 
     def _from_long(self, data: bytes) -> bytes:
-        """24 or 32 bits, little-endian."""
-        size = self.sample_bytes
-        packed = slots(len(data) // size, _WIDTH)
+        """24, 32 or 64 bits, little-endian."""
+        size = min(self.sample_bytes, _KEPT_BYTES)
+        packed = slots(len(data) // self.sample_bytes, _WIDTH)
         spread = bytearray(packed.size)
         for place in range(size):
-            spread[place :: packed.slot_bytes] = data[place::size]
+            spread[place :: packed.slot_bytes] = data[self.sample_bytes - size + place :: self.sample_bytes]
         top = 1 << (8 * size - 1)
         # Flipping the sign bit makes the value offset by it: a vector of positive slots.
         vector = (int.from_bytes(spread, "little") ^ packed.splat(top)) - packed.splat(top)
@@ -106,7 +105,7 @@ class PcmReader:
     def _from_floats(self, data: bytes) -> bytes:
         """IEEE 754, full scale 1.0; what is beyond it, or no number, is clipped or silent."""
         count = len(data) // self.sample_bytes
-        values: Sequence[float] = struct.unpack("<%d%s" % (count, "f" if self._bits == "32" else "d"), data)
+        values: Sequence[float] = struct.unpack("<%d%s" % (count, _FLOATS[self._bits]), data)
         if not math.isfinite(sum(values)) or max(values) > 2 or min(values) < -2:
             values = [min(max(v, -2.0), 2.0) if v == v else 0.0 for v in values]
         packed = slots(count, 64)

@@ -1,11 +1,11 @@
-"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack, Musepack and
-others.
+"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack and Musepack.
 
 Hydrogenaudio's "APEv2 specification": items between an optional header and a footer, both of 32
 bytes:
 
-    "APETAGEX", u32 version (1000 or 2000), u32 size (items and footer), u32 items, u32 flags, 8
-    zeros item: u32 size of the value, u32 flags, key in ASCII, a zero, the value
+    both  "APETAGEX", u32 version (1000 or 2000), u32 size (items and footer), u32 items, u32 flags,
+          8 zeros
+    item  u32 size of the value, u32 flags, key in ASCII, a zero, the value
 
 Raises nothing on any content: a broken tag ends early.
 """
@@ -52,19 +52,6 @@ def read_at_end(source: Source, end: int) -> Optional[ApeTag]:
     if flags & _HAS_HEADER and source.read(start - FOOTER_BYTES, 8) == b"APETAGEX":
         start -= FOOTER_BYTES
     return ApeTag(start, end, tags, pictures)
-
-
-def read_at_start(source: Source, start: int) -> Optional[ApeTag]:
-    """The APE tag whose header is at `start` (rare, some files have it in front), or None."""
-    header = source.read(start, FOOTER_BYTES)
-    if len(header) < FOOTER_BYTES or header[:8] != b"APETAGEX":
-        return None
-    _, version, size, count, flags = _FOOTER.unpack(header)
-    if version != 2000 or not flags & _IS_HEADER or start + FOOTER_BYTES + size > source.size:
-        return None
-    first = start + FOOTER_BYTES
-    tags, pictures = _items(source, first, first + size, count, version)
-    return ApeTag(start, first + size, tags, pictures)
 
 
 def _items(

@@ -23,6 +23,11 @@ class NotAudio(Exception):
         self.reason = reason
         self.offset = offset
 
+    @property
+    def words(self) -> str:
+        """The reason, and the byte where it showed."""
+        return self.reason if self.offset is None else f"{self.reason} (byte {self.offset})"
+
 
 class Damaged(NotAudio):
     """The bytes are of an audio format, but too broken to describe truthfully."""

@@ -1820,7 +1820,7 @@ function options(select, pairs, value) {
 function converter(file, isDecoded) {
   if (!isDecoded) {
     return el("section", { class: "card" }, el("h2", {}, "Convert"),
-      el("p", { class: "muted small" }, "The server converts MP3, and PCM in WAV and AIFF. This file is kept and served as it is."));
+      el("p", { class: "muted small" }, "The server converts MP3, and PCM in WAV, AIFF, AU and CAF. This file is kept and served as it is."));
   }
   const stem = file.name.replace(/\.[^.]*$/, "");
   const [format, hertz, size, channels] = [0, 0, 0, 0].map(() => el("select"));

@@ -8,6 +8,7 @@ it speaks.
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any, Dict, Iterable, Tuple
 
@@ -48,6 +49,13 @@ PROBLEMS: Dict[str, Tuple[int, str]] = {
     "http-version": (505, "The HTTP version is not spoken here"),
     "no-space": (507, "There is no room to store it"),
 }
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error of the system says that a disk is full, or a file as large as it may be: `no-space`."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 class Refusal(Exception):

@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any, Deque, Optional, Union
 
 from .bodies import ChunkedDecoder
-from .problems import Refusal
+from .problems import Refusal, is_full
 
 DONE, WAIT, AGAIN = "done", "wait", "again"  # finished; wants the socket ready; budget spent, has more
 SOURCE, SEEK = "source", "seek"  # wants the source's socket ready; wants `seek` called where waiting is allowed
@@ -27,7 +27,6 @@ _CORKED = 1 << 18  # bytes of a file from which that pays: 10 % of 100 MB, as no
 _DRAWN = 1 << 17  # bytes taken from a source at once: what a slow client makes us hold
 _MSG_MORE = getattr(socket, "MSG_MORE", 0)  # "more follows": head and file leave in one segment
 _AGAIN = (BlockingIOError, InterruptedError)
-_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _UNSUITED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # this file system or socket cannot do that
 
 
@@ -199,7 +198,7 @@ def _pour(pipe_end: int, target: int, count: int) -> None:
         try:
             moved = os.splice(pipe_end, target, count)
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if is_full(error):
                 raise Refusal("no-space", "the disk is full", close=True) from error
             raise
         if not moved:
@@ -239,10 +238,7 @@ class Drawn:
 
 
 class Sending:
-    """An answer on its way out: bytes, file spans and what is drawn from a source, in order.
-
-    `on_end(sent_bytes, whole)` is called once, when all was handed to the kernel or the connection broke.
-    """
+    """An answer on its way out: bytes, file spans and what is drawn from a source, in order."""
 
     def __init__(self, sock: socket.socket, portable: bool = False) -> None:
         self.sent = 0

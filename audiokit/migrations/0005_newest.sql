@@ -1,4 +1,4 @@
--- Version 4: ranges newest first, names with filters: indexes, and how far uploads came out of order.
+-- Version 5: ranges newest first, names with filters: indexes, and how far uploads came out of order.
 
 -- Files filtered by what the unique index of names does not carry, in the order of their names.
 CREATE INDEX files_by_name_with       ON files (owner, name, family, codec, sample_rate, channels, bits, duration, size);
@@ -41,4 +41,4 @@ WHEN new.n <> old.n OR new.owner <> old.owner OR new.uploaded_ms <> old.uploaded
             CASE WHEN new.n < (SELECT max(n) FROM files) THEN 1 << 52 ELSE 0 END) WHERE owner = new.owner;
 END;
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;

@@ -1,0 +1,24 @@
+"""What is converted, and to what: one answer for the service, the command and waveforms.
+
+`is_decoded` says of which files the workers can make samples; the tables say what they make of them.  Pure; never
+looks at a file.  Raises nothing.
+"""
+
+from __future__ import annotations
+
+from .formats.mpeg_header import SAMPLE_RATES
+
+DECODED = "MP3, and PCM in WAV, AIFF, AU and CAF"
+# In these all PCM lies in one piece.  Elsewhere heads of blocks stand in between, or tables say where it is.
+_IN_ONE_PIECE = ("wav", "rf64", "bw64", "w64", "aiff", "aifc", "au", "caf")
+MP3_RATES = sorted(rate for rates in SAMPLE_RATES.values() for rate in rates)  # Hz
+WAV_RATES = (8_000, 192_000)  # Hz, the resampler's range
+DEFAULT_RATE = 32_000  # Hz
+DEFAULT_BITRATE = {1: 64, 2: 128}  # kbit/s by channels
+
+
+def is_decoded(container: str, codec: str) -> bool:
+    """Whether the workers can make samples of it."""
+    if container == "mp3":
+        return codec == "mp3"
+    return container in _IN_ONE_PIECE and codec.startswith("pcm_")
