@@ -24,7 +24,12 @@ from rqlite_nodes import RqliteNodes
 from servers import Server
 from support import ROOT, wav
 
+from audiokit.accounts import new_token
 from audiokit.catalogue import CatalogueDown
+from audiokit.catalogue.address import parse
+from audiokit.catalogue.people import People
+from audiokit.catalogue.rqlite import RqliteCatalogue
+from audiokit.engines import SCHEMA
 from storage import LINK_KEY, Storage
 
 pytestmark = pytest.mark.slow
@@ -386,6 +391,31 @@ def test_a_token_revoked_at_one_opens_nothing_at_the_other_within_a_second(root,
     assert [server.get("/list", **bob.proof)[0] for server in pair] == [200, 200]
     assert pair[1].ask("DELETE", f"/tokens/{bob.token_id}")[0] == 204
     holds_soon(lambda: pair[0].get("/list", **bob.proof)[0] == 401)
+
+
+def test_a_token_revoked_while_a_follower_hung_with_it_opens_nothing_when_it_wakes(root, nodes, pair):
+    made = 0
+    for follower in nodes.followers():
+        # Asked first, so that it surely has the writes in its hands.
+        names = [nodes.hosts.split(",")[n] for n in (follower, nodes.leader())]
+        door = RqliteCatalogue(parse("rqlite://" + ",".join(names)), SCHEMA.read_text("utf-8"))
+        people, proofs = People(door), []
+        with nodes.hung(follower):
+            for n in range(2):
+                token = new_token(bytes([follower, n]) * 18 + b"!")
+                assert people.add_token(token.id, people.named("root").id, token.digest, ("read",), "", 5, None)
+                proofs.append({"Authorization": "Bearer " + token.text})
+                holds_soon(lambda: pair[n].get("/list", **proofs[-1])[0] == 200)
+                assert pair[n].ask("DELETE", f"/tokens/{token.id}")[0] == 204
+        made += len(proofs)
+        # What a node had in its hands when it woke is in the log before what it is told now.
+        assert not people.revoke("nothing")
+        door.close()
+        for server in pair:
+            for proof in proofs:
+                holds_soon(lambda: server.get("/list", **proof)[0] == 401)
+        until(lambda: all(server.get("/list")[0] == 200 for server in pair))
+    told.tell("a follower hung with tokens, revoked meanwhile, woken, twice", made, more="; none came back")
 
 
 def test_who_is_removed_at_one_is_nobody_at_the_other_within_a_second(root, pair):
