@@ -17,7 +17,7 @@ import importlib
 import io
 import os
 import struct
-from typing import Any, BinaryIO, Callable, Dict, Optional, Tuple
+from typing import Any, BinaryIO, Dict, Optional, Tuple
 
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture
 from audiokit.formats.source import Source
@@ -175,7 +175,7 @@ def identify(file: BinaryIO, size: Optional[int] = None) -> AudioInfo:
     """
     if size is None:
         size = file.seek(0, os.SEEK_END)
-    return identify_source(Source(_reader_of(file), size))
+    return identify_source(_source_of(file, size))
 
 
 def identify_path(path: str) -> AudioInfo:
@@ -227,20 +227,15 @@ def _module(name: str) -> Any:
     return importlib.import_module("audiokit.formats." + name)
 
 
-def _reader_of(file: BinaryIO) -> Callable[[int, int], bytes]:
-    """`read_at(offset, length)` over a file: one call to the system where it has `pread`."""
+def _source_of(file: BinaryIO, size: int) -> Source:
+    """The bytes of a file: one call to the system a read where it has `pread`."""
     try:
         descriptor = file.fileno()
     except (AttributeError, io.UnsupportedOperation):
         descriptor = None
-    if descriptor is not None and hasattr(os, "pread"):
-        return lambda offset, length: os.pread(descriptor, length, offset)
-
-    def read_at(offset: int, length: int) -> bytes:
-        file.seek(offset)
-        return file.read(length)
-
-    return read_at
+    if descriptor is None or not hasattr(os, "pread"):
+        return Source.of_file(file, size)
+    return Source(lambda offset, length: os.pread(descriptor, length, offset), size)
 
 
 # The audio fields of the record, in the order of docs/api.md.

@@ -49,7 +49,7 @@ from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at, valid_name
+from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
@@ -429,7 +429,7 @@ class AudioServer(ThreadingHTTPServer):
             most_waiting=settings.jobs + settings.queue, on_bug=self.report,
         )
         self.services = routes.Services(
-            self.storage, self.settings, audiometa.identify, audiometa.extension, valid_name, self.hashing,
+            self.storage, self.settings, audiometa.identify, audiometa.extension, self.hashing,
             lambda: secrets.token_hex(12), self.jobs, self.peaks, pages, self.authenticator, self.audit, self._link_key,
             lambda: time.time_ns() // 1_000_000, os.urandom,
         )

@@ -42,7 +42,7 @@ import unicodedata
 from base64 import b32encode
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import audiometa
 from audiokit import quotas
@@ -227,8 +227,6 @@ class Storage:
         if self._folder_lock is not None:
             self._folder_lock.release(self._is_clean)
 
-    valid_name = staticmethod(valid_name)
-
     # -- uploads ---------------------------------------------------------------------------------------
 
     def check_room(self, expected: Optional[int]) -> None:
@@ -364,9 +362,10 @@ class Storage:
             return quotas.refusal_of(str(error), limits, incoming.drop is not None) or error
         return error
 
-    def has_bytes(self, key: str) -> bool:
-        """Whether a file has its bytes there."""
-        return bool(self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)))
+    def with_bytes(self, keys: Sequence[str]) -> Set[str]:
+        """Those of the keys whose bytes some file has."""
+        places = ", ".join("?" * len(keys))
+        return {key for (key,) in self._catalogue.read(f"SELECT key FROM files WHERE key IN ({places})", tuple(keys))}
 
     @property
     def was_clean(self) -> bool:
@@ -413,6 +412,11 @@ class Storage:
         """What it takes to send one file, found as `record` finds it; None when there is none."""
         rows = self._one(_CONTENT, id, name, owner, reach)
         return Content._make(rows[0]) if rows else None
+
+    def described(self, id: str, owner: Optional[int] = 0, reach: str = OWN) -> Optional[Tuple[Content, str]]:
+        """What `content` and `record` say of one file, by one look."""
+        rows = self._one(_CONTENT.replace(" FROM", ", record FROM", 1), id, None, owner, reach)
+        return (Content._make(rows[0][:-1]), rows[0][-1]) if rows else None
 
     def most(self, limit: int) -> int:
         """How many bytes one file may have, of `limit`."""

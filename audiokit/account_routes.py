@@ -273,9 +273,7 @@ def revoke_token(request: Any) -> Answer:
         )
 
     def work() -> Response:
-        if not request.services.storage.people.revoke(
-            request.id, None if who.is_admin else who.account
-        ):
+        if not request.services.storage.people.revoke(request.id, who.ends):
             raise Refusal("not-found", f"there is no token {request.id!r}")
         _changed(request, f"token {request.id} revoked")
         return Response(204)

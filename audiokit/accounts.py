@@ -50,6 +50,7 @@ class Who:
     holds: str = field(init=False)  # what they change and remove: OWN or ALL
     lists: Optional[int] = field(init=False)  # the owner whose files they list; None: everybody's
     names: Optional[int] = field(init=False)  # … whose files they call by name; None: whoever's is the newest
+    ends: Optional[int] = field(init=False)  # … whose links, drops, tokens and conversions they end; None: anybody's
     label: str = field(init=False)  # for the log: the account, and the token's id; "-" for nobody
 
     def __post_init__(self) -> None:
@@ -60,6 +61,7 @@ class Who:
             "holds": ALL if self.is_admin else OWN,
             "lists": None if sees_all else self.account,
             "names": None if is_public else self.account,
+            "ends": None if self.is_admin else self.account,
             "label": f"{self.name}/{self.token}" if self.token else self.name or "-",
         }
         for name, value in derived.items():

@@ -190,8 +190,7 @@ class Authenticator:
         value = shown_cookie(fields, is_secure)
         if value is None or self._sessions is None:
             return None
-        found = self._sessions.shown(accounts.secret_digest(value), self._clock_ms())
-        account = self._people.of_id(found[0]) if found else None
+        account = self._people.logged_in(accounts.secret_digest(value), self._clock_ms())
         return None if account is None or account.is_disabled else account.who(SESSION)
 
     # -- passwords -------------------------------------------------------------------------------------

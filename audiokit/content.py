@@ -8,7 +8,7 @@ the same everywhere.  Never opens what will not be sent.  Raises `Refusal`.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
 from .wire.conditions import if_range_matches, is_current
@@ -61,6 +61,12 @@ def _may_go_elsewhere(request: Any, ranges: Any) -> bool:
     if request.head.method != "GET" or any(name.startswith("if-") for name in request.fields):
         return False
     return ranges is None or len(ranges) == 1
+
+
+def no_file(meant: Dict[str, str]) -> Refusal:
+    """What is said where there is none of the name or id that is meant, as far as they may know who ask."""
+    (key, value), = meant.items()
+    return Refusal("not-found", f"no file has the {key} {value!r}")
 
 
 def stored(request: Any, find: Callable[[], Any], missing: Callable[[], Refusal], kind: str = "attachment") -> Answer:

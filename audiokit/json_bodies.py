@@ -1,7 +1,7 @@
 """Small JSON objects as bodies of requests: taken in whole, held against what a route knows, then
 given to it.
 
-Never takes more than `LIMIT` bytes, never lets an unknown or doubled member pass.  Raises
+Never takes more bytes than a limit, never lets an unknown or doubled member pass.  Raises
 `Refusal`, which names the member; of a value that may be a secret it repeats nothing.
 """
 
@@ -42,21 +42,22 @@ def receive(
     request: Any,
     known: Members,
     then: Callable[[Dict[str, Any]], Union[Response, Pending]],
+    limit: int = LIMIT,
 ) -> Union[Receive, Later]:
     """Have the body of `request` read as an object of `known` members, and `then` answer, off the
     loop.
 
-    `known`: by name, what makes a value of (name, JSON value) or refuses.  Without a body: none is
-    given.
+    `known`: by name, what makes a value of (name, JSON value) or refuses.  `limit`: bytes of the
+    body.  Without a body: none is given.
     """
     framing = request.framing
     if not framing.has_body:
         return Later(lambda: then({}))
-    if (framing.length or 0) > LIMIT:
+    if (framing.length or 0) > limit:
         raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {LIMIT} are taken", limit=LIMIT
+            "too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit
         )
-    return Receive(_ObjectSink(known, then), LIMIT)
+    return Receive(_ObjectSink(known, then), limit)
 
 
 def members_of(body: bytes, known: Members) -> Dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 _KEY = re.compile(r"[0-9a-f]{64}")
-_BYTES = 32
+_BYTES = 32  # as long as the digest that it keys: RFC 2104 section 3 finds no use in more
 _OTHERS = 0o077  # of a file's mode: what group and others may
 
 

@@ -15,6 +15,7 @@ from . import accounts, content, json_bodies, links, quotas
 from .accounts import ALL
 from .json_bodies import moment
 from .links import Drop, Link
+from .names import valid_name
 from .quotas import Limits, Usage
 from .uploads import ReceivingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
@@ -36,11 +37,8 @@ _DROP = {
     "bytes": json_bodies.or_null(json_bodies.number_of_bytes),
     "minutes": json_bodies.or_null(json_bodies.minutes_ms),
 }
-_OF_NOBODY = (
-    "id",
-    "uploaded_by",
-    "shared",
-)  # of the record: not for whoever uploads through a drop
+_OF_NOBODY = ("id", "uploaded_by", "shared")  # of the record: not for whoever uploads through a drop
+_OWNERS = "its owner makes links to it"
 
 
 def _end(given: Dict[str, Any], usual_ms: int, now_ms: int) -> int:
@@ -66,7 +64,7 @@ def _url(request: Any, target: str) -> str:
 def make(request: Any) -> Answer:
     """POST /files/{id}/links: a link that reads the file."""
     request.parameters()
-    _check_holds(request)
+    request.check_holds(_OWNERS)
     return json_bodies.receive(request, _LINK, lambda given: _made(request, given))
 
 
@@ -82,7 +80,7 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
         _end(given, LINK_MS, now_ms),
     )
     if not services.storage.links.add(link):
-        _check_holds(request)  # gone since?
+        request.check_holds(_OWNERS)  # gone since?
         raise _too_many("the file has so many links that")
     services.audit(
         f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}"
@@ -95,7 +93,7 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
 def of_file(request: Any) -> Answer:
     """GET /files/{id}/links: the links to a file, without what signs them."""
     request.parameters()
-    _check_holds(request)
+    request.check_holds(_OWNERS)
 
     def work() -> Response:
         found = request.services.storage.links.of_file(request.id)
@@ -120,20 +118,6 @@ def _said(link: Link, by: Optional[str]) -> Dict[str, Any]:
         "created": moment(link.created_ms),
         "created_by": by,
     }
-
-
-def _check_holds(request: Any) -> None:
-    """Who may change a file may let others see it."""
-    storage, who = request.services.storage, request.who
-    if storage.record(id=request.id, owner=who.account, reach=who.holds) is not None:
-        return
-    if storage.record(id=request.id, owner=who.account, reach=who.reach) is not None:
-        raise Refusal("forbidden", "the file is shared for reading; its owner makes links to it")
-    raise _no_file(request)
-
-
-def _no_file(request: Any) -> Refusal:
-    return Refusal("not-found", f"no file has the id {request.id!r}")
 
 
 def follow(request: Any) -> Answer:
@@ -163,15 +147,18 @@ def _linked(storage: Any, claim: links.Claim) -> Any:
 
 def revoke(request: Any) -> Answer:
     """DELETE /links/{id}: ends a link."""
+    return _end_one(request, request.services.storage.links, "link", "revoked")
+
+
+def _end_one(request: Any, kept: Any, what: str, done: str) -> Answer:
+    """Remove what has the id of the path, of one's own or as an admin anybody's."""
     request.parameters()
     who = request.who
 
     def work() -> Response:
-        if not request.services.storage.links.remove(
-            request.id, None if who.is_admin else who.account
-        ):
-            raise Refusal("not-found", f"there is no link {request.id!r}")
-        request.services.audit(f"link {request.id} revoked by {who.label}")
+        if not kept.remove(request.id, who.ends):
+            raise Refusal("not-found", f"there is no {what} {request.id!r}")
+        request.services.audit(f"{what} {request.id} {done} by {who.label}")
         return Response(204)
 
     return Later(work)
@@ -217,7 +204,7 @@ def list_drops(request: Any) -> Answer:
     who = request.who
 
     def work() -> Response:
-        found = request.services.storage.drops.of(None if who.is_admin else who.account)
+        found = request.services.storage.drops.of(who.ends)
         return json_response(
             {"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]}
         )
@@ -246,18 +233,7 @@ def _minutes(milliseconds: Optional[int]) -> Any:
 
 def remove_drop(request: Any) -> Answer:
     """DELETE /drops/{id}: ends a drop; what came through it stays."""
-    request.parameters()
-    who = request.who
-
-    def work() -> Response:
-        if not request.services.storage.drops.remove(
-            request.id, None if who.is_admin else who.account
-        ):
-            raise Refusal("not-found", f"there is no drop {request.id!r}")
-        request.services.audit(f"drop {request.id} removed by {who.label}")
-        return Response(204)
-
-    return Later(work)
+    return _end_one(request, request.services.storage.drops, "drop", "removed")
 
 
 def upload(request: Any) -> Answer:
@@ -343,7 +319,7 @@ class _DropSink(ReceivingSink):
         )
         self._upload = None
         services.audit(f"file {kept.id} came through drop {drop.id}")
-        receipt = _receipt(kept.record, services.valid_name(name or sha256.hex()[:12] + extension))
+        receipt = _receipt(kept.record, valid_name(name or sha256.hex()[:12] + extension))
         return json_response(receipt, 201, [("Repr-Digest", format_digest(sha256))])
 
 

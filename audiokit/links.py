@@ -20,7 +20,6 @@ from typing import Iterable, NamedTuple, Optional, Tuple
 
 from .wire.problems import Refusal
 
-KEY_BYTES = 32  # as long as the digest: RFC 2104 section 3 finds no use in more
 ID_CHANCE_BYTES = 15  # 120 bits, as files have
 TOKEN_CHANCE_BYTES = 32
 DROP_PREFIX = (

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
 
-from . import waveform
+from . import content, waveform
 from .offers import DECODED, is_decoded
 from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
@@ -83,11 +83,10 @@ def peaks(request: Any) -> Answer:
     given = request.parameters("width", "from", "to", "bits", "format")
     asked = asked_of(given, request.fields.get("accept", ""))
     storage, who = request.services.storage, request.who
-    file = storage.content(id=request.id, owner=who.names, reach=who.reach)
-    text = storage.record(id=request.id, owner=who.names, reach=who.reach) if file is not None else None
-    if text is None:
-        raise Refusal("not-found", f"no file has the id {request.id!r}")
-    record = json.loads(text)
+    found = storage.described(request.id, who.names, who.reach)
+    if found is None:
+        raise content.no_file({"id": request.id})
+    file, record = found[0], json.loads(found[1])
     if not is_decoded(record["container"], record["codec"]):
         raise Refusal(
             "unsupported-conversion",

@@ -7,7 +7,8 @@ In a folder of its own in the data folder, which only we may enter:
     RANDOM.source, RANDOM.part  what one is made of (a second name of the audio), and into
 
 What is kept is a convenience, so nothing is synced: after a crash the cache is emptied.  When the
-bytes go, their peaks go with them; those under way are still given to who waits, and not kept.
+bytes go, their peaks go with them; those under way are still given to who waits, and not kept.  What
+another server removed goes at the next start, or when room is needed: nobody finds it any more.
 Backups and checks of the catalogue do not look here.  Never computes anything itself.  Raises
 `Refusal` and OSError.
 """
@@ -20,13 +21,15 @@ import threading
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from .jobs import Converter, Outcome
 from .wire.problems import Refusal, is_full
 from .wire.workers import Workers
 
 _CREW = 1  # threads that rename, answer and remove
+_FETCHERS = 4  # threads that wait for audio from another machine
+_AT_ONCE = 500  # keys that the catalogue is asked for at once
 _BLOCK = 4096  # bytes that a file takes on the disk at least
 
 # Called once, off the loop, with the open file, or with why there is none.
@@ -85,6 +88,8 @@ class PeakCache:
         self._is_closed = False
         self._sweep()
         self._crew = Workers(_CREW, "peaks", on_bug)
+        # Whoever is answered must not wait behind a store that is silent.
+        self._fetchers = Workers(_FETCHERS, "peaks-fetch", on_bug) if storage.is_far else self._crew
         storage.removals.when_removed = self.forget
 
     def _sweep(self) -> None:
@@ -92,9 +97,13 @@ class PeakCache:
         if not self._folder.is_dir():
             return
         found = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        keys = [path.name.partition("-")[0] for path in found] if self._storage.was_clean else []
+        known: Set[str] = set()
+        for at in range(0, len(keys), _AT_ONCE):
+            known |= self._storage.with_bytes(keys[at : at + _AT_ONCE])
         for path in found:
             key, dash, _ = path.name.partition("-")
-            if dash and self._storage.was_clean and self._storage.has_bytes(key):
+            if dash and key in known:
                 self._note(path.name, path.stat().st_size)
             else:
                 self._remove(path.name)
@@ -135,7 +144,7 @@ class PeakCache:
             waiter(None, refusal)
             return lambda: None
         if is_new:
-            self._crew.submit(self._begin, making)
+            self._fetchers.submit(self._begin, making)
         return partial(self._leave, making, waiter)
 
     def _refusal(self) -> Optional[Refusal]:
@@ -167,12 +176,14 @@ class PeakCache:
 
     def _begin(self, making: _Making) -> None:
         wanted = making.wanted
+        if making.is_unwanted:  # who asked did not wait until its turn came
+            return
         try:
             self._ops.make_directory(str(self._folder))
             self._storage.check_room(wanted.size)
             self._storage.lend(wanted.content, making.source)
         except (Refusal, OSError) as error:
-            self._made(making, Outcome(failure=_in_words(error)))
+            self._crew.submit(self._made, making, Outcome(failure=_in_words(error)))
             return
         cancel = self._converter.summarise(
             making.source,
@@ -229,7 +240,7 @@ class PeakCache:
         with self._lock:
             self._note(wanted.name, size)
         # Removed while it was made: whoever did so found nothing to remove here, or finds it now.
-        if not self._storage.has_bytes(wanted.content.key):
+        if not self._storage.with_bytes([wanted.content.key]):
             self.forget(wanted.content.key)
         self._evict()
 
@@ -281,6 +292,7 @@ class PeakCache:
         with self._lock:
             self._is_closed = True
             left = list(self._makings.values())
+        self._fetchers.close()
         self._crew.close()
         for making in left:
             for path in (making.source, making.part):

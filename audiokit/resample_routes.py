@@ -18,11 +18,11 @@ from .accounts import ALL, READ, Who, not_admitted
 from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
 from .jobs import FAILED, Conversion, Job, Order
+from .names import valid_name
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
-from .uploads import ReceivingSink, Wishes
+from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
-from .wire.fields import parse_content_disposition, parse_digest_field, parse_prefer
-from .wire.multipart import boundary_of
+from .wire.fields import parse_prefer
 from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -303,40 +303,23 @@ def _wanted(
     request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None
 ) -> Wanted:
     """All that query, form and header fields ask for; the more general ones come behind."""
-    fields, valid_name = request.fields, request.services.valid_name
+    fields = request.fields
     wanted = wanted_of(split_query(request.head.query), form)
     if "respond-async" in parse_prefer(fields.get("prefer", "")):
         wanted = wanted._replace(is_async=True)
-    name = wanted.name
-    if name is None and "content-disposition" in fields:
-        _, plain, extended = parse_content_disposition(fields["content-disposition"])
-        name = extended if extended is not None else plain
+    name = disposed_name(fields) if wanted.name is None else wanted.name
     name = filename if name is None else name
     return wanted._replace(
         name=None if name is None else valid_name(name),
-        save_as=None if wanted.save_as is None else _save_name(wanted.save_as, valid_name),
+        save_as=None if wanted.save_as is None else _save_name(wanted.save_as),
     )
 
 
-def _save_name(text: str, valid_name: Callable[[str], str]) -> str:
+def _save_name(text: str) -> str:
     try:
         return valid_name(text)
     except Refusal as refusal:
         raise Refusal(refusal.code, f"save_as: {refusal.detail}", parameter="save_as") from None
-
-
-def _wishes(request: Any) -> Wishes:
-    fields = request.fields
-    kind = fields.get("content-type", "").split(";")[0].strip().lower()
-    return Wishes(
-        None,
-        False,
-        {},
-        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
-        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-        request.framing.length,
-    )
 
 
 class _ResampleSink(ReceivingSink):
@@ -345,7 +328,7 @@ class _ResampleSink(ReceivingSink):
     def __init__(self, request: Any, wanted: Wanted) -> None:
         services = request.services
         super().__init__(
-            _wishes(request),
+            Wishes.of(request, None, False, {}),
             services.storage,
             services.identify,
             services.hashing,
@@ -380,8 +363,7 @@ def _begin_stored(services: Any, wanted: Wanted, who: Who) -> Union[Response, Pe
     file = services.storage.content(owner=who.names, reach=who.reach, **meant)
     record = services.storage.record(id=file.id, reach=ALL) if file is not None else None
     if record is None:
-        ((key, value),) = meant.items()
-        raise Refusal("not-found", f"no file has the {key.replace('source', 'name')} {value!r}")
+        raise content.no_file(meant)
     look = Look.of(json.loads(record))
     order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
     services.storage.check_room(_size_of(order, look.duration))
@@ -472,8 +454,7 @@ def _said(job: Job) -> Tuple[Tuple[str, str], ...]:
 
 def _job(request: Any) -> Job:
     """The conversion that is meant, of those that the caller began; an admin's are all."""
-    who = request.who
-    return request.services.jobs.find(request.id, None if who.is_admin else who.account)
+    return request.services.jobs.find(request.id, request.who.ends)
 
 
 def status(request: Any) -> Answer:

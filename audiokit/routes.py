@@ -12,17 +12,17 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
-from . import account_routes, content, link_routes, listing, pages, peak_routes, resample_routes
+from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
 from .uploads import UploadSink, check_metadata, wishes_of
-from .wire.answers import Answer, Later, Receive, Sink
+from .wire.answers import Answer, Later, Receive
 from .wire.bodies import Framing
 from .wire.heads import Head
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
 
-_PATCH_LIMIT = 64 << 10  # bytes of a PATCH body: metadata's own limit and room for JSON's escapes
+_CHANGE_LIMIT = 64 << 10  # bytes of a change: metadata's own limit and room for JSON's escapes
 
 
 class Services(NamedTuple):
@@ -32,7 +32,6 @@ class Services(NamedTuple):
     settings: Any
     identify: Callable[[Any, int], Any]
     extension_of: Callable[[Any], str]
-    valid_name: Callable[[str], str]
     hashing: Any  # the workers that hash behind uploads
     boundary: Callable[[], str]  # a fresh boundary for multipart/byteranges
     jobs: Any  # conversions
@@ -84,6 +83,17 @@ class Request(NamedTuple):
         key = "id" if "id" in found else "name"
         return {key: found.pop(key)}, found
 
+    def check_holds(self, instead: str) -> None:
+        """Refusal unless who asks may change the file of the path; `instead`: who may where they only read it."""
+        if self.services.storage.record(id=self.id, owner=self.who.account, reach=self.who.holds) is None:
+            raise self.not_held(instead)
+
+    def not_held(self, instead: str) -> Refusal:
+        """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
+        if self.services.storage.record(id=self.id, owner=self.who.account, reach=self.who.reach) is None:
+            return content.no_file({"id": self.id})
+        return Refusal("forbidden", f"the file is shared for reading; {instead}")
+
 
 # What careless clients call a credential in a URL, where logs, histories and Referer fields would keep it.
 _CREDENTIAL = re.compile(
@@ -114,11 +124,6 @@ def without_secret(target: str) -> str:
     return _SECRET_PATH.sub("/drop/***", plain) if "/drop/" in plain else path
 
 
-def _not_found(meant: Dict[str, str]) -> Refusal:
-    (key, value), = meant.items()
-    return Refusal("not-found", f"no file has the {key} {value!r}")
-
-
 # -- reading ------------------------------------------------------------------------------------------------
 
 
@@ -128,7 +133,7 @@ def info(request: Request) -> Answer:
     who = request.who
     record = request.services.storage.record(owner=who.names, reach=who.reach, **meant)
     if record is None:
-        raise _not_found(meant)
+        raise content.no_file(meant)
     # /info is asked again and again: it answers with the record alone.
     links = resample_routes.offer(request.id, record) if request.id else ()
     return json_response(record.encode(), 200, links)
@@ -183,7 +188,7 @@ def download(request: Request) -> Answer:
         raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
     storage, who = request.services.storage, request.who
     return content.stored(
-        request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), lambda: _not_found(meant), kind
+        request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), lambda: content.no_file(meant), kind
     )
 
 
@@ -204,55 +209,21 @@ def post(request: Request) -> Answer:
     return Receive(sink, services.storage.most(settings.max_upload))
 
 
-class _PatchSink(Sink):
-    """The JSON of PATCH /files/{id}."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._body = bytearray()
-
-    def write(self, piece: memoryview) -> None:
-        self._body += piece
-
-    def finish(self) -> Response:
-        wanted = _patch_of(bytes(self._body))
-        request = self._request
-        record = request.services.storage.change(
-            request.id, name=wanted.get("name"), metadata=wanted.get("metadata"), shared=wanted.get("shared"),
-            owner=request.who.account, reach=request.who.holds,
-        )
-        if record is None:
-            raise _not_held(request)
-        return json_response(record.encode())
+def _name(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise Refusal("bad-name", "name is not a string", parameter=name)
+    return value
 
 
-def _not_held(request: Request) -> Refusal:
-    """Why a file cannot be changed: it is shared for reading alone, or as far as they may know there is none."""
-    who = request.who
-    if request.services.storage.record(id=request.id, owner=who.account, reach=who.reach) is None:
-        return _not_found({"id": request.id})
-    return Refusal("forbidden", "the file is shared for reading; its owner changes and removes it")
+def _metadata(name: str, value: Any) -> Dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter=name)
+    check_metadata(value)
+    return value
 
 
-def _patch_of(body: bytes) -> Dict[str, Any]:
-    try:
-        wanted = json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise Refusal("bad-request", f"the body is not JSON: {error}")
-    if not isinstance(wanted, dict):
-        raise Refusal("bad-request", "the body is not a JSON object")
-    for key in wanted:
-        if key not in ("name", "metadata", "shared"):
-            raise Refusal("bad-parameter", f"{key!r} cannot be changed; name, metadata and shared can", parameter=key)
-    if "name" in wanted and not isinstance(wanted["name"], str):
-        raise Refusal("bad-name", "name is not a string", parameter="name")
-    metadata = wanted.get("metadata", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter="metadata")
-    if "shared" in wanted and not isinstance(wanted["shared"], bool):
-        raise Refusal("bad-parameter", "shared is neither true nor false", parameter="shared")
-    check_metadata(metadata)
-    return wanted
+_OWNERS = "its owner changes and removes it"
+_CHANGES = {"name": _name, "metadata": _metadata, "shared": json_bodies.yes_or_no}
 
 
 def change(request: Request) -> Answer:
@@ -260,12 +231,16 @@ def change(request: Request) -> Answer:
     request.parameters()
     if not request.framing.is_given:
         raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
-    if (request.framing.length or 0) > _PATCH_LIMIT:
-        raise Refusal("too-large", f"a change has at most {_PATCH_LIMIT} bytes", limit=_PATCH_LIMIT)
+    request.check_holds(_OWNERS)
+    return json_bodies.receive(request, _CHANGES, lambda given: _change(request, given), _CHANGE_LIMIT)
+
+
+def _change(request: Request, given: Dict[str, Any]) -> Response:
     who = request.who
-    if request.services.storage.record(id=request.id, owner=who.account, reach=who.holds) is None:
-        raise _not_held(request)
-    return Receive(_PatchSink(request), _PATCH_LIMIT)
+    record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, **given)
+    if record is None:
+        raise request.not_held(_OWNERS)
+    return json_response(record.encode())
 
 
 def remove(request: Request) -> Answer:
@@ -274,7 +249,7 @@ def remove(request: Request) -> Answer:
 
     def work() -> Response:
         if not request.services.storage.remove(request.id, request.who.account, request.who.holds):
-            raise _not_held(request)
+            raise request.not_held(_OWNERS)
         return Response(204, ())
 
     return Later(work, is_far=True)

@@ -186,6 +186,8 @@ TABLE: Tuple[Setting, ...] = (
     Setting("head_timeout", "10s", seconds, "time to send a head from its first byte, so that a trickle ends"),
     Setting("idle_timeout", "75s", seconds, "how long an unused connection is kept; nginx's value"),
     Setting("body_timeout", "20s", seconds, "a body or an answer without any progress for so long is given up"),
+    Setting("body_rate", "15KiB", size, "bytes of a body that have to come in each minute, or it is given up: the thinnest "
+            "speech codec makes 35 KB; 0: any progress will do"),
     Setting("linger_timeout", "2s", seconds, "how long a refused client may still send before the connection ends"),
     Setting("max_connections", "10000", some, "connections at once; past it the longest idle one is closed"),
     Setting("drain_limit", "64KiB", size, "an unwanted body up to so many bytes is read and dropped; beyond, "

@@ -13,6 +13,7 @@ import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .formats.info import AudioInfo, Damaged, NotAudio
+from .names import valid_name
 from .wire.answers import Sink
 from .wire.fields import format_digest, parse_content_disposition, parse_digest_field
 from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
@@ -118,34 +119,46 @@ class Wishes(NamedTuple):
     boundary: Optional[bytes]  # of multipart/form-data, else None
     length: Optional[int]  # Content-Length, None for chunked
 
+    @classmethod
+    def of(cls, request: Any, name: Optional[str], overwrite: bool, metadata: Dict[str, str]) -> Wishes:
+        """These, and what the header fields of `request` say of its body."""
+        fields = request.fields
+        kind = fields.get("content-type", "").split(";")[0].strip().lower()
+        return cls(
+            name, overwrite, metadata,
+            parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
+            parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
+            boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
+            request.framing.length,
+        )
+
     @property
     def size(self) -> Optional[int]:
         """Bytes of the audio, where that is known: a form's length is not its file's."""
         return self.length if self.boundary is None else None
 
 
+def disposed_name(fields: Dict[str, str]) -> Optional[str]:
+    """The name that Content-Disposition gives, `filename*` before `filename`; None where there is none."""
+    if "content-disposition" not in fields:
+        return None
+    _, plain, extended = parse_content_disposition(fields["content-disposition"])
+    return plain if extended is None else extended
+
+
 def wishes_of(request: Any) -> Wishes:
     """What the head of an upload says; Refusal for whatever it alone makes impossible, a quota apart."""
-    services, framing, fields = request.services, request.framing, request.fields
+    services, framing = request.services, request.framing
     most = services.storage.most(services.settings.max_upload)
     if not framing.is_given:
         raise Refusal("length-required", "an upload needs Content-Length or Transfer-Encoding: chunked")
     name, overwrite, metadata = parameters(split_query(request.head.query))
-    if name is None and "content-disposition" in fields:
-        _, filename, extended = parse_content_disposition(fields["content-disposition"])
-        name = extended if extended is not None else filename
-    kind = fields.get("content-type", "").split(";")[0].strip().lower()
-    wishes = Wishes(
-        name, overwrite, metadata,
-        parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-        parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
-        boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-        framing.length,
-    )
+    name = disposed_name(request.fields) if name is None else name
+    wishes = Wishes.of(request, name, overwrite, metadata)
     if (framing.length or 0) > most:
         raise Refusal("too-large", f"the body has {framing.length} bytes, {most} are taken", limit=most)
     if name is not None:
-        services.valid_name(name)
+        valid_name(name)
     services.storage.check_room(framing.length)
     return wishes
 

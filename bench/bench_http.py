@@ -10,7 +10,7 @@
     python3 bench/bench_http.py tls           100 MB and GET /info under TLS against nginx with the same certificate
     python3 bench/bench_http.py small         durable small uploads, 16 clients, against one commit an upload
     python3 bench/bench_http.py memory        a 4 GiB upload and download: the largest RSS (--size-gib)
-    python3 bench/bench_http.py idle          9,000 connections of a byte a second, 2,000 idle ones
+    python3 bench/bench_http.py trickle       a polite client beside 9,000 connections of a byte a second, and others
 
 `--record` appends what is printed to bench/results/.  Peers live in .venv-bench, made on first use (uvicorn,
 httptools, uvloop, fastapi); nginx and wrk are Debian's.  What is not there is said and left out.  Linux only.
@@ -593,53 +593,46 @@ def bench_memory(given, folder):
         us.stop()
 
 
-def bench_idle(given, folder):
-    import resource
+# what they do, how many, how, and whether under TLS
+TRICKLES = (("idle", 2000, "burst", False), ("heads", 9000, "burst", False), ("heads", 9000, "spread", False),
+            ("bodies", 9000, "burst", False), ("bodies", 9000, "spread", False), ("readers", 2000, "spread", False),
+            ("tls", 9000, "burst", True))
+HEAD_S = 10  # the head's deadline, as it is by default
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    us = ours(folder / "var")
-    polite = Path(__file__).with_name("polite.py")
-    try:
-        upload(us.address, 20_000, "one.wav")
-        rest = us.rss_mb()
-        for what, count, data in (("idle keep-alive", 2000, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-                                  ("one byte a second", 9000, b"GET /info?name=one.wav HTTP/1.1\r\nHost: localhost\r\nX: ")):
-            socks = []
-            for _ in range(count):
-                sock = socket.create_connection(us.address)
-                sock.setblocking(False)
-                sock.send(data)
-                socks.append(sock)
-            watcher = subprocess.Popen(["taskset", "-c", "1", sys.executable, polite, str(us.address[1]), "/info?name=one.wav", "8"],
-                                       stdout=subprocess.PIPE, text=True)
-            begun = time.monotonic()
+
+def bench_trickle(given, folder):
+    """A polite client of 200 requests a second beside each crowd: from its connecting until it is gone or given up on."""
+    tools = Path(__file__).parent
+    data = folder / "var"
+    for kind, count, way, is_tls in TRICKLES:
+        if given.crowd not in ("", kind):
+            continue
+        flags = ["--tls-cert", ROOT / "tests/tls/one.pem", "--tls-key", ROOT / "tests/tls/one.key"] if is_tls else []
+        us = ours(data, "0", *flags, *given.flags.split())
+        try:
+            if not is_tls and not list(data.glob("files/*/*")):
+                upload(us.address, 2 * MB, "one.wav")
+            rest, used, began = us.rss_mb(), us.cpu(), time.monotonic()
+            polite = [sys.executable, tools / "polite.py", us.address[1], "/health/live", HEAD_S + 4, "5",
+                      "https" if is_tls else "http"]
+            crowd = [sys.executable, tools / "trickle.py", us.address[1], count, kind, way, HEAD_S + 2]
+            running = [subprocess.Popen(["taskset", "-c", "1", *map(str, command)], stdout=subprocess.PIPE, text=True)
+                       for command in (polite, crowd)]
             threads = memory = 0
-            while time.monotonic() - begun < 12.5:
-                if count == 9000:
-                    for sock in socks:
-                        with contextlib.suppress(OSError):
-                            sock.send(b"a")
+            while any(one.poll() is None for one in running):
                 threads, memory = max(threads, us.threads()), max(memory, us.rss_mb())
-                time.sleep(1)
-            out = watcher.communicate()[0].strip()
-            alive = 0
-            for sock in socks:
-                try:
-                    while sock.recv(65536):
-                        pass
-                except BlockingIOError:
-                    alive += 1
-                except OSError:
-                    pass
-                sock.close()
-            say(f"{count} connections, {what}: {threads} threads, RSS {memory:.0f} MB ({memory - rest:+.0f}), polite client "
-                f"{out}, alive after 12.5 s: {alive}")
-    finally:
-        us.stop()
+                time.sleep(0.5)
+            waited, told = (one.communicate()[0].strip() for one in running)
+            told = json.loads(told)
+            cpu = (us.cpu() - used) / (time.monotonic() - began)
+            say(f"{told['connected']} {kind} in {told['connecting_s']:.1f} s, {way}: {threads} threads, RSS {memory:.0f} MB "
+                f"({memory - rest:+.0f}), {cpu:.0%} of a core, polite client {waited}, alive after {HEAD_S + 2} s: {told['alive']}")
+        finally:
+            us.stop()
 
 
 BENCHES = {"info": bench_info, "list": bench_list, "p99": bench_p99, "mixed": bench_mixed, "upload": bench_upload,
-           "download": bench_download, "tls": bench_tls, "small": bench_small, "memory": bench_memory, "idle": bench_idle}
+           "download": bench_download, "tls": bench_tls, "small": bench_small, "memory": bench_memory, "trickle": bench_trickle}
 _said = io.StringIO()
 
 
@@ -664,6 +657,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size-gib", type=float, default=4.0)
     parser.add_argument("--sync-ms", type=float, default=0.0, help="of `small`: as if every sync took so much longer")
+    parser.add_argument("--crowd", default="", help="of `trickle`: this kind alone")
+    parser.add_argument("--flags", default="", help="of `trickle`: further flags of the server, such as --portable")
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     say(header())

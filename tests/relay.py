@@ -33,13 +33,20 @@ class Relay:
         thread.start()
 
     def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._sockets.append(client)
+            try:
                 server = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [client, server]
-                self._run(self._forth, client, server)
-                self._run(self._back, server, client)
+            except OSError:
+                _end(client)
+                continue
+            self._sockets.append(server)
+            self._run(self._forth, client, server)
+            self._run(self._back, server, client)
 
     def _forth(self, client, server):
         with contextlib.suppress(OSError, Cut), client.makefile("rb") as said:

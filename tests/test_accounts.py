@@ -25,23 +25,23 @@ def basic(text, encoding="utf-8"):
 # -- who may do what ----------------------------------------------------------------------------------------
 
 RIGHTS = [
-    # who, scopes that are open, reads by id, lists, calls by name, changes
-    (accounts.NOBODY, "anyone", "all", None, None, "own", "may nothing, so that its reach does not matter"),
-    (accounts.EVERYBODY, "anyone known read write delete", "own", 0, 0, "own", "open mode: all that is nobody's"),
-    (accounts.PUBLIC_READER, "anyone read", "all", None, None, "own", "--public-read opens reading of everything"),
-    (ANN.who("basic"), "anyone known read write delete", "shared", 3, 3, "own", "an account"),
-    (ADMIN.who("basic"), "anyone known read write delete admin", "all", None, 4, "all", "an admin; names are one's own"),
-    (ADMIN.who("token", ["read"], "t"), "anyone known read", "shared", 4, 4, "own", "an admin's token without admin"),
-    (ADMIN.who("token", ["admin"], "t"), "anyone known admin", "all", None, 4, "all", "admin opens nothing else"),
-    (ANN.who("token", ["write", "admin"], "t"), "anyone known write", "shared", 3, 3, "own", "no admin any more"),
+    # who, scopes that are open, reads by id, lists, calls by name, changes, ends what is of
+    (accounts.NOBODY, "anyone", "all", None, None, "own", 0, "may nothing, so that its reach does not matter"),
+    (accounts.EVERYBODY, "anyone known read write delete", "own", 0, 0, "own", 0, "open mode: all that is nobody's"),
+    (accounts.PUBLIC_READER, "anyone read", "all", None, None, "own", 0, "--public-read opens reading of everything"),
+    (ANN.who("basic"), "anyone known read write delete", "shared", 3, 3, "own", 3, "an account"),
+    (ADMIN.who("basic"), "anyone known read write delete admin", "all", None, 4, "all", None, "an admin; names are one's own"),
+    (ADMIN.who("token", ["read"], "t"), "anyone known read", "shared", 4, 4, "own", 4, "an admin's token without admin"),
+    (ADMIN.who("token", ["admin"], "t"), "anyone known admin", "all", None, 4, "all", None, "admin opens nothing else"),
+    (ANN.who("token", ["write", "admin"], "t"), "anyone known write", "shared", 3, 3, "own", 3, "no admin any more"),
 ]
 
 
-@pytest.mark.parametrize("who, scopes, reach, lists, names, holds, why", RIGHTS)
-def test_who_may_do_what(who, scopes, reach, lists, names, holds, why):
+@pytest.mark.parametrize("who, scopes, reach, lists, names, holds, ends, why", RIGHTS)
+def test_who_may_do_what(who, scopes, reach, lists, names, holds, ends, why):
     every = (accounts.ANYONE, accounts.KNOWN, *accounts.SCOPES)
     assert [scope for scope in every if who.may(scope)] == scopes.split(), why
-    assert (who.reach, who.lists, who.names, who.holds) == (reach, lists, names, holds), why
+    assert (who.reach, who.lists, who.names, who.holds, who.ends) == (reach, lists, names, holds, ends), why
 
 
 def test_the_log_names_account_and_token_and_nobody():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -13,11 +14,16 @@ import time
 
 import pytest
 
+from audiokit import routes
 from audiokit.uploads import FollowingDigest
+from audiokit.wire import pace, reactor
+from audiokit.wire.pace import GOES, LAGS, LOST, Pace
+from audiokit.wire.responses import Response
 from support import ROOT, long_wav, raw, request, wav
 
 SOUND = wav(0.5)
 HEAD = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+HERE = b"GET /here?%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -50,6 +56,7 @@ def reset(sock):
 class TestTrickles:
     def test_heads_a_byte_at_a_time_end_at_the_deadline_and_use_no_thread(self, running):
         server = running(head_timeout=1.0)
+        assert request(server.address, "GET", "/health")[0] == 200  # whoever looks at that has begun
         before = threading.active_count()
         trickles = [connect(server.address) for _ in range(300)]
         try:
@@ -88,6 +95,20 @@ class TestTrickles:
             (since,) = [since for one, since in list(server.server.reactor.idle.items()) if one.peer == sock.getsockname()]
             assert since >= began
 
+    def test_a_body_that_nobody_wants_moves_no_deadline(self, server):
+        """Else who trickles one would always be behind those that came later, and live on."""
+        with connect(server.address) as trickle, connect(server.address) as later:
+            trickle.sendall(ASK.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n"))
+            assert trickle.recv(1000).startswith(b"HTTP/1.1 200")
+            later.sendall(ASK)
+            assert later.recv(1000).startswith(b"HTTP/1.1 200")
+            (one,) = [one for one in list(server.server.reactor.idle) if one.peer == trickle.getsockname()]
+            left = one.unwanted._left
+            trickle.sendall(b"a")
+            while one.unwanted._left == left:
+                assert request(server.address, "GET", "/health")[0] == 200
+            assert [one.peer for one in list(server.server.reactor.idle)][:2] == [trickle.getsockname(), later.getsockname()]
+
     def test_a_reader_that_does_not_read_is_given_up(self, running):
         server = running(body_timeout=0.5)
         large = long_wav(300)
@@ -112,6 +133,159 @@ class TestTrickles:
                 pass
             assert sent < 100_000_000, "back-pressure holds the sender"
             assert request(server.address, "GET", "/health")[0] == 200
+
+
+class TestPace:
+    # least bytes a minute, then what has come so far at which second, and what is thought of it
+    PACES = [
+        (600, [(0.5, 0, GOES), (0.9, 1, GOES)], "the first second says nothing"),
+        (600, [(2, 30, GOES), (40, 500, GOES), (60, 600, GOES)], "quick enough"),
+        (600, [(2, 1, LAGS), (6, 2, LAGS), (60, 16, LOST)], "a trickle rests, and is lost when the minute is over"),
+        (600, [(2, 1, LAGS), (6, 1, GOES)], "what does not come at all has a deadline of its own"),
+        (600, [(2, 1, LAGS), (50, 700, GOES), (60, 701, GOES)], "a pause is made up for"),
+        (600, [(60, 9000, GOES), (62, 9001, LAGS), (120, 9599, LOST)], "each minute counts for itself"),
+        (600, [(75, 599, LOST)], "a look may come late"),
+        (0, [(2, 1, GOES), (60, 2, GOES), (600, 2, GOES)], "0 wants nothing"),
+    ]
+
+    @pytest.mark.parametrize("least, looks, why", PACES)
+    def test_some_bytes_have_to_come_in_each_minute(self, least, looks, why):
+        body = Pace(least, 100.0)
+        assert [body.look(received, 100.0 + at) for at, received, _ in looks] == [verdict for _, _, verdict in looks], why
+
+    @pytest.mark.parametrize("framing", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
+    def test_a_trickled_upload_is_refused_in_words_and_leaves_nothing(self, running, monkeypatch, framing):
+        monkeypatch.setattr(pace, "MINUTE", 0.3)
+        server = running(body_timeout=0.2)
+        with connect(server.address) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(b"POST /post HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
+            sock.settimeout(0.02)
+            answer = b""
+            while not answer:
+                try:
+                    sock.sendall(b"R" if b"Length" in framing else b"1\r\nR\r\n")
+                    answer = sock.recv(1000)
+                except socket.timeout:
+                    pass
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"bytes of the body came in a minute, 15360 have to" in answer
+        server.__exit__()
+        assert on_disk(server.data) == []
+
+    @pytest.fixture
+    def lagging(self, running, monkeypatch):
+        """A function that gives a server with a body that lags and rests for so many seconds, and its connection."""
+        monkeypatch.setattr(pace, "_BEGINNING", 0.0)
+        with contextlib.ExitStack() as stack:
+            def begin(rest_s):
+                monkeypatch.setattr(reactor, "_REST_S", rest_s)
+                server = running(max_connections=2, body_rate=1 << 20)
+                sock = stack.enter_context(connect(server.address))
+                sock.sendall(HEAD % (b"slow.wav", len(SOUND)))
+                sent = 0
+                while not server.server.reactor.resting:
+                    sock.sendall(SOUND[sent : sent + 1])
+                    sent += 1
+                    assert request(server.address, "GET", "/health")[0] == 200
+                return server, sock, sent
+
+            yield begin
+
+    def test_a_body_that_lags_is_taken_all_the_same(self, lagging):
+        _, sock, sent = lagging(0.1)
+        sock.sendall(SOUND[sent:])
+        assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+    def test_where_there_is_no_room_for_a_newcomer_a_body_that_lags_goes(self, lagging):
+        server, sock, _ = lagging(20.0)
+        with connect(server.address) as second:
+            second.sendall(HEAD % (b"quick.wav", len(SOUND)))
+            while not server.server.reactor.transfers:
+                assert server._thread.is_alive()
+            assert request(server.address, "GET", "/health")[0] == 200, "it found room"
+            assert ended(sock)
+            second.sendall(SOUND)
+            assert second.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+    def test_a_transfer_that_stands_still_goes_when_there_is_no_other_room(self, running, monkeypatch):
+        monkeypatch.setattr(reactor, "_STALLED_S", 0.0)
+        server = running(max_connections=1)
+        with connect(server.address) as sock:
+            sock.sendall(HEAD % (b"still.wav", len(SOUND)) + SOUND[:-1])
+            while not server.server.reactor.transfers:
+                assert server._thread.is_alive()
+            assert request(server.address, "GET", "/health")[0] == 200
+            assert ended(sock)
+
+    def test_a_transfer_under_way_does_not_make_room_for_others(self, running):
+        server = running(max_connections=1)
+        with connect(server.address) as sock:
+            sock.sendall(HEAD % (b"a.wav", len(SOUND)) + SOUND[:-1])
+            while not server.server.reactor.transfers:
+                assert server._thread.is_alive()
+            with connect(server.address) as other:
+                assert ended(other)
+            sock.sendall(SOUND[-1:])
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+
+class TestTurns:
+    """The loop is held while a crowd and then a polite client send; who is answered when it goes on?"""
+
+    CROWD = 200
+
+    @pytest.fixture
+    def held(self, running):
+        """A server whose loop waits in /hold until told; what is asked of /here is noted in order."""
+        at, go, order = running(), threading.Event(), []
+        begun = threading.Event()
+
+        def hold(_):
+            begun.set()
+            assert go.wait(20)
+            return Response(204)
+
+        routes.ROUTES["/hold"] = {"GET": routes.Rule(hold, "read")}
+        routes.ROUTES["/here"] = {"GET": routes.Rule(lambda ask: order.append(ask.head.query) or Response(204), "read")}
+        crowd = []
+        with connect(at.address) as polite, connect(at.address) as holder:
+            polite.sendall(ASK)  # it is known as one that waits for a request
+            assert polite.recv(1000).startswith(b"HTTP/1.1 200")
+
+            def race(first, then):
+                crowd.extend(connect(at.address) for _ in range(self.CROWD if first else 0))
+                for sock in crowd:
+                    sock.sendall(first)
+                while sum(bool(one.buffer) for one in list(at.server.reactor._connections.values())) < len(crowd):
+                    assert request(at.address, "GET", "/health")[0] == 200
+                holder.sendall(HERE.replace(b"/here?%s", b"/hold"))
+                assert begun.wait(20)
+                crowd.extend(connect(at.address) for _ in range(0 if first else self.CROWD))
+                for sock in crowd:
+                    sock.sendall(then)
+                polite.sendall(HERE % b"polite")
+                go.set()
+                for sock in (polite, *crowd):
+                    assert sock.recv(1000).startswith(b"HTTP/1.1 204")
+                return order
+
+            yield race
+        for sock in crowd:
+            sock.close()
+        for path in ("/hold", "/here"):
+            routes.ROUTES.pop(path)
+
+    def test_who_waits_for_a_request_comes_before_a_crowd_in_the_middle_of_its_heads(self, held):
+        begin = (HERE % b"crowd")[:20]
+        assert "polite" in held(begin, (HERE % b"crowd")[20:])[:17]
+
+    def test_who_waits_for_a_request_comes_before_a_crowd_of_newcomers(self, held):
+        assert "polite" in held(b"", HERE % b"crowd")[:17]
+
+    def test_pipelining_leaves_the_others_their_turn(self, held):
+        begin = (HERE % b"crowd")[:20]
+        order = held(begin, (HERE % b"crowd")[20:] + HERE % b"more" * 100)
+        assert order.index("polite") < 17 * 16
 
 
 class TestBrokenClients:

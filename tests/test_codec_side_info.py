@@ -127,7 +127,6 @@ def test_words_are_the_bits_at_every_byte_and_zeros_behind():
     words = bits.words(data)
     for at in range(20):
         assert words[at] == int.from_bytes(data[at : at + 4].ljust(4, b"\0"), "big")
-    assert bits.peek(words, 13, 9) == int.from_bytes(data, "big") >> (88 - 22) & 511
 
 
 def test_crc16_by_long_division():

@@ -284,6 +284,7 @@ class TestHandshakes:
     @pytest.mark.parametrize("portable", [False, True])
     def test_those_that_never_finish_end_at_the_deadline_and_use_no_thread(self, running, portable):
         server = running(head_timeout=0.6, portable=portable, **ONE)
+        assert ask(server.address, "GET", "/health")[0] == 200  # whoever looks at that has begun
         before = threading.active_count()
         whole = hello()
         crowd = []

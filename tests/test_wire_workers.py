@@ -33,6 +33,24 @@ def test_tasks_run_and_one_that_raises_ends_no_thread(crew, bugs):
     assert [type(bug) for bug in bugs] == [ZeroDivisionError] * 8
 
 
+def test_a_crew_that_has_nothing_to_do_has_no_threads(crew, bugs):
+    before = threading.active_count()
+    idle, done = Workers(4, "idle", bugs.append), threading.Event()
+    assert threading.active_count() == before
+    idle.submit(done.set)
+    assert done.wait(20) and threading.active_count() == before + 4
+    idle.close()
+    assert threading.active_count() == before
+
+
+def test_a_crew_that_was_closed_before_its_first_task_does_it_at_once_and_begins_nobody(bugs):
+    before = threading.active_count()
+    closed, done = Workers(4, "closed", bugs.append), []
+    closed.close()
+    closed.submit(done.append, 1)
+    assert done == [1] and threading.active_count() == before
+
+
 def test_a_lane_never_takes_the_whole_crew(crew):
     lane, go, begun, done = Lane(crew, 2), threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
 

@@ -99,6 +99,7 @@ class _Clause(NamedTuple):
     is_of_all: bool = False  # its source has everybody's rows
     is_trait: bool = False  # the other indexes carry what it compares, and its own carries what they compare
     sort: Optional[str] = None  # the sort whose index is this filter's own
+    is_of_few: bool = False  # no more rows than it has values can fit it: there is nothing to weigh
 
 
 def _indexed(index: str) -> str:
@@ -151,7 +152,8 @@ class Pages:
     def _is_of_few_words(self, listing: Any) -> bool:
         """Whether the index of words, which knows no owners, gives few enough of everybody's files to sort them."""
         clauses = [self._clause(filter, None) for filter in listing.filters]
-        return any(clause.is_of_all and self._probed(clause) <= self._cap for clause in clauses)
+        counts = self._numbers([self._probe(clause) for clause in clauses if clause.is_of_all], _STALE)
+        return min(counts, default=self._cap + 1) <= self._cap
 
     def _page_of_all(self, listing: Any) -> Page:
         """The same over all owners: their walks, each of which is in order already, merged.
@@ -237,6 +239,8 @@ class Pages:
         return self._count_query(f"{source} WHERE {where}", (start.source_params if start else ()) + params)
 
     def _files_query(self, owner: Optional[int]) -> _Query:
+        if owner is None:
+            return "SELECT coalesce(sum(files), 0) FROM counters", ()
         return "SELECT coalesce(sum(files), 0) FROM counters WHERE owner = ?", (owner,)
 
     def _count_query(self, what: str, params: Tuple[Any, ...]) -> _Query:
@@ -246,15 +250,11 @@ class Pages:
     def _rarest(self, clauses: List[_Clause]) -> Optional[_Clause]:
         """The filter with an index that the fewest fit, as far as a count that may be stale can tell."""
         usable = [clause for clause in clauses if clause.source is not None]
-        if len(usable) > 1 and self._catalogue.is_far:  # all in one round trip; asked for one by one below
-            self._numbers([self._probe(clause) for clause in usable], _STALE)
-        return min(usable, key=self._probed) if usable else None
+        counts = self._numbers([self._probe(clause) for clause in usable], _STALE)
+        return usable[counts.index(min(counts))] if usable else None
 
     def _probe(self, clause: _Clause) -> _Query:
         return self._count_query(clause.probe, clause.probe_params)
-
-    def _probed(self, clause: _Clause) -> int:
-        return self._numbers([self._probe(clause)], _STALE)[0]
 
     def _numbers(self, queries: List[_Query], staleness: int) -> List[int]:
         """The one number that each query gives; from memory when at most `staleness` commits old."""
@@ -286,12 +286,18 @@ class Pages:
                 return walk  # the walk begins and ends where the range does
             if only.in_order and is_default:
                 return _Way(only, only.source or "", False)
-        start = self._rarest(clauses if owner is not None else [clause for clause in clauses if clause.is_of_all])
-        if start is None:
+        usable = [clause for clause in clauses if clause.source is not None and (owner is not None or clause.is_of_all)]
+        if not usable:
             return walk
+        for clause in usable:
+            if clause.is_of_few:
+                return _Way(clause, clause.source or "", True)
+        # All that is weighed in one round trip.
+        *counts, files = self._numbers([*map(self._probe, usable), self._files_query(owner)], _STALE)
+        fewest = min(counts)
+        start = usable[counts.index(fewest)]
         if owner is None:
             return _Way(start, start.source or "", True)
-        fewest, files = self._numbers([self._probe(start), self._files_query(owner)], _STALE)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
         are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
         gathers_near = are_traits and (by_time or listing.sort in _TRAITS)
@@ -330,7 +336,7 @@ class Pages:
 
     def _named(self, filter: Any, owner: Optional[int]) -> _Clause:
         if not filter.patterns:
-            return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names)
+            return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names, is_of_few=True)
         parts = [_one_of("f.name", filter.names)] if filter.names else []
         parts += ["f.name GLOB ?"] * len(filter.patterns)
         params = filter.names + tuple(pattern.replace("[", "[[]") for pattern in filter.patterns)

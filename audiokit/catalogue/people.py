@@ -138,6 +138,14 @@ class People:
         )
         return (_token(rows[0][_WIDTH:]), _account(rows[0][:_WIDTH])) if rows else None
 
+    def logged_in(self, digest: str, now_ms: int) -> Optional[Account]:
+        """Whose session has that digest."""
+        rows = self._catalogue.read(
+            f"SELECT {_ACCOUNT} FROM sessions s JOIN accounts a ON a.id = s.account "
+            "WHERE s.digest = ? AND s.expires_ms > ?", (digest, now_ms),
+        )
+        return _account(rows[0]) if rows else None
+
     def tokens(self, account: Optional[int] = None) -> List[Tuple[Token, str]]:
         """The tokens of one account, or of all, oldest first; each with its account's name."""
         where, params = ("WHERE t.account = ? ", (account,)) if account is not None else ("", ())

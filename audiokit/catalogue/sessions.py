@@ -1,9 +1,10 @@
-"""The rows of the page's log-ins, behind the catalogue's door.  Never sees a cookie, only its
-digest."""
+"""The rows of the page's log-ins, behind the catalogue's door; whose each is, people.py finds.
+
+Never sees a cookie, only its digest."""
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any
 
 _MOST = 100  # sessions of one account: the oldest end
 
@@ -38,14 +39,6 @@ class Sessions:
                 ]
             )[2]
         )
-
-    def shown(self, digest: str, now_ms: int) -> Optional[Tuple[int, int]]:
-        """The account and the expiry (ms) of the session with that digest."""
-        rows = self._catalogue.read(
-            "SELECT account, expires_ms FROM sessions WHERE digest = ? AND expires_ms > ?",
-            (digest, now_ms),
-        )
-        return rows[0] if rows else None
 
     def end(self, digest: str) -> bool:
         """End a session; whether there was one."""

@@ -15,7 +15,6 @@ from typing import List
 # The most that a granule can read past its end before it is noticed: 288 pairs of at most
 # 19 code bits, 2 x 13 linbits and 2 signs, and 36 scalefactors of 5 bits: under 2 KiB.
 MARGIN_BYTES = 2048
-PEEK_BITS = 25  # what one word surely holds behind any position
 
 
 def words(data: bytes) -> List[int]:
@@ -30,11 +29,6 @@ def words(data: bytes) -> List[int]:
             column.byteswap()
         result[phase:size:4] = column.tolist()
     return result
-
-
-def peek(words: List[int], position: int, count: int) -> int:
-    """The `count` <= PEEK_BITS bits at a position, as an unsigned integer."""
-    return words[position >> 3] >> (32 - count - (position & 7)) & ((1 << count) - 1)
 
 
 def _crc16_table() -> List[int]:

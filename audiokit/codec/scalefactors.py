@@ -18,7 +18,6 @@ from typing import List, NamedTuple, Sequence, Tuple
 from .tables import LSF_PARTITIONS, PRETAB, SFB_LONG, SFB_SHORT, SLEN
 
 LONG_BANDS = 22  # the last has no scalefactor of its own
-SHORT_BANDS = 13
 _LONG_COUNT = LONG_BANDS - 1
 _WORDS = tuple(
     tuple(format(value, "0%db" % width) if width else "" for value in range(1 << width))

@@ -96,7 +96,9 @@ class FrameReader:
                 self._skip -= some
             left = len(self._buffer) - self._start
             if self._skip or left < 4 or (left < _APE_BYTES and not is_end):
-                return self._at_end(left) if is_end else None
+                if is_end:
+                    self._at_end(left)
+                return None
             if self._start > 65536:
                 self._drop()
             at = self._start
@@ -112,7 +114,7 @@ class FrameReader:
             if size < 0 or size + 4 > left and not is_end:
                 return None
             if size > 0:
-                frame = self._accept(header, at, size, is_end)
+                frame = self._accept(header, at, size)
                 if frame is not None:
                     return frame
             self._lose(at)
@@ -122,7 +124,6 @@ class FrameReader:
             self.is_cut = True
         self.skipped_bytes += left
         self._start += left
-        return None
 
     def _skip_id3(self, at: int) -> bool:
         """Begin to skip an ID3v2 tag, whose size is four times 7 bits; False if it is none."""
@@ -164,20 +165,15 @@ class FrameReader:
                 return 0
         return self._free_bytes + header.padding * header.slot_bytes
 
-    def _accept(
-        self, header: FrameHeader, at: int, size: int, is_end: bool
-    ) -> Optional[Frame]:
+    def _accept(self, header: FrameHeader, at: int, size: int) -> Optional[Frame]:
         """The frame at `at` if what follows it confirms it, cut short if it must be."""
         end = at + size
         buffer = self._buffer
         follows = self._stream is not None and same_stream(header, self._stream)
-        if end == len(buffer) or self._is_header(header, end) or self._is_tag(end, is_end):
-            confirmed = True
-        else:
-            confirmed = False
-            if end > len(buffer):  # cut by the end of the data: said, not decoded
-                self.is_cut = follows
-                return None
+        confirmed = end == len(buffer) or self._is_header(header, end) or self._is_tag(end)
+        if not confirmed and end > len(buffer):  # cut by the end of the data: said, not decoded
+            self.is_cut = follows
+            return None
         if not confirmed and not (follows and self._is_continuous):
             return None
         if header.layer != 3:
@@ -213,7 +209,7 @@ class FrameReader:
         other = _header_of(bytes(self._buffer[at : at + 4]))
         return other is not None and same_stream(header, other)
 
-    def _is_tag(self, at: int, is_end: bool) -> bool:
+    def _is_tag(self, at: int) -> bool:
         """Whether a tag that follows audio begins at `at`."""
         head = bytes(self._buffer[at : at + 8])
         return head[:3] in (b"TAG", b"ID3") or head in (b"APETAGEX", b"LYRICSBE")

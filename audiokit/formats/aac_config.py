@@ -9,21 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+# by sampling_frequency_index (table 1.18); 13 and 14 are reserved, 15 stands for a rate in 24 bits
 SAMPLE_RATES = (
-    96000,
-    88200,
-    64000,
-    48000,
-    44100,
-    32000,
-    24000,
-    22050,
-    16000,
-    12000,
-    11025,
-    8000,
-    7350,
-)
+    96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
+)  # fmt: skip
 CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 13: 24, 14: 8}
 _SBR, _PS, _USAC, _ESCAPE = 5, 29, 42, 31  # audio object types
 _GENERAL = (1, 2, 3, 4, 6, 7, 17, 19, 20, 21, 22, 23)  # types with a GASpecificConfig

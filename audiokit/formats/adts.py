@@ -15,28 +15,13 @@ import struct
 from typing import List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail as tail_tags
+from audiokit.formats.aac_config import SAMPLE_RATES
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.source import MAX_READ, Source
 
 HEADER_BYTES = 7
 MAX_FRAME_BYTES = 1 << 13
 SAMPLES_PER_BLOCK = 1024
-# by sampling_frequency_index (14496-3 table 1.18); 13 and 14 are reserved, 15 is not for ADTS
-SAMPLE_RATES = (
-    96000,
-    88200,
-    64000,
-    48000,
-    44100,
-    32000,
-    24000,
-    22050,
-    16000,
-    12000,
-    11025,
-    8000,
-    7350,
-)
 # by channel_configuration (14496-3 table 1.19); 0 stands for a program config element
 CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
 _PROFILES = ("Main", "LC", "SSR", "LTP")  # the audio object types 1 to 4

@@ -17,16 +17,13 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import id3
 from audiokit.formats import tags as tagging
-from audiokit.formats.chunks import MAX_CHUNKS, NAME, behind
+from audiokit.formats.chunks import MAX_CHUNKS, NAME, STREAMED, Chunk, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
 
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 _UNKNOWN = (0, 0xFFFFFFFF)  # sizes of writers that could not go back
-_STREAMED = (
-    0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
-)
 _TEXT_BYTES = 4 * tagging.MAX_CHARACTERS
 _COMM = struct.Struct(">hIhHQ")
 _IMA4_PACKET_BYTES, _IMA4_PACKET_SAMPLES = 34, 64  # a channel
@@ -70,12 +67,6 @@ _COMPRESSIONS: Dict[bytes, _Compression] = {
     b"Qclp": _Compression("qcelp", 0, None),
     b"dwvw": _Compression("dwvw", 0, None),
 }
-
-
-class _Chunk(NamedTuple):
-    name: bytes
-    offset: int  # of the content
-    size: int  # bytes, as declared
 
 
 class _Common(NamedTuple):
@@ -140,17 +131,17 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     )
 
 
-def _chunks(source: Source, position: int) -> Iterator[_Chunk]:
+def _chunks(source: Source, position: int) -> Iterator[Chunk]:
     for _ in range(MAX_CHUNKS):
         head = source.read(position, 8)
         if len(head) < 8 or not NAME.match(head):
             return
         size = int.from_bytes(head[4:], "big")
-        yield _Chunk(head[:4], position + 8, size)
+        yield Chunk(head[:4], position + 8, size)
         position = behind(source, position + 8 + size, size % 2 == 1)
 
 
-def _common(source: Source, chunk: _Chunk, is_compressed: bool) -> _Common:
+def _common(source: Source, chunk: Chunk, is_compressed: bool) -> _Common:
     channels, frames, bits, exponent, mantissa = source.unpack(_COMM, chunk.offset)
     rate = _extended(exponent, mantissa)
     if not 0 < channels <= MAX_CHANNELS or not 1 <= rate <= MAX_RATE or not 0 <= bits <= 64:
@@ -176,7 +167,7 @@ def _extended(exponent: int, mantissa: int) -> float:
     return mantissa * 2.0 ** (exponent - 16383 - 63)
 
 
-def _sound(source: Source, chunk: Optional[_Chunk], common: _Common, warnings: List[str]) -> _Sound:
+def _sound(source: Source, chunk: Optional[Chunk], common: _Common, warnings: List[str]) -> _Sound:
     if chunk is None:
         if common.frames:
             raise Damaged(
@@ -187,7 +178,7 @@ def _sound(source: Source, chunk: Optional[_Chunk], common: _Common, warnings: L
     offset = chunk.offset + 8 + int.from_bytes(head[:4], "big")
     rest = max(source.size - offset, 0)
     size = chunk.size - (offset - chunk.offset)
-    if chunk.size in _UNKNOWN or chunk.size >= _STREAMED and size > rest:
+    if chunk.size in _UNKNOWN or chunk.size >= STREAMED and size > rest:
         warnings.append(
             f"SSND says {chunk.size} bytes, as if written to a pipe, the file has {rest}"
         )
@@ -232,7 +223,7 @@ def _samples(
     return there, common.frames, True
 
 
-def _texts(source: Source, chunks: List[_Chunk]) -> Tuple[Tags, Tuple[Picture, ...]]:
+def _texts(source: Source, chunks: List[Chunk]) -> Tuple[Tags, Tuple[Picture, ...]]:
     tags: Tags = {}
     pictures: Tuple[Picture, ...] = ()
     for chunk in chunks:
@@ -255,7 +246,7 @@ def _describe(
     common: _Common,
     sound: _Sound,
     source: Source,
-    texts: List[_Chunk],
+    texts: List[Chunk],
     warnings: List[str],
 ) -> AudioInfo:
     samples, promised, is_exact = _samples(common, sound, warnings)

@@ -54,19 +54,6 @@ def read_at_end(source: Source, end: int) -> Optional[ApeTag]:
     return ApeTag(start, end, tags, pictures)
 
 
-def read_at_start(source: Source, start: int) -> Optional[ApeTag]:
-    """The APE tag whose header is at `start` (rare, some files have it in front), or None."""
-    header = source.read(start, FOOTER_BYTES)
-    if len(header) < FOOTER_BYTES or header[:8] != b"APETAGEX":
-        return None
-    _, version, size, count, flags = _FOOTER.unpack(header)
-    if version != 2000 or not flags & _IS_HEADER or start + FOOTER_BYTES + size > source.size:
-        return None
-    first = start + FOOTER_BYTES
-    tags, pictures = _items(source, first, first + size, count, version)
-    return ApeTag(start, first + size, tags, pictures)
-
-
 def _items(
     source: Source, position: int, stop: int, count: int, version: int
 ) -> Tuple[Tags, Tuple[Picture, ...]]:

@@ -15,14 +15,13 @@ import struct
 from typing import Dict, List, NamedTuple, Optional
 
 from audiokit.formats import tags as tagging
+from audiokit.formats.chunks import STREAMED
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import Source
 
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 _UNKNOWN = 0xFFFFFFFF
-# sizes from here on, larger than the file, are what programs write to a pipe
-_STREAMED = 0x7FFF0000
 _HEADER = struct.Struct(">5I")
 _HEADER_BYTES = 24  # with the magic
 _ANNOTATION_BYTES = 4096
@@ -76,7 +75,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     size = _size(declared, there, start + 8, warnings)
     unit = encoding.bits * channels  # bits of one sample of every channel
     samples = size * 8 // unit
-    is_cut = size < declared < _STREAMED
+    is_cut = size < declared < STREAMED
     if not samples:
         warnings.append("there are no samples")
     elif encoding.sample_format and size * 8 % unit:

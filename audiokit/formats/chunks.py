@@ -4,11 +4,26 @@ padding."""
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from audiokit.formats.source import Source
 
 NAME = re.compile(rb"[ -~]{4}", re.DOTALL)  # four printable characters
 MAX_CHUNKS = 4096  # of one file; sample libraries have dozens
+STREAMED = 0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
+
+
+class Chunk(NamedTuple):
+    """A chunk by the place of its content."""
+
+    name: bytes
+    offset: int  # of the content
+    size: int  # bytes, as declared
+
+    @property
+    def end(self) -> int:
+        """Behind the content."""
+        return self.offset + self.size
 
 
 def behind(source: Source, end: int, is_odd: bool) -> int:

@@ -26,6 +26,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import id3
 from audiokit.formats import tags as tagging
+from audiokit.formats.chunks import Chunk
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
 
@@ -153,19 +154,8 @@ def _id3(source: Source, offset: int) -> Tuple[Tags, Tuple[Picture, ...]]:
 # --------------------------------------------------------------------------------------------
 
 
-class _Chunk(NamedTuple):
-    name: bytes
-    offset: int  # of the content
-    size: int  # bytes, as declared
-
-    @property
-    def end(self) -> int:
-        """Behind the content."""
-        return self.offset + self.size
-
-
 def _read_dff(source: Source, start: int) -> AudioInfo:
-    chunks: Dict[bytes, _Chunk] = {}
+    chunks: Dict[bytes, Chunk] = {}
     for chunk in _chunks(source, start + 16, source.size):
         chunks.setdefault(chunk.name, chunk)
     properties = chunks.get(b"PROP")
@@ -185,17 +175,17 @@ def _read_dff(source: Source, start: int) -> AudioInfo:
     return _describe(sound, tags, pictures, warnings)
 
 
-def _chunks(source: Source, position: int, stop: int) -> Iterator[_Chunk]:
+def _chunks(source: Source, position: int, stop: int) -> Iterator[Chunk]:
     for _ in range(MAX_CHUNKS):
         head = source.read(position, _CHUNK.size)
         if len(head) < _CHUNK.size or position >= stop:
             return
         name, size = _CHUNK.unpack(head)
-        yield _Chunk(name, position + _CHUNK.size, size)
+        yield Chunk(name, position + _CHUNK.size, size)
         position += _CHUNK.size + size + size % 2
 
 
-def _properties(source: Source, properties: _Chunk) -> Tuple[int, int, bytes]:
+def _properties(source: Source, properties: Chunk) -> Tuple[int, int, bytes]:
     """Rate, channels and compression of the sound."""
     rate, channels, compression = 0, 0, b"DSD "
     for chunk in _chunks(source, properties.offset + 4, properties.end):
@@ -212,7 +202,7 @@ def _properties(source: Source, properties: _Chunk) -> Tuple[int, int, bytes]:
 
 
 def _plain(
-    source: Source, chunk: Optional[_Chunk], rate: int, channels: int, warnings: List[str]
+    source: Source, chunk: Optional[Chunk], rate: int, channels: int, warnings: List[str]
 ) -> _Sound:
     if chunk is None:
         raise Damaged("a DSDIFF file without samples", source.size)
@@ -225,7 +215,7 @@ def _plain(
 
 
 def _dst(
-    source: Source, chunk: Optional[_Chunk], rate: int, channels: int, warnings: List[str]
+    source: Source, chunk: Optional[Chunk], rate: int, channels: int, warnings: List[str]
 ) -> _Sound:
     first = next(_chunks(source, chunk.offset, chunk.end), None) if chunk else None
     if chunk is None or first is None or first.name != b"FRTE":
@@ -259,7 +249,7 @@ def _whole_frames(source: Source, position: int) -> int:
     return whole
 
 
-def _edited_master(source: Source, chunk: _Chunk) -> Tags:
+def _edited_master(source: Source, chunk: Chunk) -> Tags:
     """DIIN: the artist and the title."""
     tags: Tags = {}
     for one in _chunks(source, chunk.offset, chunk.end):

@@ -133,12 +133,9 @@ def _samples(
         warnings.append(
             f"the file ends inside a frame: {samples / info.sample_rate:.3f} s are playable"
         )
-    elif info.samples and samples < info.samples:
+    elif info.samples and samples != info.samples:
         warnings.append(f"STREAMINFO says {info.samples} samples, the frames hold {samples}")
-    elif info.samples and samples > info.samples:
-        warnings.append(f"STREAMINFO says {info.samples} samples, the frames hold {samples}")
-        return samples, False
-    return samples, samples < (info.samples or 0) or not is_whole
+    return samples, samples < info.samples or not is_whole
 
 
 def _last_frame(source: Source, metadata: _Metadata, end: int) -> Optional[Tuple[FlacFrame, bool]]:

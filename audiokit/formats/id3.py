@@ -130,12 +130,13 @@ def _header(source: Source, offset: int) -> Optional[_Header]:
         return None
     if max(head[6:10]) >= 0x80:
         return None
-    size = _syncsafe(head[6:10])
+    size = syncsafe(head[6:10])
     footer = HEADER_BYTES if head[3] == 4 and head[5] & _FOOTER else 0
     return _Header(head[3], head[5], size, offset + HEADER_BYTES + size + footer)
 
 
-def _syncsafe(data: bytes) -> int:
+def syncsafe(data: bytes) -> int:
+    """A number of seven bits a byte (2.4 section 6.2)."""
     number = 0
     for byte in data:
         number = number << 7 | byte & 0x7F
@@ -161,7 +162,7 @@ def _behind_extended_header(body: Source, start: int, header: _Header) -> int:
         return start  # the flag is set, but a frame stands here: some writers forget the header
     if header.version == 3:
         return start + 4 + int.from_bytes(head, "big")  # 2.3 section 3.2: the size excludes itself
-    return start + max(_syncsafe(head), 6)  # 2.4 section 3.2: the size includes itself
+    return start + max(syncsafe(head), 6)  # 2.4 section 3.2: the size includes itself
 
 
 def _frames(body: Source, position: int, stop: int, header: _Header) -> Iterator[_Frame]:
@@ -192,12 +193,12 @@ def _frame_length(body: Source, head: bytes, content: int, stop: int, version: i
     tag."""
     if version == 2:
         return int.from_bytes(head[3:6], "big")
-    plain, syncsafe = int.from_bytes(head[4:8], "big"), _syncsafe(head[4:8])
+    plain, safe = int.from_bytes(head[4:8], "big"), syncsafe(head[4:8])
     if plain < 0x80:
         return plain
     if max(head[4:8]) >= 0x80:
         return plain
-    wanted, other = (syncsafe, plain) if version == 4 else (plain, syncsafe)
+    wanted, other = (safe, plain) if version == 4 else (plain, safe)
     if _leads_on(body, content + wanted, stop) or not _leads_on(body, content + other, stop):
         return wanted
     return other

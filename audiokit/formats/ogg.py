@@ -367,7 +367,7 @@ def _is_sounding(page: _Page, link: _Link) -> bool:
     return page.serial == link.stream.serial and page.granule != _NO_PACKET_ENDS
 
 
-def _is_one_stream(source: Source, link: _Link, end: _End) -> bool:
+def _is_one_stream(link: _Link, end: _End) -> bool:
     """Whether the end belongs to the stream of the beginning, as its sequence numbers tell.
 
     Streams one behind the other may have the same serial number, if a file was copied behind it:
@@ -394,7 +394,7 @@ class _Length(NamedTuple):
 
 def _length(source: Source, link: _Link) -> _Length:
     end = _end(source, link)
-    if not _is_one_stream(source, link, end):
+    if not _is_one_stream(link, end):
         return _walk(source, link, end.is_cut)
     last = [page for page in end.pages if _is_sounding(page, link)][-1]
     is_ended = any(page.flags & _LAST for page in end.pages if page.serial == link.stream.serial)

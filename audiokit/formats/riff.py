@@ -21,7 +21,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import id3
 from audiokit.formats import tags as tagging
-from audiokit.formats.chunks import MAX_CHUNKS, NAME, behind
+from audiokit.formats.chunks import MAX_CHUNKS, NAME, STREAMED, Chunk, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
 from audiokit.formats.wave_format import (
@@ -36,9 +36,6 @@ from audiokit.formats.wave_format import (
 
 MAX_INFO_BYTES = 1 << 18  # of a LIST of tags that are looked at
 _UNKNOWN = 0xFFFFFFFF  # a size that the writer did not know, or that is in ds64
-_STREAMED = (
-    0x7FFF0000  # sizes from here on, larger than the file, are what programs write to a pipe
-)
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 
@@ -52,20 +49,14 @@ class _Layout(NamedTuple):
     end: int  # offset that the outermost size claims; 0 where it claims nothing
 
 
-class _Chunk(NamedTuple):
-    name: bytes
-    offset: int  # of the content
-    size: int  # bytes, as declared
-
-
 class _Parts(NamedTuple):
     """The chunks that matter."""
 
-    format: Optional[_Chunk]
-    data: Optional[_Chunk]
-    fact: Optional[_Chunk]
-    ds64: Optional[_Chunk]
-    texts: Tuple[_Chunk, ...]  # LIST, id3, bext
+    format: Optional[Chunk]
+    data: Optional[Chunk]
+    fact: Optional[Chunk]
+    ds64: Optional[Chunk]
+    texts: Tuple[Chunk, ...]  # LIST, id3, bext
 
 
 def matches(head: bytes) -> bool:
@@ -90,7 +81,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         raise Damaged("a WAV file without a data chunk", layout.first)
     warnings: List[str] = []
     data = _Data.of(source, layout, parts, warnings)
-    if layout.end > source.size and layout.end - start < _STREAMED and not data.is_cut:
+    if layout.end > source.size and layout.end - start < STREAMED and not data.is_cut:
         warnings.append(f"RIFF says {layout.end - start} bytes, the file has {source.size - start}")
     fact = _fact_samples(source, layout, parts)
     length = _length(source, wave, data, fact, warnings)
@@ -135,8 +126,8 @@ _FORMS = {
 
 
 def _parts(source: Source, layout: _Layout) -> _Parts:
-    found: Dict[bytes, _Chunk] = {}
-    texts: List[_Chunk] = []
+    found: Dict[bytes, Chunk] = {}
+    texts: List[Chunk] = []
     ds64 = None
     for chunk in _chunks(source, layout):
         name = chunk.name.lower() if layout.container == "w64" else chunk.name
@@ -149,7 +140,7 @@ def _parts(source: Source, layout: _Layout) -> _Parts:
     return _Parts(found.get(b"fmt "), found.get(b"data"), found.get(b"fact"), ds64, tuple(texts))
 
 
-def _chunks(source: Source, layout: _Layout) -> Iterator[_Chunk]:
+def _chunks(source: Source, layout: _Layout) -> Iterator[Chunk]:
     """The chunks in order; the size of a data chunk is as it must be to go on, others as
     declared."""
     is_w64 = layout.container == "w64"
@@ -171,7 +162,7 @@ def _chunks(source: Source, layout: _Layout) -> Iterator[_Chunk]:
             data_size = int.from_bytes(source.read(content + 8, 8), "little")
         if name == b"data":
             size = _data_size(source, layout, content, size, data_size)
-        yield _Chunk(name, content, size)
+        yield Chunk(name, content, size)
         if content + size >= source.size:
             return
         end = content + size
@@ -217,7 +208,7 @@ class _Data(NamedTuple):
         rest = max(source.size - offset, 0)
         if size <= rest:
             return cls(offset, size, None, False)
-        if layout.container == "wav" and size >= _STREAMED:
+        if layout.container == "wav" and size >= STREAMED:
             warnings.append(f"data says {size} bytes, as if written to a pipe, the file has {rest}")
             return cls(offset, rest, None, False)
         if rest == 0:
@@ -334,7 +325,7 @@ def _by_rate(wave: WaveFormat, data: _Data, fact: int) -> _Length:
 # Tags ---------------------------------------------------------------------------------------------
 
 
-def _tags(source: Source, texts: Tuple[_Chunk, ...]) -> Tuple[Tags, Tuple[Picture, ...]]:
+def _tags(source: Source, texts: Tuple[Chunk, ...]) -> Tuple[Tags, Tuple[Picture, ...]]:
     """ID3 first, which has encodings, then INFO, then what broadcasters write."""
     tags: Tags = {}
     pictures: Tuple[Picture, ...] = ()
@@ -400,7 +391,7 @@ def _describe(
     if length.seconds == 0:
         warnings.append("there are no samples")
     if inner is not None:
-        warnings += [w for w in inner.warnings]
+        warnings += inner.warnings
         if inner.sample_rate != wave.sample_rate or inner.channels != wave.channels:
             warnings.append(
                 f"the format chunk says {wave.channels} channels at {wave.sample_rate} Hz, "

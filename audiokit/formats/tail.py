@@ -77,10 +77,7 @@ def _before_lyrics3_v1(source: Source, end: int) -> int:
 
 def _appended_id3(source: Source, end: int) -> Tuple[int, Tags, Tuple[Picture, ...]]:
     footer = source.read(end - id3.HEADER_BYTES, id3.HEADER_BYTES)
-    size = 0
-    for byte in footer[6:10]:
-        size = size << 7 | byte & 0x7F
-    start = end - size - 2 * id3.HEADER_BYTES
+    start = end - id3.syncsafe(footer[6:10]) - 2 * id3.HEADER_BYTES
     tag = id3.read_tag(source, start) if start >= 0 else None
     if tag is None or not tag.found:
         return end, {}, ()

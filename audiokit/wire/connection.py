@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import ChunkedDecoder
 from .heads import check_partial
-from .poller import READ, WRITE
+from .pace import LAGS, LOST, Pace
+from .poller import BEHIND, READ, WRITE
 from .problems import Refusal
 from .responses import Response
 from .transfers import AGAIN, DONE, SEEK, SOURCE, WAIT, Drawn, PeerGone, Receiving, Sending, Span
@@ -36,8 +37,8 @@ HEAD, LOGGING_IN, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CL
     "head logging-in receiving working pending sending streaming lingering closed".split()
 )
 _RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
-_TURN = 64  # requests a connection may have answered before others get their turn
-_INLINE = 1 << 20  # bytes of a file that leave from the loop: under 0.2 ms, less than two hand-offs cost
+_TURN = 16  # requests a connection may have answered before others get their turn
+_INLINE = 1 << 20  # bytes of an answer in memory that leave from the loop at once
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
 _BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -78,7 +79,7 @@ class Connection:
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
         "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
-        "linger_until", "source", "cancel", "on_end", "upstream",
+        "linger_until", "source", "cancel", "on_end", "upstream", "pace",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, peer: Any) -> None:
@@ -87,7 +88,7 @@ class Connection:
         self.fd = sock.fileno()
         self.peer = peer
         self.state = HEAD
-        self.watched = 0  # READ, WRITE or nothing
+        self.watched = 0  # READ or WRITE, perhaps NEW or BEHIND; or nothing
         self.upstream: Optional[int] = None  # the descriptor that is watched for reading instead of ours
         self.away = False  # a worker has it
         self.buffer = b""  # read, not yet understood
@@ -95,6 +96,7 @@ class Connection:
         self.timer: Any = None  # the wheel that holds us
         self.receiving: Optional[Receiving] = None
         self.sink: Any = None
+        self.pace: Optional[Pace] = None  # of the body
         self.sending: Optional[Sending] = None
         self.files: tuple = ()  # descriptors to close when the answer is out
         self.unwanted: Optional[_Unwanted] = None
@@ -125,7 +127,7 @@ class Connection:
         elif state is PENDING:
             self._listen()
         elif state is STREAMING:
-            if self.watched == WRITE:
+            if self.watched & WRITE:
                 self._flush()
             else:
                 self._listen()
@@ -136,15 +138,15 @@ class Connection:
             self._refuse_and_close(Refusal("timeout", "the request's head took too long", close=True))
             self.close()  # no lingering: a trickle would only use it to live on
         elif self.state is RECEIVING:
-            refusal = Refusal(
-                "timeout", f"the body made no progress after {self.receiving.received} bytes", close=True
-            )
-            self._drop_sink()
-            self._answer(self.handler.problem(refusal))
+            self._give_up_body(f"the body made no progress after {self.receiving.received} bytes")
         elif self.upstream is not None:
             self._hand_off(self.reactor.far, self._seek_in_worker)
         else:
             self.close()
+
+    def on_rested(self) -> None:
+        """A body that lags is looked at again."""
+        self._hand_off(self.reactor.bulk, self._receive_in_worker)
 
     def close(self) -> None:
         """End it now; what a request had begun is undone."""
@@ -173,7 +175,7 @@ class Connection:
         try:
             data = self.sock.recv(_RECV)
         except (BlockingIOError, InterruptedError):
-            return
+            return self._watch(READ | BEHIND)  # part of a TLS record has come
         except OSError:
             return self.close()
         except Refusal as refusal:  # plain HTTP where TLS is spoken
@@ -237,7 +239,7 @@ class Connection:
                 self._watch(0)  # what is here comes first: the kernel holds the rest, and the sender
                 self.reactor.later(self)
             else:
-                self._watch(READ)
+                self._watch(READ | BEHIND if self.buffer or self.unwanted else READ)
             if turns and self.buffer:
                 self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
@@ -272,7 +274,7 @@ class Connection:
         elif type(answer) is Pending:
             self.state = PENDING
             self.reactor.untime(self)
-            self._watch(READ)
+            self._watch(READ | BEHIND)
             self.cancel = answer.begin(self._hearing())
         elif type(answer) is Stream:
             self._stream(answer)
@@ -334,9 +336,25 @@ class Connection:
             except OSError:
                 return self.close()
         self.state = RECEIVING
+        self.pace = Pace(self.reactor.limits.body_rate, time.monotonic())
         is_whole = framing.length is not None and len(first) >= framing.length
         crew = self.reactor.work if is_whole else self.reactor.bulk
         self._hand_off(crew, self._receive_in_worker, True)
+
+    def _await_body(self) -> None:
+        pace = self.pace
+        verdict = pace.look(self.receiving.received, time.monotonic())
+        if verdict is LOST:
+            self._give_up_body(f"{pace.came} bytes of the body came in a minute, {pace.least} have to")
+        elif verdict is LAGS:
+            self.reactor.await_rest(self)
+        else:
+            self._watch(READ | BEHIND)
+            self.reactor.await_transfer(self)
+
+    def _give_up_body(self, why: str) -> None:
+        self._drop_sink()
+        self._answer(self.handler.problem(Refusal("timeout", why, close=True)))
 
     def _receive_in_worker(self, is_first: bool = False) -> None:
         """In a worker: one step of the body, and the route's answer once it is whole."""
@@ -401,8 +419,10 @@ class Connection:
             return self._close_files_of(outcome)
         if self.state is LOGGING_IN:
             return self._logged_in(outcome)
-        if outcome is WAIT:
-            self._watch(READ if self.state is RECEIVING else WRITE)
+        if outcome is WAIT and self.state is RECEIVING:
+            self._await_body()
+        elif outcome is WAIT:
+            self._watch(WRITE | BEHIND)
             self.reactor.await_transfer(self)
         elif outcome is AGAIN:
             if self.state is RECEIVING:
@@ -450,7 +470,7 @@ class Connection:
         head = stream.head._replace(is_endless=True)
         self.request = (self.handler.note(), head.status)
         self.sending.add(self.reactor.encode(head, self.handler, self.closing))
-        self._watch(READ)
+        self._watch(READ | BEHIND)
         self._flush()
         if self.state is STREAMING:
             self.cancel = stream.begin(self._hearing())
@@ -478,7 +498,7 @@ class Connection:
         self.sending.add(data)
         if self.sending.left > _BEHIND:
             self.close()
-        elif self.watched == READ:
+        elif self.watched & READ:
             self._flush()
 
     def _flush(self) -> None:
@@ -486,7 +506,7 @@ class Connection:
             outcome = self.sending.step(_INLINE)
         except PeerGone:
             return self.close()
-        self._watch(READ if outcome is DONE else WRITE)
+        self._watch(BEHIND | (READ if outcome is DONE else WRITE))
 
     def _listen(self) -> None:
         """While the client waits it may send its next request; that it ends its side means that it is gone."""
@@ -558,7 +578,7 @@ class Connection:
         self.sending = Sending(self.sock, self.reactor.limits.portable)
         self.sending.add(memoryview(data)[sent:])
         self.state = SENDING
-        self._watch(WRITE)
+        self._watch(WRITE | BEHIND)
         self.reactor.await_transfer(self)
 
     def _send(self, data: bytes) -> None:
@@ -568,17 +588,18 @@ class Connection:
             self._finish_connection()
 
     def _continue_sending(self, goes_on: bool = True) -> None:
-        sending = self.sending
+        sending, before = self.sending, self.sending.sent
         try:
-            outcome = sending.step(_INLINE)
+            outcome = sending.step(self.reactor.inline_left if self.files else _INLINE)
         except PeerGone:
             return self.close()
+        self.reactor.inline_left -= sending.sent - before
         if outcome is DONE:
             self._sending_done(goes_on)
         elif outcome is AGAIN:
             self._hand_off(self.reactor.bulk, self._send_in_worker)
         elif outcome is WAIT:
-            self._watch(WRITE)
+            self._watch(WRITE | BEHIND)
             self.reactor.await_transfer(self)
         else:
             self._draw(outcome)
@@ -663,14 +684,14 @@ class Connection:
         except BlockingIOError:  # TLS has a last word, which does not fit now
             self.sending = Sending(self.sock, self.reactor.limits.portable)
             self.state = SENDING
-            self._watch(WRITE)
+            self._watch(WRITE | BEHIND)
             return self.reactor.await_transfer(self)
         except OSError:
             return self.close()
         self.buffer = b""
         self.state = LINGERING
         self.linger_until = time.monotonic() + _LINGER_MAX
-        self._watch(READ)
+        self._watch(READ | BEHIND)
         self.reactor.await_linger(self)
 
     def _linger_read(self) -> None:

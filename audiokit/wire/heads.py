@@ -130,7 +130,7 @@ def _parse_fields(section: bytes, limits: Any) -> tuple:
     """(fields, host, says close, says keep-alive) of a header section with its empty line."""
     text = section.decode("latin-1")
     if _FIELD_LINES.fullmatch(text) is None:
-        raise _blame_fields(section.split(b"\r\n")[:-2], limits)
+        raise _blame_fields(section.split(b"\r\n")[:-2])
     pairs = _FIELD.findall(text)
     if len(pairs) > limits.max_fields:
         raise _too_many_fields(limits)
@@ -246,7 +246,7 @@ def _check_partial_line(line: bytes, limits: Any) -> None:
         raise _bad(f"{_shown(rest)} is not an HTTP version")
 
 
-def _blame_fields(lines: List[bytes], limits: Any) -> Refusal:
+def _blame_fields(lines: List[bytes]) -> Refusal:
     """What is wrong with header lines of which one at least is."""
     for line in lines:
         refusal = _wrong_with_field(line)

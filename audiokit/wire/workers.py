@@ -20,7 +20,7 @@ _NICE = 10  # of threads that give way: they run when the loop does not want to
 
 
 class Workers:
-    """`threads` daemon threads that take tasks in the order they came.
+    """`threads` daemon threads that take tasks in the order they came.  They begin with the first task.
 
     With `gives_way` they have a lower priority than the loop, where threads have one of their own (Linux): on a
     busy machine whoever moves gigabytes would else run for milliseconds before a request of 30 us gets its turn.
@@ -36,19 +36,27 @@ class Workers:
         self._on_bug = on_bug
         self._gives_way = gives_way and sys.platform.startswith("linux")
         self._closed = False
-        self._threads: List[threading.Thread] = [
-            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
-            for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._names = [f"{name}-{number}" for number in range(threads)]
+        self._threads: List[threading.Thread] = []
+        self._lock = threading.Lock()
 
     def submit(self, task: Callable[..., Any], *arguments: Any) -> None:
         """Have `task(*arguments)` run soon; at once, here, when the threads have ended."""
         if self._closed:
             task(*arguments)
         else:
+            if not self._threads:
+                self._begin()
             self._tasks.put((task, arguments))
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._threads or self._closed:
+                return
+            for name in self._names:
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
 
     @property
     def is_pressed(self) -> bool:
@@ -58,6 +66,8 @@ class Workers:
     def close(self, timeout: float = 5.0) -> None:
         """Finish what was submitted, then end the threads; wait for that no longer than `timeout` s."""
         until = time.monotonic() + timeout
+        with self._lock:
+            self._closed = not self._threads  # nobody is there, and nobody will be
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
