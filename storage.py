@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import audiometa
-from audiokit import quotas
+from audiokit import keyfile, quotas
 from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
@@ -226,6 +226,13 @@ class Storage:
         self._catalogue.close()
         if self._folder_lock is not None:
             self._folder_lock.release(self._is_clean)
+
+    def link_key(self) -> bytes:
+        """What signs links: the one that all servers of a cluster share, or the folder's own.  Under the folder's lock."""
+        path = self.data / LINK_KEY
+        if self.asks_far:
+            return keyfile.shared(path, lambda ours: self._catalogue.agreed("link", ours))
+        return keyfile.read_or_make(path, self.ops)
 
     # -- uploads ---------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ MAY_IMPORT = {
                     "audiokit.account_commands", "audiokit.failures", "audiokit.keyfile", "audiokit.pages", "audiokit.peaks"},
     "storage": {"audiometa", "audiokit.blobs", "audiokit.catalogue", "audiokit.listing", "audiokit.migrations",
                 "audiokit.accounts", "audiokit.formats", "audiokit.wire", "audiokit.names",
-                "audiokit.quotas", "audiokit.engines", "audiokit.failures", "audiokit.health", "audiokit.removals",
+                "audiokit.quotas", "audiokit.engines", "audiokit.failures", "audiokit.health", "audiokit.removals", "audiokit.keyfile",
                 "audiokit.spool"},
     "audiokit.engines": {"audiokit.blobs", "audiokit.catalogue"},
     "audiokit.failures": {"audiokit.blobs", "audiokit.catalogue", "audiokit.wire"},

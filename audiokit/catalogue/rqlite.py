@@ -43,7 +43,9 @@ _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY NOT NULL, since_ms INTEGER NOT NULL) "
     "WITHOUT ROWID"
 )
-_CLUSTERS_OWN = ("versions", "writes")  # tables that a catalogue in a file has no use for
+_SECRETS = "CREATE TABLE IF NOT EXISTS secrets (what TEXT PRIMARY KEY NOT NULL, word TEXT NOT NULL) WITHOUT ROWID"
+# Tables beside the schema: a catalogue in a file has no use for them, and no copy shows what is secret.
+_CLUSTERS_OWN = {"versions": _VERSIONS, "writes": TABLE, "secrets": _SECRETS}
 _SEARCH_VERSION = -1  # its row says that somebody made the search index
 
 
@@ -69,8 +71,9 @@ class RqliteCatalogue:
         self._raised = frozenset(_RAISED.findall(schema))
         try:
             self.versions = _bring_up(self, schema, migrate)  # before and after
-            if not self.read("SELECT 1 FROM sqlite_master WHERE name = 'writes'"):
-                self.tell([(TABLE, ())])
+            there = {name for (name,) in self.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not there.issuperset(_CLUSTERS_OWN):
+                self.tell([(sql, ()) for sql in _CLUSTERS_OWN.values()])
             self.has_trigrams = bool(self.read("SELECT 1 FROM sqlite_master WHERE name = 'words_in'"))
         except BaseException:
             self._nodes.close()
@@ -124,6 +127,13 @@ class RqliteCatalogue:
             raise
         self.failure = None
         return counts
+
+    def agreed(self, what: str, ours: str) -> str:
+        """A secret that all servers share: `ours`, unless another one was first.  It is in no copy."""
+        ask = "SELECT word FROM secrets WHERE what = ?", (what,)
+        if not self.read(*ask):
+            self.write([("INSERT OR IGNORE INTO secrets (what, word) VALUES (?, ?)", (what, ours))])
+        return self.read(*ask)[0][0]
 
     @property
     def generation(self) -> float:
@@ -242,8 +252,9 @@ def _bring_up(door: RqliteCatalogue, schema: str, migrate: bool) -> Tuple[int, i
 
 
 def _version(door: RqliteCatalogue) -> int:
-    if not door.read("SELECT 1 FROM sqlite_master WHERE name = 'versions'"):
-        if door.read("SELECT 1 FROM sqlite_master WHERE name = 'files'"):
+    there = {name for (name,) in door.read("SELECT name FROM sqlite_master WHERE name IN ('versions', 'files')")}
+    if "versions" not in there:
+        if "files" in there:
             raise migrations.MigrationError(f"{door.address} holds something that is no catalogue of ours")
         return 0
     return door.read("SELECT coalesce(max(version), 0) FROM versions")[0][0]
