@@ -74,7 +74,8 @@ stores: $(filter .venv/bin/python,$(TEST_PYTHON))  ## A server on real S3 engine
 	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_blobs_contract.py tests/test_engines.py
 
 cluster: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Three rqlite nodes, OpenStack Swift, two servers: one story of deaths and hangs, told as a table
-	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_catalogue_contract.py tests/test_rqlite_secured.py tests/test_round_trips.py tests/test_cluster.py
+	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_catalogue_contract.py tests/test_rqlite_secured.py tests/test_board.py \
+		tests/test_round_trips.py tests/test_cluster.py tests/test_cluster_conversions.py
 
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -199,6 +200,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""
+        if head.absolute is not None and head.target[:6].lower() == "https:" and not self.is_secure:
+            raise Refusal("misdirected-host", "an https URL was asked for, and this connection is not secured")
         if head.host is None:  # HTTP/1.0 knows no Host, and browsers do not speak it
             return
         name = parse_host(head.host)[0].lower()
@@ -415,10 +418,7 @@ class AudioServer(ThreadingHTTPServer):
             self.storage.people, settings, os.urandom, may_be_open=self._may_be_open, sessions=self.storage.sessions,
             on_bug=self.report, audit=self.audit,
         )
-        self.jobs = Jobs(
-            self.storage.data / "conversions", converter, self.storage, audiometa.identify,
-            most=settings.jobs + settings.queue, result_ttl=settings.result_ttl, on_bug=self.report,
-        )
+        self.jobs = self._open_jobs(converter)
         self.collector: Any = None
         if self.storage.is_far:
             from audiokit.blobs.collector import Collector  # here: where all is in the folder, nothing is collected
@@ -438,6 +438,19 @@ class AudioServer(ThreadingHTTPServer):
             self._encode, self._log.entry if self._log.is_on else None, self.report,
             None if self.certificate is None else self.certificate.wrap,
         )
+
+    def _open_jobs(self, converter: Conversions) -> Any:  # -> Jobs | SharedJobs
+        settings = self.settings
+        common = {"result_ttl": settings.result_ttl, "on_bug": self.report}
+        make = partial(
+            Jobs, self.storage.data / "conversions", converter, self.storage, audiometa.identify,
+            most=settings.jobs + settings.queue, **common,
+        )
+        if not self.storage.asks_far:
+            return make()
+        from audiokit.shared_jobs import SharedJobs
+
+        return SharedJobs(make, self.storage.results, **common)
 
     def server_bind(self) -> None:
         """Bind without asking the name server who we are: the stock one may wait for it."""

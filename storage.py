@@ -53,7 +53,8 @@ from audiokit.blobs.moving import Moved, address_of, cancel, move
 from audiokit.blobs.ownership import Ownership
 from audiokit.catalogue import TooSlow
 from audiokit.catalogue.backups import back_up
-from audiokit.catalogue.checks import Check, Report, strays
+from audiokit.catalogue.checks import Check, Report, is_named, strays
+from audiokit.catalogue.jobs import Board
 from audiokit.catalogue.links import Drops, Links, came_through
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
@@ -66,6 +67,7 @@ from audiokit.health import Health
 from audiokit.migrations import MigrationError
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.removals import Removals
+from audiokit.results import Results
 from audiokit.spool import Spool, Upload
 from audiokit.wire.problems import Refusal
 
@@ -125,6 +127,9 @@ class _File(NamedTuple):
     shared: int
 
 
+Look = Callable[[Optional[_File]], None]  # is given a file before it is changed, and may refuse
+
+
 class Storage:
     """The files of one data folder.  Thread-safe; a context manager."""
 
@@ -168,6 +173,7 @@ class Storage:
             self.removals = Removals(self._catalogue, self._blobs, clock_ms, self.leave_for_sweep)
             self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
+            self.results = Results(Board(self._catalogue), self._blobs, self._ownership, self.removals, clock_ms)
             self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:
@@ -263,12 +269,14 @@ class Storage:
         self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
         metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
         now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
+        check: Optional[Look] = None,
     ) -> Kept:
         """Make a received file one of ours, durable when this returns; the upload is over either way.
 
         `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
         `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
         bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
+        `check` is given the file that has the name, or None, and may refuse.
         """
         with upload:
             if now_ms is None:
@@ -279,7 +287,7 @@ class Storage:
             }
             fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
             family = audiometa.FAMILY.get(info.container, info.container)
-            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop)
+            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop, check)
             names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
             if drop is not None:
                 names = other_names(next(names), os.urandom)
@@ -292,6 +300,12 @@ class Storage:
         while True:
             incoming.fields["name"] = name
             there = self._file(_BY_NAME, (incoming.owner, name))
+            if incoming.check is not None:
+                try:
+                    incoming.check(None if is_generated else there)
+                except Refusal:
+                    self.removals.drop(key)
+                    raise
             if there is not None and incoming.drop is None and (there.sha256, there.size) == incoming.identity:
                 self.removals.drop(key)
                 return Kept("same", there.id, there.record, f'"{there.sha256}"')
@@ -492,11 +506,11 @@ class Storage:
 
     def change(
         self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None,
-        shared: Optional[bool] = None, owner: int = 0, reach: str = OWN,
+        shared: Optional[bool] = None, owner: int = 0, reach: str = OWN, check: Optional[Look] = None,
     ) -> Optional[str]:
         """Rename a file, replace its metadata or share it; the new record, None when there is no such file.
 
-        Refusal `bad-name`, `name-taken`, `no-space`.
+        Refusal `bad-name`, `name-taken`, `no-space`, and what `check` raises, who is given the file as it is.
         """
         wanted = valid_name(name) if name is not None else None
         row: Optional[Row] = None
@@ -506,6 +520,8 @@ class Storage:
                 return None
             if row is not None and there.record == row.record:  # an earlier try was carried out after all
                 return row.record
+            if check is not None:
+                check(there)
             record = json.loads(there.record)
             if shared is not None:
                 record["shared"] = shared
@@ -527,8 +543,8 @@ class Storage:
             if counts[-1]:
                 return row.record
 
-    def remove(self, id: str, owner: int = 0, reach: str = OWN) -> bool:
-        """Remove a file within `reach` of `owner`; whether there was one."""
+    def remove(self, id: str, owner: int = 0, reach: str = OWN, check: Optional[Look] = None) -> bool:
+        """Remove a file within `reach` of `owner`; whether there was one.  `check` is given it, and may refuse."""
         before: Optional[_File] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
@@ -537,6 +553,8 @@ class Storage:
                     return False
                 self.removals.carry_out(before.key)
                 return True
+            if check is not None:
+                check(there)
             before = there
             try:
                 counts = self._catalogue.write([
@@ -576,7 +594,7 @@ class Storage:
         removed = []
         for key in strays(self._catalogue, self._blobs, grace_s):
             # Asked anew: the rows were read a page at a time, before the names were.
-            if not self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)):
+            if not is_named(self._catalogue, key):
                 self.removals.remove_stray(key)
                 removed.append(key)
         return removed
@@ -690,9 +708,10 @@ class _Incoming:
 
     def __init__(
         self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool, drop: Optional[str],
+        check: Optional[Look],
     ) -> None:
         self.fields, self.owner, self.now_ms = fields, owner, now_ms
-        self.family, self.overwrite, self.drop = family, overwrite, drop
+        self.family, self.overwrite, self.drop, self.check = family, overwrite, drop, check
         self.identity = (fields["sha256"], fields["size"])
 
     def row(self, key: str, version: int) -> Row:

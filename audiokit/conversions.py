@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from .jobs import Conversion, Converter, Outcome
+from .job import Conversion, Converter, Outcome
 from .wire.problems import Refusal
 
 _ROOT = str(Path(__file__).resolve().parent.parent)

@@ -11,14 +11,16 @@ A job has a folder of its own, that only we may enter, below one folder of the d
 Who converts is handed in (see `Converter`); nothing here knows sockets or codecs.  A job that
 nobody can come back for (the client waits on its connection) has no job.json and goes with the
 connection.  A job that is wanted later survives a restart: unfinished it is begun again, finished
-it waits until it expires. Raises `Refusal`.
+it waits until it expires.
+
+Where servers share a catalogue, what is wanted later is posted (see `Elsewhere`) when it is begun
+and published when it has ended: from then on nothing of it is here.  Raises `Refusal`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -26,13 +28,13 @@ import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from . import job_notes
+from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, told
 from .wire.problems import Refusal, is_full
 from .wire.workers import Workers
 
-QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
-_UNFINISHED = (QUEUED, RUNNING)
 _REMEMBERED = 10_000  # ids that are gone and still told from those that never were
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
 _LOOK = 3600.0  # s between looks at what expires, at most
@@ -40,150 +42,16 @@ _CREW = 2  # threads that hash, store and remove: short work, but it waits on th
 _PIECE = 1 << 20  # bytes of a result hashed at a time
 
 
-class Conversion(NamedTuple):
-    """What is to be made of the samples."""
+class Elsewhere:
+    """Where jobs that are wanted later can be asked for, but for here; `Jobs` may be given one."""
 
-    format: str  # "mp3" or "wav"
-    rate: int  # Hz
-    channels: int
-    bitrate: Optional[int] = None  # kbit/s; None for quality or WAV
-    quality: Optional[int] = None  # 0 (best) to 9
-    dither: str = "none"  # or "tpdf": after resampling, or where more than 16 bits come in
-
-
-class Outcome(NamedTuple):
-    """How a conversion ended."""
-
-    warnings: Tuple[str, ...] = ()  # what was damaged
-    failure: Optional[Refusal] = None
-
-
-class Converter:
-    """Who does the work; `Jobs` is given one."""
-
-    def warm_up(self) -> None:
-        """A conversion is about to come; quick."""
-
-    def begin(
-        self,
-        source: str,
-        target: str,
-        conversion: Conversion,
-        seconds: float,
-        on_progress: Callable[[float], None],
-        on_done: Callable[[Outcome], None],
-    ) -> Callable[[], None]:
-        """Begin to convert the file `source`, of about `seconds`, to the file `target`.
-
-        Quick; returns how to cancel.
-
-        `on_progress(0..1)` and, exactly once and also after a cancel, `on_done(outcome)` are
-        called from any thread; behind `on_done` nobody touches the files any more.
-        """
+    def post(self, job: Job) -> None:
+        """It is about to begin.  May wait; raises where it could not be posted."""
         raise NotImplementedError
 
-    def summarise(
-        self,
-        source: str,
-        target: str,
-        region: Optional[Tuple[int, int, int]],
-        seconds: float,
-        on_done: Callable[[Outcome], None],
-    ) -> Callable[[], None]:
-        """Begin to make the peaks of the file `source`, or of a region of it; else as `begin`.
-
-        `seconds` of audio would take as long to convert.
-        """
+    def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+        """It ended so; quick.  Once all can know, and have its result, `Jobs.conclude` is called."""
         raise NotImplementedError
-
-    def close(self) -> None:
-        """End everything, at once."""
-
-
-class Order(NamedTuple):
-    """What was asked for, settled before the job is made."""
-
-    conversion: Optional[Conversion]  # None: the input is the result, byte for byte
-    name: str  # of the result
-    mime: str
-    done: str  # what will have been done, in the words of X-Resample
-    warnings: Tuple[str, ...] = ()  # that a look at the input gave
-    seconds: float = 0.0  # of audio, as far as is known
-    save_as: Optional[str] = None  # name of the catalogue's file that the result becomes
-
-
-class Result(NamedTuple):
-    """What came of a job."""
-
-    size: int
-    sha256: str  # lower-case hex
-    since: float  # seconds since 1970
-
-
-class Delivered:
-    """Which bytes of a result have reached the kernel: disjoint spans in order."""
-
-    def __init__(self) -> None:
-        self._spans: List[Tuple[int, int]] = []
-
-    def add(self, start: int, stop: int) -> None:
-        """Bytes `start` to `stop` (exclusive) are out."""
-        apart = []
-        for one in self._spans:
-            if one[1] < start or one[0] > stop:
-                apart.append(one)
-            else:
-                start, stop = min(start, one[0]), max(stop, one[1])
-        self._spans = sorted([*apart, (start, stop)])
-
-    def covers(self, size: int) -> bool:
-        """Whether that is all of `size` bytes."""
-        return size == 0 or self._spans == [(0, size)]
-
-
-class Job:
-    """One conversion; whoever changes it holds the lock of `Jobs`."""
-
-    def __init__(
-        self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float,
-        owner: int = 0, by: Optional[str] = None,
-    ) -> None:
-        self.owner, self.by = owner, by  # the account that began it, and its name
-        self.id, self.order, self.is_wanted_later, self.created = (
-            id,
-            order,
-            is_wanted_later,
-            created,
-        )
-        self.folder = folder
-        self.state = QUEUED
-        self.progress = 0.0
-        self.began: Optional[float] = None  # s, monotonic
-        self.warnings = order.warnings
-        self.result: Optional[Result] = None
-        self.failure: Optional[Refusal] = None
-        self.record: Optional[str] = None  # of the file that the result became
-        self.file_id: Optional[str] = None
-        self.is_new_file = False
-        self.expires: Optional[float] = None  # seconds since 1970
-        self.delivered = Delivered()
-        self.watchers: List[Callable[[Job], None]] = []
-        self.cancel: Optional[Callable[[], None]] = None
-
-    @property
-    def input(self) -> str:
-        """The path of what is converted."""
-        return str(self.folder / "input")
-
-    @property
-    def output(self) -> str:
-        """The path of what comes of it."""
-        return str(self.folder / "result")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state not in _UNFINISHED
 
 
 class Jobs:
@@ -200,8 +68,12 @@ class Jobs:
         result_ttl: float,
         on_bug: Callable[[BaseException], None],
         clock: Callable[[], float] = time.time,
+        elsewhere: Optional[Elsewhere] = None,
     ) -> None:
-        """`most`: unfinished jobs at once; `result_ttl`: seconds that a result waits.  Sweeps."""
+        """`most`: unfinished jobs at once; `result_ttl`: seconds that a result waits.  Sweeps.
+
+        Who gives an `elsewhere` calls `resume` when it is ready.
+        """
         self._folder, self._converter, self._storage, self._identify = (
             Path(folder),
             converter,
@@ -210,6 +82,7 @@ class Jobs:
         )
         self.warm_up = converter.warm_up
         self._most, self._ttl, self._clock = most, result_ttl, clock
+        self._elsewhere = elsewhere
         self._jobs: Dict[str, Job] = {}
         self._gone: OrderedDict = OrderedDict()
         self._stubborn: List[Path] = []
@@ -217,10 +90,10 @@ class Jobs:
         self._is_closed = False
         self._crew = Workers(_CREW, "jobs", on_bug)
         self._keeper = threading.Thread(target=self._keep, name="expiry", daemon=True)
-        resumed = self._sweep() if self._folder.is_dir() else []
+        self._resumed = self._sweep() if self._folder.is_dir() else []
         self._keeper.start()
-        for job in resumed:
-            self._crew.submit(self.start, job)
+        if elsewhere is None:
+            self.resume()
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -243,24 +116,18 @@ class Jobs:
                 raise Refusal("gone", "the conversion has been delivered, removed or has expired")
         raise Refusal("not-found", "there is no such conversion")
 
-    def status(self, job: Job) -> Dict[str, Any]:
-        """What a client is told of it."""
+    def status(
+        self, job: Job, state: Optional[str] = None, failure: Optional[Refusal] = None
+    ) -> Dict[str, Any]:
+        """What a client is told of it; with `state` as if it had ended so."""
         with self._changed:
-            where = f"/resample/{job.id}/result" if job.result else None
+            return told(job, self._position(job), state, failure)
+
+    def unfinished(self) -> Dict[str, Job]:
+        """The jobs that are wanted later and are not over, by id."""
+        with self._changed:
             return {
-                "id": job.id,
-                "status": job.state,
-                "progress": round(job.progress, 4),
-                "seconds_left": _seconds_left(job),
-                "position": self._position(job),
-                "result": f"/files/{job.file_id}/content" if job.file_id else where,
-                "file": f"/files/{job.file_id}" if job.file_id else None,
-                "name": job.order.name,
-                "done": job.order.done if job.state == DONE else None,
-                "size": job.result.size if job.result else None,
-                "warnings": list(job.warnings),
-                "expires": _rfc3339(job.expires) if job.expires else None,
-                "problem": json.loads(job.failure.body()) if job.failure else None,
+                job.id: job for job in self._jobs.values() if job.is_wanted_later and not job.is_over
             }
 
     def _position(self, job: Job) -> Optional[int]:
@@ -304,7 +171,9 @@ class Jobs:
             os.mkdir(str(job.folder), 0o700)
             put(job.input)
             if is_wanted_later:
-                self._note(job)
+                job_notes.write(job)
+                if self._elsewhere is not None:
+                    self._elsewhere.post(job)
         except BaseException as error:
             shutil.rmtree(str(job.folder), ignore_errors=True)
             raise _in_words(error)
@@ -362,11 +231,11 @@ class Jobs:
             except Exception as fault:  # whatever it is, whoever waits must be told
                 error = _in_words(fault)
         if error is None:
-            self._over(job, DONE, None)
+            self._end(job, DONE, None)
         elif isinstance(error, Refusal):
-            self._over(job, FAILED, error)
+            self._end(job, FAILED, error)
         else:
-            self._over(job, FAILED, Refusal("internal", "the result could not be kept"))
+            self._end(job, FAILED, Refusal("internal", "the result could not be kept"))
             raise error
 
     def _finish(self, job: Job) -> None:
@@ -383,8 +252,10 @@ class Jobs:
             job.result = Result(size, sha256, now)
             if job.is_wanted_later:  # what a client waits for goes with its connection
                 job.expires = now + self._ttl
+        if job.is_wanted_later and self._elsewhere is not None:
+            return  # until it is published, a restart begins again with the input
         if job.is_wanted_later:
-            self._note(job)
+            job_notes.write(job)
         with contextlib.suppress(FileNotFoundError):
             os.remove(job.input)
 
@@ -407,17 +278,32 @@ class Jobs:
             raise
         job.record, job.file_id, job.is_new_file = kept.record, kept.id, kept.outcome == "created"
 
-    def _over(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+    def _end(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+        if job.is_wanted_later:
+            job.expires = job.expires or self._clock() + self._ttl
+            if self._elsewhere is not None:
+                self._elsewhere.publish(job, state, failure)
+                return
         if state == FAILED:
             self._remove_folder(job.folder)  # only what is said of it is kept
         with self._changed:
-            job.state, job.failure = state, failure
-            job.progress = 1.0 if state == DONE else job.progress
-            if job.is_wanted_later:
-                job.expires = job.expires or self._clock() + self._ttl
-            elif job.result is None:
+            self._set(job, state, failure)
+            if not job.is_wanted_later and job.result is None:
                 self._forget(job)
             self._changed.notify()
+        self._tell(job)
+
+    def _set(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+        job.state, job.failure = state, failure
+        job.progress = 1.0 if state == DONE else job.progress
+
+    def conclude(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+        """It is published: nothing of it stays here.  Nothing happens when it was removed before."""
+        with self._changed:
+            if self._jobs.pop(job.id, None) is not job:
+                return
+            self._set(job, state, failure)
+        self._remove_folder(job.folder)
         self._tell(job)
 
     def _tell(self, job: Job) -> None:
@@ -428,8 +314,8 @@ class Jobs:
 
     # -- the end of a job --------------------------------------------------------------------------
 
-    def open_result(self, job: Job) -> int:
-        """A descriptor of the result; Refusal `gone`."""
+    def open_result(self, job: Job, start: int = 0, stop: int = 0) -> int:
+        """A descriptor of the result, whatever the span that is wanted first; Refusal `gone`."""
         try:
             return os.open(job.output, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
@@ -531,81 +417,25 @@ class Jobs:
 
     # -- what a restart finds ----------------------------------------------------------------------
 
-    def _note(self, job: Job) -> None:
-        """Write down what a restart needs to know."""
-        order = job.order._asdict()
-        order["conversion"] = job.order.conversion and job.order.conversion._asdict()
-        text = json.dumps(
-            {
-                "created": job.created,
-                "owner": job.owner,
-                "by": job.by,
-                "order": order,
-                "expires": job.expires,
-                "warnings": job.warnings,
-                "result": job.result and job.result._asdict(),
-            }
-        )
-        path = job.folder / "job.json"
-        fresh = path.with_suffix(".new")
-        with open(
-            str(fresh),
-            "w",
-            encoding="utf-8",
-            opener=lambda name, flags: os.open(name, flags, 0o600),
-        ) as file:
-            file.write(text)
-        os.replace(str(fresh), str(path))
+    def resume(self) -> None:
+        """Go on with what the last server left unfinished."""
+        resumed, self._resumed = self._resumed, []
+        for job in resumed:
+            self._crew.submit(self.start, job)
 
     def _sweep(self) -> List[Job]:
         """Take up what is wanted still, remove all else; gives the jobs that have to be done."""
         again = []
         for folder in sorted(self._folder.iterdir()):
-            job = _noted(folder)
+            job = job_notes.read(folder)
             if job is None or (job.expires is not None and job.expires <= self._clock()):
-                _remove_anything(folder)
+                job_notes.remove_anything(folder)
                 continue
             self._jobs[job.id] = job
             if job.result is None:
                 again.append(job)
         again.sort(key=lambda job: job.created)
         return again
-
-
-def _noted(folder: Path) -> Optional[Job]:
-    """The job whose folder it is, None where it is none that can be gone on with."""
-    try:
-        note = json.loads((folder / "job.json").read_text("utf-8"))
-        order = dict(note["order"], warnings=tuple(note["order"]["warnings"]))
-        if order["conversion"] is not None:
-            order["conversion"] = Conversion(**order["conversion"])
-        owner, by = note.get("owner", 0), note.get("by")  # not in the notes of a version without accounts
-        job = Job(folder.name, folder, Order(**order), True, note["created"], owner, by)
-        job.warnings = tuple(note["warnings"])
-        job.expires = note["expires"]
-        if note["result"] is not None:
-            job.result = Result(**note["result"])
-            job.state, job.progress = DONE, 1.0
-        is_whole = (
-            os.stat(job.output).st_size == job.result.size
-            if job.result
-            else os.path.exists(job.input)
-        )
-    except (OSError, ValueError, KeyError, TypeError):  # not ours, or cut short by the crash
-        return None
-    if job.result is None:
-        for left in folder.iterdir():
-            if left.name not in ("job.json", "input"):
-                _remove_anything(left)
-    return job if is_whole else None
-
-
-def _remove_anything(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(str(path), ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
 
 
 def _in_words(error: BaseException) -> BaseException:
@@ -623,16 +453,3 @@ def _digest_of(path: str) -> Tuple[str, int]:
                 return digest.hexdigest(), size
             digest.update(piece)
             size += len(piece)
-
-
-def _seconds_left(job: Job) -> Optional[float]:
-    """By how long it took so far; None while nobody can know."""
-    if job.is_over:
-        return 0.0
-    if job.began is None or job.progress <= 0:
-        return None
-    return round((time.monotonic() - job.began) * (1 - job.progress) / job.progress, 1)
-
-
-def _rfc3339(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

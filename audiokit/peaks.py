@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from .jobs import Converter, Outcome
+from .job import Converter, Outcome
 from .wire.problems import Refusal, is_full
 from .wire.workers import Workers
 

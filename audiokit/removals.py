@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Callable
 
+from .catalogue.jobs import disowned
+
 NOTES_KEPT_MS = 86_400_000  # in a cluster: longer than a node may hang with a write in its hands
 _FORGET = "DELETE FROM removals WHERE key = ?"
 _FAILURES = (OSError, sqlite3.Error, ValueError)
@@ -58,6 +60,7 @@ class Removals:
             self._catalogue.write([
                 ("INSERT OR IGNORE INTO removals (key, since_ms) VALUES (?, ?)", (key, self._clock_ms())),
                 ("DELETE FROM files WHERE key = ?", (key,)),
+                disowned(key, self._clock_ms()),
             ])
         except _FAILURES:
             self._leave_for_sweep()

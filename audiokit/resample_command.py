@@ -171,7 +171,7 @@ def _convert(
 ) -> tuple:
     """Have it converted; the warnings.  Wrong when it failed; nothing when it was interrupted."""
     from .conversions import Conversions
-    from .jobs import Conversion
+    from .job import Conversion
 
     ended = threading.Event()
     outcomes = []

@@ -17,7 +17,7 @@ from . import content
 from .accounts import ALL, READ, Who, not_admitted
 from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
-from .jobs import FAILED, Conversion, Job, Order
+from .job import FAILED, Conversion, Job, Order
 from .names import valid_name
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
 from .uploads import ReceivingSink, Wishes, disposed_name
@@ -434,7 +434,7 @@ def _kept(jobs: Any, job: Job) -> content.Kept:
         order.mime,
         order.name,
         int(result.since),
-        lambda start, stop: jobs.open_result(job),
+        partial(jobs.open_result, job),
         partial(jobs.answered, job),
         _said(job),
     )

@@ -14,9 +14,11 @@ from urllib.parse import unquote
 
 from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
+from .preconditions import guard, record_etag
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive
 from .wire.bodies import Framing
+from .wire.conditions import is_current
 from .wire.heads import Head
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -135,8 +137,12 @@ def info(request: Request) -> Answer:
     if record is None:
         raise content.no_file(meant)
     # /info is asked again and again: it answers with the record alone.
-    links = resample_routes.offer(request.id, record) if request.id else ()
-    return json_response(record.encode(), 200, links)
+    if not request.id:
+        return json_response(record.encode())
+    etag = record_etag(record)
+    if is_current(request.fields, request.head.method, etag):
+        return Response(304, (("ETag", etag), ("Cache-Control", "no-cache")))
+    return json_response(record.encode(), 200, (("ETag", etag), *resample_routes.offer(request.id, record)))
 
 
 def list_files(request: Request) -> Answer:
@@ -204,7 +210,7 @@ def post(request: Request) -> Answer:
         room = services.storage.room(who.account, wishes.size, wishes.name, wishes.overwrite)
     sink = UploadSink(
         wishes, services.storage, services.identify, services.hashing, services.extension_of, who, settings.portable,
-        room,
+        room, guard(request.fields, request.head.method),
     )
     return Receive(sink, services.storage.most(settings.max_upload))
 
@@ -237,10 +243,11 @@ def change(request: Request) -> Answer:
 
 def _change(request: Request, given: Dict[str, Any]) -> Response:
     who = request.who
-    record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, **given)
+    check = guard(request.fields, request.head.method)
+    record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, check=check, **given)
     if record is None:
         raise request.not_held(_OWNERS)
-    return json_response(record.encode())
+    return json_response(record.encode(), 200, [("ETag", record_etag(record))])
 
 
 def remove(request: Request) -> Answer:
@@ -248,7 +255,8 @@ def remove(request: Request) -> Answer:
     request.parameters()
 
     def work() -> Response:
-        if not request.services.storage.remove(request.id, request.who.account, request.who.holds):
+        check = guard(request.fields, request.head.method)
+        if not request.services.storage.remove(request.id, request.who.account, request.who.holds, check):
             raise request.not_held(_OWNERS)
         return Response(204, ())
 

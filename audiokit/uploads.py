@@ -311,9 +311,11 @@ class UploadSink(ReceivingSink):
     def __init__(
         self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
         extension_of: Callable[[AudioInfo], str], who: Any, portable: bool = False, room: Optional[int] = None,
+        check: Optional[Callable[[Any], None]] = None,
     ) -> None:
+        """`check` is given the file of that name before anything is kept, None where there is none; it may refuse."""
         super().__init__(wishes, storage, identify, crew, portable, room)
-        self._extension_of, self._who = extension_of, who
+        self._extension_of, self._who, self._check = extension_of, who, check
 
     def finish(self) -> Response:
         """Check, look, keep; 201 or 200 with the record."""
@@ -324,7 +326,7 @@ class UploadSink(ReceivingSink):
         kept = self._storage.keep(
             upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
             overwrite=overwrite, default_extension=self._extension_of(info), owner=self._who.account,
-            uploaded_by=self._who.name,
+            uploaded_by=self._who.name, check=self._check,
         )
         self._upload = None
         headers = [("Repr-Digest", format_digest(sha256))]

@@ -33,7 +33,7 @@ class Repeating(Catalogue):
         super().__init__(*arguments, **settings)
 
     def _trip(self):
-        self.trips += 1
+        self.trips += threading.current_thread().name != "job-board"  # which asks for nobody's answer
         self.threads.add(threading.current_thread().name)
         if self.is_away:
             raise CatalogueDown("nobody answers")

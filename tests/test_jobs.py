@@ -13,7 +13,7 @@ import pytest
 from support import wav
 
 import audiometa
-from audiokit.jobs import (
+from audiokit.job import (
     DONE,
     FAILED,
     QUEUED,
@@ -21,10 +21,10 @@ from audiokit.jobs import (
     Conversion,
     Converter,
     Delivered,
-    Jobs,
     Order,
     Outcome,
 )
+from audiokit.jobs import Jobs
 from audiokit.wire.problems import Refusal
 from storage import Storage
 

@@ -16,7 +16,7 @@ from test_faults import FailingOps
 from test_resample_service import eventually
 from test_storage import upload
 
-from audiokit.jobs import Converter, Outcome
+from audiokit.job import Converter, Outcome
 from audiokit.peaks import PeakCache, Wanted
 from audiokit.wire.problems import Refusal
 from storage import Storage

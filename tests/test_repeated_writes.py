@@ -116,9 +116,10 @@ def _token(door):
 
 
 def _session(door):
-    sessions, id = Sessions(door), _account(People(door))
+    sessions, people = Sessions(door), People(door)
+    id = _account(people)
     return (lambda: sessions.begin("digest", id, 5, 1000), lambda: sessions.end("digest"),
-            lambda: sessions.shown("digest", 6))
+            lambda: people.logged_in("digest", 6))
 
 
 def _drop(door):

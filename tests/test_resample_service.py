@@ -409,7 +409,7 @@ def test_a_waiting_client_that_leaves_during_its_answer_leaves_nothing(server):
 
 
 def test_a_waiting_client_is_told_that_its_result_cannot_be_read(server, monkeypatch):
-    def full(job):
+    def full(*_):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(server.server.jobs, "open_result", full)

@@ -29,6 +29,7 @@ def back_up(catalogue: Any, source: Any, target: Path, blobs: Any, ops: Any) -> 
     catalogue.backup(copy)
     with closing(sqlite3.connect(str(copy), isolation_level=None)) as rows:
         rows.execute("DELETE FROM removals")
+        rows.execute("DELETE FROM jobs")  # results of conversions are not kept for long, nor here
         rows.execute("DELETE FROM places WHERE what = 'blobs'")  # the copy's bytes are in its folder
         missing = [
             id for id, key in rows.execute("SELECT id, key FROM files") if not _link(source, blobs, key, ops)

@@ -76,7 +76,7 @@ class Check:
 
     def _look_at(self, id: str, name: str, key: str, size: int, sha256: str) -> int:
         wrong = self._wrong_with(key, size, sha256)
-        if wrong is None or not self._is_named(key):  # replaced or removed since
+        if wrong is None or not is_named(self._catalogue, key):  # replaced or removed since
             return 1
         sentence = f"file {id} ({name!r}) {wrong}"
         if self._fix and self._blobs.size(key) is None:
@@ -103,9 +103,6 @@ class Check:
                 return f"has the sha256 {found}, its row says {sha256}"
         return None
 
-    def _is_named(self, key: str) -> bool:
-        return bool(self._catalogue.read("SELECT 1 FROM files WHERE key = ?", (key,)))
-
     def _remove_or_report(self, keys: List[str]) -> None:
         if self._fix:
             for key in keys:
@@ -115,7 +112,7 @@ class Check:
         if keys:
             time.sleep(_SECOND_LOOK_S)
         for key in keys:
-            if not self._is_named(key) and self._blobs.size(key) is not None:
+            if not is_named(self._catalogue, key) and self._blobs.size(key) is not None:
                 self._problems.append(f"no row names the bytes {key}")
 
     def _removal(self, key: str) -> None:
@@ -149,6 +146,12 @@ class Check:
             self._repaired.append("the search index did not fit the rows: made anew")
 
 
+def is_named(catalogue: Any, key: str) -> bool:
+    """Whether the bytes `key` are a file's, or a conversion's result."""
+    sql = "SELECT 1 FROM files WHERE key = ? UNION ALL SELECT 1 FROM jobs WHERE key = ?"
+    return bool(catalogue.read(sql, (key, key)))
+
+
 def strays(catalogue: Any, blobs: Any, older_than_s: float = 0.0) -> Iterator[str]:
     """The keys of bytes that no row names and no removal notes, in order, as far as they are so old."""
     rows = _keys(catalogue)
@@ -166,7 +169,8 @@ def _keys(catalogue: Any) -> Iterator[str]:
         rows = catalogue.read(
             "SELECT key FROM (SELECT key FROM files WHERE key > ? ORDER BY key LIMIT ?) "
             "UNION ALL SELECT key FROM (SELECT key FROM removals WHERE key > ? ORDER BY key LIMIT ?) "
-            "ORDER BY key LIMIT ?", (after, _ROWS, after, _ROWS, _ROWS),
+            "UNION ALL SELECT key FROM (SELECT key FROM jobs WHERE key > ? ORDER BY key LIMIT ?) "
+            "ORDER BY key LIMIT ?", (after, _ROWS, after, _ROWS, after, _ROWS, _ROWS),
         )
         if not rows:
             return

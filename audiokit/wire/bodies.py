@@ -38,6 +38,9 @@ _PARTIAL_CHUNK_LINE = re.compile(
 )
 _TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):[\t\x20-\x7e\x80-\xff]*\r\n")
 _PARTIAL_TRAILER = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?")
+# section 7: a coding with parameters, of which chunked has none; and those that are registered, besides it
+_CODING = re.compile(rf"(?!chunked[ \t]*;){TOKEN}(?:[ \t]*;[ \t]*{TOKEN}[ \t]*=[ \t]*(?:{TOKEN}|\"[^\"\\]*\"))*")
+_OTHER_CODINGS = ("compress", "deflate", "gzip", "identity", "x-compress", "x-gzip")
 # RFC 9110 section 6.5.1: what frames, routes, authenticates or modifies a request cannot come
 # behind it.
 _NOT_IN_TRAILERS = frozenset(
@@ -95,7 +98,11 @@ def _check_coding(value: str) -> None:
     codings = [coding.strip(" \t").lower() for coding in value.split(",")]
     if codings == ["chunked"]:
         return
-    if "chunked" in codings[:-1] or not all(re.fullmatch(TOKEN, coding) for coding in codings):
+    if (
+        "chunked" in codings[:-1]
+        or not all(_CODING.fullmatch(coding) for coding in codings)
+        or codings[-1] in _OTHER_CODINGS  # nobody could say where such a body ends
+    ):
         raise _bad(f"Transfer-Encoding: {value[:80]!r} does not end with chunked, once")
     raise Refusal(
         "not-implemented",

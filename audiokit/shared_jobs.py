@@ -1,0 +1,388 @@
+"""The jobs of servers that share a catalogue: whichever is asked knows all that are wanted later.
+
+One server converts: the one that was asked to, with its own queue, folder and workers (jobs.py).  What it has begun is
+posted on a board in the catalogue before the client is told; how far it is, at most once a second; its end when the
+result is in the store of the bytes, where every server finds it, also when the one that made it is no more.
+
+    find      the board is right, always; the job's own server only knows better how far it is
+    follow    one look at the board a second (sooner at the beginning), for all who follow anything, and for what others
+              removed of ours
+    remove    on the board; its own server sees that within a second and stops
+
+A server that changes nothing about its job for a minute is taken to be dead, and its job has failed: whoever sees that
+says so.  No two clocks are compared for that.  A server that is back earlier begins its unfinished jobs again, as after
+any restart.  Where the catalogue or the store is away when a job ends, its server tries again until they are back.
+Raises `Refusal`, and what the catalogue raises.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+
+from .catalogue.jobs import GONE, Due, Made, Posted
+from .failures import frozen_or, refusal_of
+from .job import DONE, FAILED, Delivered, Job, Order, Result, rfc3339
+from .jobs import Elsewhere, Jobs
+from .wire.problems import PROBLEMS, Refusal
+from .wire.workers import Workers
+
+PULSE_S = 1.0  # between looks at the board, while there is anything to see
+SILENT_S = 60.0  # without a word of its server a job has failed: longer than a restart, or a new leader, takes
+_CREW = 4  # threads that send results and write rows: they wait for other machines, not for a core
+_SPANS = 100  # of a result whose delivery is remembered: a client of many pieces has to wait for its end to expire
+_PATIENCE_S = 5.0  # for what waits for another machine while we end
+_AWAY = (OSError, sqlite3.Error)  # what the catalogue raises that cannot be asked
+
+
+class FarJob:
+    """A job as the board has it; to a route it looks as `Job` does."""
+
+    is_wanted_later = True
+
+    def __init__(self, row: Posted) -> None:
+        self.row, self.id = row, row.id
+        self.said = json.loads(row.status)
+        if row.state == GONE:
+            self.said = ended(self.said, Refusal("gone", "the conversion was cancelled"), None)
+        said = self.said
+        self.state, self.is_over = said["status"], row.is_over
+        self.order = Order(None, said["name"], row.mime, said["done"] or "")
+        self.warnings = tuple(said["warnings"])
+        self.file_id = said["file"].rpartition("/")[2] if said["file"] else None
+        self.failure = _refusal(said["problem"]) if said["problem"] else None
+        self.result = Result(row.size, row.sha256, row.since_ms / 1000) if row.key is not None else None
+
+
+AnyJob = Union[Job, FarJob]
+
+
+class _End:
+    """A job that ended so, until all can know."""
+
+    def __init__(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+        self.job, self.state, self.failure = job, state, failure
+        self.made: Optional[Made] = None
+        self.is_there = False  # whether the store has its bytes
+
+
+class SharedJobs(Elsewhere):
+    """All jobs of all servers, with the face of `Jobs`.  Thread-safe; what asks the board waits for it."""
+
+    def __init__(
+        self, make: Callable[..., Jobs], results: Any, *, result_ttl: float, on_bug: Callable[[BaseException], None],
+        clock: Callable[[], float] = time.time, pulse_s: float = PULSE_S, silent_s: float = SILENT_S,
+    ) -> None:
+        """`make(elsewhere=…)` gives this server's own jobs; `results` has the board and the results."""
+        self._results, self._board = results, results.board
+        self._ttl, self._on_bug, self._clock = result_ttl, on_bug, clock
+        self._pulse_s, self._silent_s = pulse_s, silent_s
+        self._lock = threading.Lock()
+        self._latest_ms = 0  # of what was posted or renewed: it never goes back
+        self._posted: Dict[str, Tuple[Any, float]] = {}  # of ours: what the board was told, and when
+        self._ending: Dict[str, _End] = {}
+        self._put_off: List[_End] = []
+        self._followers: Dict[str, List[_Follower]] = {}
+        self._seen: Dict[str, Tuple[int, float]] = {}  # of all: what the board said, and since when
+        self._next_round, self._is_clearing = 0.0, False
+        self._crew = Workers(_CREW, "job-ends", on_bug)
+        self._stirred, self._over = threading.Event(), threading.Event()
+        self._jobs = make(elsewhere=self)
+        self.warm_up, self.check_room = self._jobs.warm_up, self._jobs.check_room
+        self.add, self.cancel = self._jobs.add, self._jobs.cancel
+        self._jobs.resume()
+        self._stirred.set()  # what others did meanwhile
+        self._thread = threading.Thread(target=self._run, name="job-board", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, and whoever converts with it; this server's unfinished jobs stay for its next start."""
+        self._over.set()
+        self._stirred.set()
+        self._thread.join(_PATIENCE_S)  # it may wait for the catalogue
+        self._jobs.close()
+        self._crew.close()
+
+    # -- asking ----------------------------------------------------------------------------------------
+
+    def find(self, id: str, owner: Optional[int] = 0) -> AnyJob:
+        """As `Jobs.find`."""
+        row = self._board.named(id)
+        if row is None or owner not in (None, row.owner):
+            raise Refusal("not-found", "there is no such conversion")
+        if row.state == GONE or row.is_over and row.expires_ms <= 1000 * self._clock():
+            raise Refusal("gone", "the conversion has been delivered, removed or has expired")
+        mine = None if row.is_over else self._jobs.unfinished().get(id)
+        return mine or FarJob(row)
+
+    def status(self, job: AnyJob) -> Dict[str, Any]:
+        """What a client is told of it."""
+        return self._jobs.status(job) if type(job) is Job else job.said
+
+    def follow(self, job: AnyJob, watcher: Callable[[Any], None]) -> Callable[[], None]:
+        """As `Jobs.follow`; quick."""
+        if type(job) is Job:
+            return self._jobs.follow(job, watcher)
+        watcher(job)  # first: or it might come behind what is newer
+        follower = _Follower(watcher, job.row.status)
+        if not job.is_over:
+            with self._lock:
+                self._followers.setdefault(job.id, []).append(follower)
+            self._stirred.set()
+        return lambda: self._forget(job.id, follower)
+
+    def _forget(self, id: str, follower: _Follower) -> None:
+        with self._lock:
+            left = [one for one in self._followers.pop(id, []) if one is not follower]
+            if left:
+                self._followers[id] = left
+
+    # -- results ---------------------------------------------------------------------------------------
+
+    def open_result(self, job: AnyJob, start: int, stop: int) -> Any:
+        """What these bytes of the result are sent from: a descriptor or a `Source`; Refusal `gone`, `busy`."""
+        if type(job) is Job:
+            return self._jobs.open_result(job)
+        try:
+            return self._results.open(job.row, start, stop)
+        except FileNotFoundError:
+            raise Refusal("gone", "the result has been delivered, removed or has expired") from None
+
+    def answered(self, job: AnyJob, spans: List[Tuple[int, int]], is_whole: bool) -> None:
+        """As `Jobs.answered`; quick."""
+        if type(job) is Job:
+            self._jobs.answered(job, spans, is_whole)
+        elif is_whole:
+            self._crew.submit(self._delivered, job.id, spans)
+
+    def _delivered(self, id: str, spans: List[Tuple[int, int]]) -> None:
+        """These bytes of a result are out, others perhaps from other servers; all of them, and it goes."""
+        try:
+            while True:
+                row = self._board.named(id)
+                if row is None or row.state != DONE:
+                    return
+                delivered = Delivered(json.loads(row.delivered))
+                for start, stop in spans:
+                    delivered.add(start, stop)
+                if delivered.covers(row.size):
+                    return self._results.remove(id)
+                text = json.dumps(delivered.spans[:_SPANS])
+                if text == row.delivered or self._board.note_delivered(id, row.delivered, text):
+                    return
+        except _AWAY:
+            pass  # it stays until it expires
+
+    def remove(self, job: AnyJob) -> None:
+        """Cancel it, or remove what came of it, for all servers; harmless a second time."""
+        self._results.remove(job.id)
+        mine = self._jobs.unfinished().get(job.id)
+        if mine is not None:
+            self._jobs.remove(mine)
+
+    def start(self, job: Job) -> None:
+        """Begin the work; quick."""
+        self._jobs.start(job)
+        self._stirred.set()  # there is something to tell from now on
+
+    # -- what this server's jobs tell -------------------------------------------------------------------
+
+    def post(self, job: Job) -> None:
+        """A job is about to begin: from now on every server knows of it; Refusal `busy`."""
+        status = json.dumps(self._jobs.status(job))
+        try:
+            self._board.post(job.id, job.owner, status, job.order.mime, self._now_ms())
+        except sqlite3.IntegrityError as error:
+            raise frozen_or(error) from error
+        except OSError as error:
+            raise refusal_of(error) from error
+
+    def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
+        """A job has ended: its result, then its row; quick."""
+        end = _End(job, state, failure)
+        with self._lock:
+            self._ending[job.id] = end
+        self._crew.submit(self._announce, end)
+
+    def _announce(self, end: _End) -> None:
+        job = end.job
+        try:
+            self._bring(end)
+            status = json.dumps(self._jobs.status(job, end.state, end.failure))
+            is_known = self._board.finish(job.id, end.state, status, end.made, int(1000 * job.expires))
+        except (Refusal, *_AWAY) as error:
+            if job.id in self._jobs.unfinished():
+                return self._fell_short(end, error)
+            is_known = False
+        if is_known:
+            self._jobs.conclude(job, end.state, end.failure)
+        else:  # it was removed, or given up
+            self._drop(end)
+            self._jobs.remove(job)
+        with self._lock:
+            self._ending.pop(job.id, None)
+
+    def _bring(self, end: _End) -> None:
+        """Have the result in the store; its key stays the same however often that is tried."""
+        result = end.job.result
+        if end.state != DONE or result is None or end.is_there:
+            return
+        if end.made is None:
+            end.made = Made(self._results.new_key(), result.size, result.sha256, int(1000 * result.since))
+        self._results.put(end.made.key, end.job.output, result.size, result.sha256)
+        end.is_there = True
+
+    def _fell_short(self, end: _End, error: BaseException) -> None:
+        """It could not be published: again, where somebody was away, else the job has failed."""
+        refusal = refusal_of(error) if isinstance(error, OSError) else error
+        is_away = isinstance(refusal, Refusal) and refusal.code == "busy"
+        if not is_away and end.state == DONE:
+            self._drop(end)
+            end.state, end.failure = FAILED, Refusal("internal", "the result could not be kept")
+            if isinstance(refusal, Refusal):
+                end.failure = refusal
+            else:
+                self._on_bug(error)
+        with self._lock:
+            self._put_off.append(end)
+
+    def _drop(self, end: _End) -> None:
+        made, end.made = end.made, None
+        if made is not None:
+            self._results.disown(made.key)
+
+    def _now_ms(self) -> int:
+        with self._lock:
+            self._latest_ms = max(int(1000 * self._clock()), self._latest_ms + 1)
+            return self._latest_ms
+
+    # -- the board's thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause, shortest = 0.0, self._pulse_s / 16
+        while True:
+            is_news = self._stirred.wait(pause if self._is_busy() else self._silent_s / 4)
+            self._stirred.clear()
+            if self._over.is_set():
+                return
+            pause = shortest if is_news else min(2 * pause + shortest, self._pulse_s)  # most conversions are short
+            try:
+                self._look()
+                if time.monotonic() >= self._next_round:
+                    self._go_round()
+                    self._next_round = time.monotonic() + self._silent_s / 4
+            except _AWAY:
+                self._seen.clear()  # who could not be heard was not silent
+            except Exception as bug:  # the edge of a thread: the next look may go better
+                self._on_bug(bug)
+            self._try_again()
+            self._over.wait(shortest)  # whatever the news: the board is everybody's
+
+    def _is_busy(self) -> bool:
+        """Whether there is anything of ours, or of interest to somebody here."""
+        return bool(self._followers or self._ending or self._jobs.unfinished())
+
+    def _try_again(self) -> None:
+        with self._lock:
+            put_off, self._put_off = self._put_off, []
+        for end in put_off:
+            self._crew.submit(self._announce, end)
+
+    def _look(self) -> None:
+        """See what became of ours and of those that are followed, and tell how far ours are."""
+        mine = self._jobs.unfinished()
+        rows = self._board.all_named([*mine, *list(self._followers)])
+        for id, job in mine.items():
+            is_wanted = id in rows and not rows[id].is_over
+            with self._lock:
+                is_ending = id in self._ending
+            if not is_wanted and not is_ending:  # what is ending finds out by itself
+                self._jobs.remove(job)
+        self._advance({id: job for id, job in mine.items() if id in rows and not rows[id].is_over})
+        for id in list(self._followers):
+            if id in rows:
+                self._tell(rows[id])
+
+    def _advance(self, mine: Dict[str, Job]) -> None:
+        """Tell how far they are: what changed, and now and then that somebody is at it still."""
+        now, news, posted = time.monotonic(), [], {}
+        for id, job in mine.items():
+            said = self._jobs.status(job)
+            gist = (said["status"], said["position"], int(100 * said["progress"]))
+            before, since = self._posted.get(id, (None, 0.0))
+            if now - since >= (self._silent_s / 6 if gist == before else self._pulse_s):
+                news.append((id, said["status"], json.dumps(said)))
+                before, since = gist, now
+            posted[id] = (before, since)
+        self._board.advance(news, self._now_ms())
+        self._posted = posted
+
+    def _tell(self, row: Posted) -> None:
+        job = FarJob(row)
+        with self._lock:
+            followers = [one for one in self._followers.get(row.id, ()) if job.is_over or one.heard != row.status]
+            if job.is_over:
+                self._followers.pop(row.id, None)
+        for one in followers:
+            one.heard = row.status
+            one.watcher(job)
+
+    def _go_round(self) -> None:
+        """What any server does for all: end what expired, give up what nobody is at."""
+        now_ms, now = int(1000 * self._clock()), time.monotonic()
+        due: Due = self._board.due(now_ms)
+        seen = {}
+        for id, renewed in due.unfinished.items():
+            before, since = self._seen.get(id, (None, now))
+            seen[id] = (renewed, since if before == renewed else now)
+        self._seen = seen
+        silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s]
+        for row in self._board.all_named(silent).values():
+            if row.renewed_ms == seen[row.id][0]:
+                self._give_up(row)
+        if due.expired and not self._is_clearing:
+            self._is_clearing = True
+            self._crew.submit(self._clear, due.expired)
+        if due.is_forgettable:
+            self._board.forget(now_ms)
+
+    def _clear(self, ids: List[str]) -> None:
+        """End what expired; beside the board's thread, which a slow store must not keep from saying that we live."""
+        try:
+            for id in ids:
+                self._results.remove(id)
+        except _AWAY:
+            pass  # the next round finds them again
+        finally:
+            self._is_clearing = False
+
+    def _give_up(self, row: Posted) -> None:
+        why = Refusal("busy", "the server that was at it has not been heard of for some time: begin again")
+        expires = self._clock() + self._ttl
+        self._board.give_up(row, json.dumps(ended(json.loads(row.status), why, expires)), int(1000 * expires))
+
+
+class _Follower:
+    """Somebody who is told of a job, and the status that they heard last."""
+
+    def __init__(self, watcher: Callable[[Any], None], heard: str) -> None:
+        self.watcher, self.heard = watcher, heard
+
+
+def ended(said: Dict[str, Any], failure: Refusal, expires: Optional[float]) -> Dict[str, Any]:
+    """The status of a job that has failed, out of what was said of it before."""
+    return dict(
+        said, status=FAILED, seconds_left=0.0, position=None, result=None, file=None, done=None, size=None,
+        expires=rfc3339(expires) if expires is not None else None, problem=json.loads(failure.body()),
+    )
+
+
+def _refusal(problem: Dict[str, Any]) -> Refusal:
+    """A problem that was told as JSON, as the refusal that it was."""
+    members = {key: value for key, value in problem.items() if key not in ("type", "title", "status", "detail", "code")}
+    code = problem["code"] if problem["code"] in PROBLEMS else "internal"  # other servers may be newer
+    headers = [("Retry-After", "5")] if code == "busy" else []
+    return Refusal(code, problem["detail"], headers=headers, **members)
