@@ -19,9 +19,7 @@ from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 
 DEFAULT_SCOPES = (accounts.READ, accounts.WRITE, accounts.DELETE)
-TOKEN_MS = (
-    90 * 86_400_000
-)  # how long a token lives when nobody says: a forgotten one should not work for ever
+TOKEN_MS = 90 * 86_400_000  # how long a token lives when nobody says: a forgotten one should end
 MOST_TOKENS = 1000  # of an account
 _LONGEST_MS = 100 * 366 * 86_400_000  # of an expiry: beyond it calendars end
 
@@ -29,7 +27,9 @@ _LOGIN = {"name": json_bodies.text, "password": json_bodies.text}
 _ME = {"old_password": json_bodies.text, "password": json_bodies.text}
 _TOKEN = {
     "scopes": json_bodies.words,
-    "expires": json_bodies.or_null(json_bodies.duration_ms),
+    "expires": json_bodies.or_null(
+        json_bodies.lifetime_ms(_LONGEST_MS, "a hundred years can be, or null for never")
+    ),
     "note": json_bodies.text,
 }
 _QUOTA = {
@@ -228,7 +228,8 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
             "forbidden", f"{account.name} is no admin: its token cannot have the scope admin"
         )
     note, now_ms = accounts.valid_note(given.get("note", "")), services.now_ms()
-    expires_ms = _token_end(given, now_ms)
+    lasts = given.get("expires", TOKEN_MS)
+    expires_ms = None if lasts is None else now_ms + lasts
     if account is not None and len(people.tokens(account.id)) >= MOST_TOKENS:
         raise Refusal(
             "over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS
@@ -247,19 +248,6 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
     return json_bodies.said_once(
         {**said, "token": token.text}, [("Location", f"/tokens/{token.id}")]
     )
-
-
-def _token_end(given: Dict[str, Any], now_ms: int) -> Optional[int]:
-    lasts = given.get("expires", TOKEN_MS)
-    if lasts is None:
-        return None
-    if not 1000 <= lasts <= _LONGEST_MS:
-        raise Refusal(
-            "bad-parameter",
-            f"expires is {lasts / 1000:g} s; from 1 s to a hundred years can be, or null for never",
-            parameter="expires",
-        )
-    return now_ms + lasts
 
 
 def revoke_token(request: Any) -> Answer:

@@ -8,9 +8,9 @@ Never takes more bytes than a limit, never lets an unknown or doubled member pas
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
+from .catalogue.rows import when
 from .settings import BadSetting, seconds, size
 from .wire.answers import Later, Pending, Receive, Sink
 from .wire.problems import Refusal
@@ -169,6 +169,18 @@ def duration_ms(name: str, value: Any) -> int:
     return _scaled(name, value, 1000, "a time in seconds, or one such as 24h")
 
 
+def lifetime_ms(longest_ms: int, words: str) -> Callable[[str, Any], int]:
+    """What is such a time from a second to `longest_ms`, which `words` say."""
+
+    def kind(name: str, value: Any) -> int:
+        lasts = duration_ms(name, value)
+        if not 1000 <= lasts <= longest_ms:
+            raise _bad(name, f"{name} is {lasts / 1000:g} s; from 1 s to {words}")
+        return lasts
+
+    return kind
+
+
 def minutes_ms(name: str, value: Any) -> int:
     """Milliseconds of a number of minutes."""
     return _scaled(name, value, 60_000, "a number of minutes")
@@ -196,10 +208,5 @@ def said_once(value: Dict[str, Any], headers: Iterable[Tuple[str, str]] = ()) ->
 
 
 def moment(milliseconds: Optional[int]) -> Optional[str]:
-    """Milliseconds since 1970 as callers get them: RFC 3339, UTC; None stays None."""
-    if milliseconds is None:
-        return None
-    whole, rest = divmod(milliseconds, 1000)
-    return (
-        datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + ".%03dZ" % rest
-    )
+    """Milliseconds since 1970 as records have them; None stays None."""
+    return None if milliseconds is None else when(milliseconds)

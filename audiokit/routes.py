@@ -159,6 +159,10 @@ def _list_page(request: Request, wanted: Any) -> Response:
     following = "null"
     if page.next_cursor is not None:
         target = request.head.path + "?" + wanted.next_query(page.next_cursor)
+        most = request.services.settings.max_target
+        if len(target) > most:  # nobody could follow it here
+            words = f"the link to the next page would have {len(target)} bytes, {most} are taken: ask with fewer filters"
+            raise Refusal("target-too-long", words, limit=most)
         following = json.dumps(target)
         headers.append(("Link", f'<{target}>; rel="next"'))
     body = '{"files": [%s], "total": %d, "total_exact": %s, "next": %s}' % (

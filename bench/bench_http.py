@@ -43,7 +43,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 VENV = ROOT / ".venv-bench"
 PACKAGES = ("uvicorn==0.30.6", "httptools==0.6.4", "uvloop==0.21.0", "fastapi==0.115.6")
-TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 MB = 1_000_000
 
 
@@ -55,12 +54,12 @@ class Server:
 
     scheme = "http"
 
-    def __init__(self, name, command, port=None, core="0", env=None):
+    def __init__(self, name, command, port=None, core="0", env=None, **options):
         self.name = name
         out = subprocess.PIPE if port is None else subprocess.DEVNULL
         pin = ["taskset", "-c", core] if core is not None else []
         self.process = subprocess.Popen(
-            [*pin, *map(str, command)], stdout=out, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})})
+            [*pin, *map(str, command)], stdout=out, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})}, **options)
         if port is None:
             port = int(self.process.stdout.readline().rsplit(":", 1)[1])
         self.address = ("127.0.0.1", port)

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -49,6 +50,14 @@ def long_wav(seconds: float, rate: int = 16000) -> bytes:
     head, second = wav(1.0, rate)[:40], wav(1.0, rate)[44:]
     data = second * round(seconds)
     return head[:4] + struct.pack("<I", 36 + len(data)) + head[8:] + struct.pack("<I", len(data)) + data
+
+
+def eventually(check, seconds: float = 10.0) -> None:
+    """Wait until `check()` holds, which it must within these seconds, however slow the machine is (see processes.until)."""
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.005)
 
 
 def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:

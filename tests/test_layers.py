@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "audiokit.names": {"audiokit.wire"},
     "audiokit.sessions": set(),
     "audiokit.keyfile": set(),
-    "audiokit.json_bodies": {"audiokit.settings", "audiokit.wire"},
+    "audiokit.json_bodies": {"audiokit.catalogue", "audiokit.settings", "audiokit.wire"},
     "audiokit.account_routes": {"audiokit.accounts", "audiokit.json_bodies", "audiokit.quotas", "audiokit.sessions",
                                 "audiokit.wire"},
     "audiokit.link_routes": {"audiokit.accounts", "audiokit.content", "audiokit.json_bodies", "audiokit.links",

@@ -374,3 +374,42 @@ def test_totals_are_never_older_than_the_last_commit(tmp_path):
 
 def test_names_are_kept_as_they_are_compared():
     assert all(unicodedata.is_normalized("NFC", word) for word in WORDS)
+
+
+class Counted(Catalogue):
+    """A catalogue that is on another machine, as far as the pages know, and counts round trips."""
+
+    is_far = True
+    trips = 0
+
+    def read(self, sql, params=(), deadline_s=None):
+        return self.read_all([(sql, params)], deadline_s)[0]
+
+    def read_all(self, queries, deadline_s=None):
+        self.trips += 1
+        return [Catalogue.read(self, sql, params, deadline_s) for sql, params in queries]
+
+
+@pytest.mark.parametrize("query, trips, why", [
+    ("limit=20", 3, "who there is, a few of each, more of those who are used up"),
+    ("limit=20&sort=name", 3, "the same in another order"),
+    ("limit=3", 3, "a small page"),
+    ("limit=1000", 3, "a page of all there are"),
+    ("format=wav&limit=20", 4, "and how many there are"),
+    ("format=wav&channels=1&minsize=1&limit=20&sort=-size", 6, "and the ways weighed, of all owners together"),
+])
+def test_everybodys_page_costs_few_round_trips_however_many_own_it(tmp_path, query, trips, why):
+    far = Counted(tmp_path / "catalogue.db", SCHEMA, FileOps())
+    for n, record in enumerate(MINE):  # half of them are one owner's, the rest of a hundred
+        fill(far, [dict(record)], 1 if n % 2 else 2 + n % 100)
+    pages = Pages(far, 10.0, FAMILIES)
+    far.trips = 0
+    page = pages.page(parse(pairs(query)), None)
+    assert far.trips <= trips, why
+    near = Catalogue(tmp_path / "catalogue.db", SCHEMA, FileOps())
+    assert Pages(near, 10.0, FAMILIES).page(parse(pairs(query)), None) == page
+    found, _ = all_pages(pages, query, owner=None)
+    want = [record for record in MINE if all(fits(record, filter) for filter in parse(pairs(query)).filters)]
+    assert [r["id"] for r in found] == [r["id"] for r in in_order(want, parse(pairs(query)))]
+    near.close()
+    far.close()

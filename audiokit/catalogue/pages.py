@@ -10,28 +10,26 @@ Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 
 from __future__ import annotations
 
-import heapq
 import json
 import threading
 import time
 from collections import OrderedDict
-from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .rows import fold, label_value, whole
 from .errors import TooSlow
+from .merging import LAST, SEPARATOR, Found, Walk, merged, sort_value
+from .rows import fold, label_value, whole
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
-_SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
 _REMEMBERED = 1000  # counts that are kept
 _STALE = 200  # commits after which a count is too old even for choosing a way
-_EPOCH = datetime(1970, 1, 1)
 _MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
 _NEAR_US = 0.25  # a look at a row beside the last one, or at an entry of an index
 _FAR_US = 2.0  # a look at a row anywhere; both measured at a million rows
 _TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
-_LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
+_GROWTH = 8  # how many times larger each batch of an owner's records is than the one before
+_TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL
 
 
 _Query = Tuple[str, Tuple[Any, ...]]
@@ -122,6 +120,7 @@ class Pages:
         """`seconds` is how long a query may take; `families` says what words of `format` mean."""
         self._catalogue, self._seconds, self._families, self._cap = catalogue, seconds, families, cap
         self._counted: OrderedDict = OrderedDict()
+        self._gathered = threading.local()  # `known`: what `_together` has asked for, while it does
         self._lock = threading.Lock()
 
     def page(self, listing: Any, owner: Optional[int]) -> Page:
@@ -137,9 +136,9 @@ class Pages:
         text, count = found[0] or "", found[1]
         cursor = None
         if count > listing.limit:
-            text = text.rpartition(_SEPARATOR)[0]
-            last = json.loads(text[text.rfind(_SEPARATOR) + 2 if listing.limit > 1 else 0:])
-            cursor = listing.cursor_behind(_sort_value(last, listing), last["id"])
+            text = text.rpartition(SEPARATOR)[0]
+            last = json.loads(text[text.rfind(SEPARATOR) + 2 if listing.limit > 1 else 0:])
+            cursor = listing.cursor_behind(sort_value(last, listing), last["id"])
         if cursor is None and listing.after is None:
             total = count
         elif total < 0:
@@ -161,55 +160,88 @@ class Pages:
         No index has everybody's rows in one order: it would cost every upload as much again as all it has now, for
         the sake of admins.
         """
-        owners = self._owners()
-        # A few rows of everyone, and of whoever is used up more: a page costs about two rows for each of its own.
-        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
         until = time.monotonic() + self._seconds
-        walks = [self._walk(listing, owner, batch, until) for owner in owners]
-        found = list(islice(heapq.merge(*walks, key=_place_in), listing.limit + 1))
+        files = dict(self._catalogue.read("SELECT owner, files FROM counters WHERE files > 0"))
+        found = self._merged(listing, list(files), until)
         cursor = None
         if len(found) > listing.limit:
             found.pop()
             cursor = listing.cursor_behind(found[-1].value, found[-1].id)
         if cursor is None and listing.after is None:
             total = len(found)
+        elif not listing.filters:
+            total = sum(files.values())
         else:
-            total = self._total_of_all(listing, owners, until)
-        text = _SEPARATOR.join(one.record for one in found)
+            total = self._total_of_all(listing, list(files), until)
+        text = SEPARATOR.join(one.record for one in found)
         if listing.fields is not None and text:
             text = _narrowed(text, listing.fields)
         is_exact = total <= self._cap or not listing.filters
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
 
-    def _walk(self, listing: Any, owner: int, batch: int, until: float) -> Iterator[_Found]:
-        """An owner's records in order, fetched `batch` at a time."""
-        listing = listing._replace(limit=batch, fields=None)
+    def _merged(self, listing: Any, owners: List[int], until: float) -> List[Found]:
+        """The first records of all, one more than the page has.
+
+        A few rows of everyone come first, then more of those who are used up before the page is full, of all of them at
+        once: the rounds are few, however many owners there are.
+        """
+        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
+        walks = {owner: Walk(listing._replace(fields=None)) for owner in owners}
         while True:
+            wanting = [owner for owner in owners if walks[owner].is_wanting]
+            for owner, text in zip(wanting, self._fetched(walks, wanting, batch, until)):
+                walks[owner].add(text, batch)
+            found = merged(walks.values(), listing.limit + 1)
+            if not any(walk.is_wanting for walk in walks.values()):
+                return found
+            batch = min(listing.limit + 1, batch * _GROWTH)
+
+    def _fetched(self, walks: Dict[int, Walk], wanting: List[int], batch: int, until: float) -> Iterator[str]:
+        """The next `batch` records of each owner, and whether there are more: as SQL joined them."""
+        for at in range(0, len(wanting), _TOGETHER):
             _in_time(until)
-            sql, params = self.statement(listing, owner)
-            text, count = self._read(sql, params)[0]
-            last = None
-            for line in (text.split(_SEPARATOR) if text else [])[:batch]:
-                record = json.loads(line)
-                last = _Found(_sort_value(record, listing), record["id"], line, listing.descending)
-                yield last
-            if count <= batch or last is None:
-                return
-            listing = listing._replace(after=(last.value, last.id))
+            owners = wanting[at : at + _TOGETHER]
+            plans = [partial(self.statement, walks[owner].listing._replace(limit=batch), owner) for owner in owners]
+            for ((text, _),) in self._catalogue.read_all(self._together(plans), self._seconds):
+                yield text or ""
 
     def _total_of_all(self, listing: Any, owners: List[int], until: float) -> int:
         """How many fit, up to one more than the cap where filters have to be counted."""
         total = 0
-        for owner in owners:
+        for at in range(0, len(owners), _TOGETHER):
             _in_time(until)
-            clauses = [self._clause(filter, owner) for filter in listing.filters]
-            total += self._total(clauses, self._way(clauses, listing, owner), owner)
-            if clauses and total > self._cap:
+            total += sum(self._together([partial(self._total_of, listing, owner) for owner in owners[at : at + _TOGETHER]]))
+            if total > self._cap:
                 break
         return total
 
-    def _owners(self) -> List[int]:
-        return [owner for (owner,) in self._catalogue.read("SELECT owner FROM counters WHERE files > 0")]
+    def _total_of(self, listing: Any, owner: int) -> int:
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        return self._total(clauses, self._way(clauses, listing, owner), owner)
+
+    def _together(self, plans: List[Callable[[], Any]]) -> List[Any]:
+        """What each plan gives; the numbers that all of them have to know are asked for in one round trip.
+
+        A plan that lacks one is begun again when it is there: as often as its questions follow from each other.
+        """
+        if not self._catalogue.is_far:
+            return [plan() for plan in plans]
+        made: Dict[int, Any] = {}
+        self._gathered.known = {}
+        try:
+            while len(made) < len(plans):
+                missing: Dict[_Query, None] = {}
+                for number, plan in enumerate(plans):
+                    if number not in made:
+                        try:
+                            made[number] = plan()
+                        except _Missing as lacking:
+                            missing.update(dict.fromkeys(lacking.queries))
+                if missing:
+                    self._gathered.known.update(self._asked(list(missing)))
+        finally:
+            self._gathered.known = None
+        return [made[number] for number in range(len(plans))]
 
     def statement(self, listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
         """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
@@ -262,10 +294,12 @@ class Pages:
         with self._lock:
             known = {query: self._counted[query] for query in queries if query in self._counted}
         known = {query: one for query, one in known.items() if generation - one[0] <= staleness}
+        gathered = getattr(self._gathered, "known", None)
+        known.update({query: gathered[query] for query in queries if gathered and query in gathered})
         missing = [query for query in queries if query not in known]
-        if missing:
-            for query, ((number,),) in zip(missing, self._catalogue.read_all(missing, self._seconds)):
-                known[query] = generation, number
+        if missing and gathered is not None:
+            raise _Missing(missing)
+        known.update(self._asked(missing))
         with self._lock:
             for query in queries:
                 self._counted[query] = known[query]
@@ -273,6 +307,12 @@ class Pages:
             while len(self._counted) > _REMEMBERED:
                 self._counted.popitem(last=False)
         return [known[query][1] for query in queries]
+
+    def _asked(self, queries: List[_Query]) -> Dict[_Query, Tuple[float, int]]:
+        """The numbers that these queries give now, each with the generation that it is of."""
+        generation = self._catalogue.generation
+        answers = self._catalogue.read_all(queries, self._seconds) if queries else []
+        return {query: (generation, number) for query, ((number,),) in zip(queries, answers)}
 
     # -- choosing --------------------------------------------------------------------------------------
 
@@ -388,7 +428,7 @@ def _between(filter: Any, owner: Optional[int]) -> _Clause:
         params.append(filter.low)
     if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
         parts.append(f"{column} <= ?")
-        params.append(filter.high if filter.high is not None else _LAST - 1)
+        params.append(filter.high if filter.high is not None else LAST - 1)
     return _by_index(
         index, owner, " AND ".join(parts), tuple(params), sort=filter.field, is_trait=filter.field in _TRAITS
     )
@@ -474,44 +514,12 @@ def _joined(inner: str) -> str:
     return f"SELECT group_concat(record, ',' || char(10)), count(*) FROM ({inner})"
 
 
-def _sort_value(record: Dict[str, Any], listing: Any) -> Any:
-    if listing.sort == "uploaded":
-        return (datetime.fromisoformat(record["uploaded"][:-1]) - _EPOCH) // timedelta(milliseconds=1)
-    if listing.sort == "bitrate" and record["bitrate"] is None:
-        return -1 if listing.descending else _LAST
-    return record["sample_rate" if listing.sort == "samplerate" else listing.sort]
+class _Missing(Exception):
+    """Numbers that a plan needs and nobody has asked for."""
 
-
-class _Descending:
-    """A text that sorts the other way round."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: Any) -> bool:
-        return self.text == other.text
-
-    def __lt__(self, other: _Descending) -> bool:
-        return other.text < self.text
-
-
-class _Found(NamedTuple):
-    """A record on its way into a page of everybody's."""
-
-    value: Any  # what is sorted by
-    id: str
-    record: str  # JSON
-    descending: bool
-
-
-def _place_in(found: _Found) -> Tuple[Any, str]:
-    """What a merge compares: ties go by ascending id in either direction, as in the indexes."""
-    value = found.value
-    if found.descending:
-        value = _Descending(value) if isinstance(value, str) else -value
-    return value, found.id
+    def __init__(self, queries: List[_Query]) -> None:
+        super().__init__()
+        self.queries = queries
 
 
 def _in_time(until: float) -> None:
@@ -521,6 +529,6 @@ def _in_time(until: float) -> None:
 
 def _narrowed(text: str, fields: Tuple[str, ...]) -> str:
     records = json.loads("[" + text + "]")
-    return _SEPARATOR.join(
+    return SEPARATOR.join(
         json.dumps({field: record[field] for field in fields}, ensure_ascii=False) for record in records
     )
