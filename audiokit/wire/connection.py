@@ -304,9 +304,7 @@ class Connection:
         framing = self.handler.framing
         first, self.buffer = self.buffer, b""
         self.sink = receive.sink
-        self.receiving = Receiving(
-            self.sock, receive.sink, framing.length, first, receive.limit, self.reactor.limits.portable
-        )
+        self.receiving = Receiving(self.sock, receive.sink, framing.length, first, receive.limit)
         if not self.handler.keep_alive:
             self.closing = True
         if self.handler.expects_continue and not first:
