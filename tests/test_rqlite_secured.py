@@ -37,9 +37,12 @@ class Papers:
         self.folder = folder
         for authority in ("ca", "other-ca"):
             self.make("req", "-x509", "-subj", f"/CN={authority}", "-addext", "basicConstraints=critical,CA:TRUE",
-                      *self.new(authority), "-out", f"{authority}.pem")
+                      "-addext", "keyUsage=critical,keyCertSign", *self.new(authority), "-out", f"{authority}.pem")
         for who, authority in (("node", "ca"), ("client", "ca"), ("stranger", "other-ca")):
-            (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+            (folder / "names").write_text(  # all that RFC 5280 wants: Python 3.13 looks at it
+                "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=critical,CA:FALSE\n"
+                "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+            )
             self.make("req", "-subj", f"/CN={who}", *self.new(who), "-out", f"{who}.csr")
             self.make("x509", "-req", "-in", f"{who}.csr", "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
                       "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{who}.pem")
