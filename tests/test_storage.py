@@ -375,6 +375,27 @@ def test_uploads_under_way_count_with_what_is_still_to_come(tmp_path):
         storage.begin_upload(900).discard()
 
 
+def test_what_cannot_be_taken_in_leaves_nothing_of_it(tmp_path):
+    resource = pytest.importorskip("resource", reason="skipped: limits of descriptors are POSIX'")
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        made = tmp_path / "made"
+        made.write_bytes(wav())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(OSError):
+                storage.take_in(str(made))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert leftovers(storage) == []
+        storage._spool.kept_free = 1 << 60
+        with open(made, "wb") as file:
+            file.truncate(40 << 20)  # so much that the disk is looked at
+        with pytest.raises(Refusal, match="there is room for 0"):
+            storage.take_in(str(made))
+        assert leftovers(storage) == [] and not made.exists()
+
+
 def test_an_upload_of_unknown_length_is_stopped_when_the_disk_fills(tmp_path):
     ops = SmallDisk()
     with Storage(tmp_path, ops=ops, free_space_kept=100) as storage:
@@ -567,6 +588,33 @@ def test_fix_counts_anew(storage):
     assert not storage.check().is_sound
     assert storage.check(fix=True).is_sound and storage.check().is_sound
     assert storage.list(listing.parse([])).total == 1
+
+
+def test_a_check_sees_uploads_out_of_order_that_the_counters_do_not_know_of(storage):
+    order = "SELECT newest_ms, disorder_ms FROM counters"
+    for n, ms in enumerate((5_000, 9_000, 2_000)):
+        upload(storage, SOUND, f"{n}.wav", now_ms=ms)
+    assert storage._catalogue.read(order) == [(9_000, 7_000)]
+    storage._catalogue.write([("UPDATE counters SET files = 7, newest_ms = 0, disorder_ms = 0", ())])
+    assert len(storage.check().problems) == 2
+    assert storage.check(fix=True).is_sound and storage.check().is_sound
+    assert storage._catalogue.read(order) == [(9_000, 7_000)]
+
+
+def test_a_file_with_new_bytes_goes_to_the_end_of_the_numbers_and_is_found_there(storage):
+    upload(storage, SOUND, "first.wav", now_ms=1_000)
+    upload(storage, OTHER, "second.wav", now_ms=2_000)
+    upload(storage, THIRD, "first.wav", now_ms=3_000, overwrite=True)
+    rows = storage._catalogue.read("SELECT name, uploaded_ms FROM files ORDER BY n")
+    assert rows == [("second.wav", 2_000), ("first.wav", 3_000)]
+    assert storage._catalogue.read("SELECT newest_ms, disorder_ms FROM counters") == [(3_000, 0)]
+    for query in ("q=first", "name=*irst*", "name=first*", "maxduration=999&q=first"):
+        page = storage.list(listing.parse([tuple(part.split("=")) for part in query.split("&")]))
+        assert page.total == 1 and '"first.wav"' in page.records, query
+    storage.change(json.loads(storage.record(name="first.wav"))["id"], metadata={"mood": "calm"})
+    assert storage.list(listing.parse([("q", "calm")])).total == 1
+    assert storage._catalogue.read("SELECT name FROM files ORDER BY n") == [("second.wav",), ("first.wav",)]
+    assert not storage.check(fix=True).repaired, "the search index would have been made anew"
 
 
 def test_a_backup_can_be_served_as_it_is(storage, tmp_path):

@@ -88,7 +88,7 @@ def freeze(source: Any, address: str) -> None:
 
 
 def has_left(catalogue: Any) -> bool:
-    """Whether all rows were moved elsewhere; of moves before version 5 there is only the address to tell by."""
+    """Whether all rows were moved elsewhere; of moves before version 6 there is only the address to tell by."""
     marks = dict(catalogue.read("SELECT what, address FROM places"))
     return "left" in marks or "leaving" not in marks and marks.get("moving", "").startswith("rqlite://")
 

@@ -1,4 +1,4 @@
--- Version 5: what the rows of accounts, tokens, links and drops may not do while they leave.
+-- Version 6: what the rows of accounts, tokens, links and drops may not do while they leave.
 
 -- While the rows leave for another engine, and once they have left, nothing else of them may change either.  Not so the
 -- sessions: they do not move.
@@ -47,4 +47,4 @@ WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
     SELECT RAISE(ABORT, 'the audio is being moved');
 END;
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
