@@ -10,7 +10,7 @@ import heapq
 import json
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
 LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
