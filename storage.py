@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import audiometa
-from audiokit import quotas
+from audiokit import keyfile, quotas
 from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
@@ -58,6 +58,7 @@ from audiokit.catalogue.jobs import Board
 from audiokit.catalogue.links import Drops, Links, came_through
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
+from audiokit.catalogue.recognition import recognise
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.catalogue.sessions import Sessions
 from audiokit.engines import open_blobs, open_catalogue, was_left
@@ -202,9 +203,11 @@ class Storage:
     def destroy(data: Union[str, Path], blobs: str = "") -> None:
         """Remove catalogue and bytes for good; the folder stays, and what is not ours in it.
 
-        The catalogue goes last, so that an interrupted removal can be repeated.  DataFolderBusy while it is served.
+        The catalogue goes last, so that an interrupted removal can be repeated.  DataFolderBusy while it is served,
+        `NotOurs` where the file of that name is no catalogue.
         """
         folder = Path(data)
+        recognise(folder / "catalogue.db")
         if blobs:
             with Storage(folder, create=False, blobs=blobs) as storage:
                 storage._ownership.ensure_still()
@@ -232,6 +235,13 @@ class Storage:
         self._catalogue.close()
         if self._folder_lock is not None:
             self._folder_lock.release(self._is_clean)
+
+    def link_key(self) -> bytes:
+        """What signs links: the one that all servers of a cluster share, or the folder's own.  Under the folder's lock."""
+        path = self.data / LINK_KEY
+        if self.asks_far:
+            return keyfile.shared(path, lambda ours: self._catalogue.agreed("link", ours))
+        return keyfile.read_or_make(path, self.ops)
 
     # -- uploads ---------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterable, Optional
 from . import accounts, json_bodies, sessions
 from .accounts import OPEN, TOKEN, Account, Token, Who
 from .json_bodies import moment
+from .parameters import bad, one_of
 from .quotas import Limits, Usage
 from .wire.answers import Answer, Later, Pending
 from .wire.problems import Refusal
@@ -99,7 +100,7 @@ def _change_me(request: Any, given: Dict[str, Any]) -> Pending:
 def _check_given(given: Dict[str, Any], wanted: Iterable[str]) -> None:
     for key in wanted:
         if key not in given:
-            raise Refusal("bad-parameter", f"{key} is missing", parameter=key)
+            raise bad(key, f"{key} is missing")
 
 
 def _verified(request: Any, name: str, password: str, then: Callable[[Any], Response]) -> Pending:
@@ -393,11 +394,7 @@ def _last_admin(account: Account) -> Refusal:
 
 def remove_user(request: Any) -> Answer:
     """DELETE /users/{name}: removes an account with its tokens, and its files if that is said."""
-    files = request.parameters("files").get("files")
-    if files not in (None, "keep", "remove"):
-        raise Refusal(
-            "bad-parameter", f"files is {files[:20]!r}, not keep or remove", parameter="files"
-        )
+    files = one_of(request.parameters("files"), "files", ("keep", "remove"))
     _account(request)
     return Later(lambda: _remove_user(request, files), is_far=True)
 
@@ -406,11 +403,10 @@ def _remove_user(request: Any, files: Optional[str]) -> Response:
     storage, account = request.services.storage, _account(request)
     count = storage.people.usage(account.id)[0]
     if count and files is None:
-        raise Refusal(
-            "bad-parameter",
+        raise bad(
+            "files",
             f"{account.name} has {count} files: files=keep leaves them to admins, "
             "files=remove removes them",
-            parameter="files",
         )
     if not storage.people.disable(
         account.id, True, but_not_last_admin=True

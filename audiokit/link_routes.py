@@ -16,6 +16,7 @@ from .accounts import ALL
 from .json_bodies import moment
 from .links import Drop, Link
 from .names import valid_name
+from .parameters import bad
 from .quotas import Limits, Usage
 from .uploads import ReceivingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
@@ -270,7 +271,7 @@ def _room(storage: Any, drop: Drop, wishes: Wishes) -> Optional[int]:
 
 
 def _nothing_replaced() -> Refusal:
-    return Refusal("bad-parameter", "nothing is replaced through a drop", parameter="overwrite")
+    return bad("overwrite", "nothing is replaced through a drop")
 
 
 class _DropSink(ReceivingSink):

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
+from .parameters import bad, once, one_of
 from .preconditions import guard, record_etag
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive
@@ -64,16 +65,7 @@ class Request(NamedTuple):
 
     def parameters(self, *known: str) -> Dict[str, str]:
         """The query's parameters; Refusal names one that is unknown, given twice or empty."""
-        found: Dict[str, str] = {}
-        for key, value in split_query(self.head.query):
-            if key not in known:
-                raise Refusal("bad-parameter", f"there is no parameter {key!r} here", parameter=key)
-            if key in found:
-                raise Refusal("bad-parameter", f"{key} is given twice", parameter=key)
-            if not value:
-                raise Refusal("bad-parameter", f"{key} is empty", parameter=key)
-            found[key] = value
-        return found
+        return once(split_query(self.head.query), known)
 
     def which(self, *others: str) -> Tuple[Dict[str, str], Dict[str, str]]:
         """The file that is meant, as arguments of the storage: {"id": …} or {"name": …}; and the other parameters."""
@@ -81,7 +73,7 @@ class Request(NamedTuple):
             return {"id": self.id}, self.parameters(*others)
         found = self.parameters("id", "name", *others)
         if ("id" in found) == ("name" in found):
-            raise Refusal("bad-parameter", "one of name and id says which file is meant", parameter="name")
+            raise bad("name", "one of name and id says which file is meant")
         key = "id" if "id" in found else "name"
         return {key: found.pop(key)}, found
 
@@ -193,9 +185,7 @@ def live(request: Request) -> Answer:
 def download(request: Request) -> Answer:
     """GET /download, GET /files/{id}/content: the bytes, whole or in ranges."""
     meant, others = request.which("disposition")
-    kind = others.get("disposition", "attachment")
-    if kind not in ("attachment", "inline"):
-        raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
+    kind = one_of(others, "disposition", ("attachment", "inline")) or "attachment"
     storage, who = request.services.storage, request.who
     return content.stored(
         request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), lambda: content.no_file(meant), kind
@@ -227,7 +217,7 @@ def _name(name: str, value: Any) -> str:
 
 def _metadata(name: str, value: Any) -> Dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter=name)
+        raise bad(name, "metadata is not an object of strings")
     check_metadata(value)
     return value
 

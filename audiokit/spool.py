@@ -96,12 +96,7 @@ class Upload:
         self._is_over = True
         self._spool.is_over(self)
         self.file.close()
-        try:
-            self._ops.remove(self.path)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._spool.leave_for_sweep()
+        self._spool.remove(self.path)
 
     def move_to(self, path: str) -> None:
         """Close the file and give it to whoever asks, as `path` in the same file system; the upload is over."""
@@ -151,12 +146,29 @@ class Spool:
             raise refusal_of(error) from error
 
     def take_in(self, path: str) -> Upload:
-        """A file made elsewhere in the same file system as if it had been received; it is moved."""
+        """A file made elsewhere in the same file system as if it had been received; it is moved, or removed."""
         spooled = self._fresh()
         self.ops.rename(path, spooled)
-        upload = Upload(self, spooled, None, is_there=True)
-        upload.written = os.stat(spooled).st_size
+        try:
+            upload = Upload(self, spooled, None, is_there=True)
+        except BaseException:
+            self.remove(spooled)
+            raise
+        try:
+            upload.written = os.fstat(upload.fileno()).st_size
+        except BaseException:
+            upload.discard()
+            raise
         return self._add(upload)
+
+    def remove(self, path: str) -> None:
+        """Remove a file of the folder; what cannot be removed now goes at the next start."""
+        try:
+            self.ops.remove(path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self.leave_for_sweep()
 
     def _fresh(self) -> str:
         return str(self.folder / (os.urandom(16).hex() + ".part"))

@@ -380,10 +380,14 @@ def bench_upload(given, folder):
     finally:
         us.stop()
     rate, hash_rate = statistics.median(rates), statistics.median(alone)
-    say("upload of 100 MB, received, synced, sha256 taken, on 2 cores")
-    say(f"  {rate:.0f} MB/s (best {max(rates):.0f}); hashlib.sha256 alone {hash_rate:.0f} MB/s: ratio {rate / hash_rate:.2f}")
-    cpu = statistics.median(cpus)
-    say(f"  CPU {cpu:.2f} s/GB, of which the hash {1000 / hash_rate:.2f}: without it {cpu - 1000 / hash_rate:.2f} s/GB")
+    ratios = sorted(one / hashed for one, hashed in zip(rates, alone))
+    bare = sorted(cpu - 1000 / hashed for cpu, hashed in zip(cpus, alone))
+    quarter = len(ratios) // 4
+    say("upload of 100 MB, received, synced, sha256 taken, on 2 cores: medians of the rounds (their middle half)")
+    say(f"  {rate:.0f} MB/s; hashlib.sha256 alone, between the uploads, {hash_rate:.0f} MB/s: ratio "
+        f"{statistics.median(ratios):.2f} ({ratios[quarter]:.2f} to {ratios[-1 - quarter]:.2f}, best {ratios[-1]:.2f})")
+    say(f"  CPU {statistics.median(cpus):.2f} s/GB; without the hash {statistics.median(bare):.2f} s/GB "
+        f"({bare[quarter]:.2f} to {bare[-1 - quarter]:.2f}, best {bare[0]:.2f})")
 
 
 def bench_download(given, folder):
@@ -600,9 +604,13 @@ HEAD_S = 10  # the head's deadline, as it is by default
 
 
 def bench_trickle(given, folder):
-    """A polite client of 200 requests a second beside each crowd: from its connecting until it is gone or given up on."""
-    tools = Path(__file__).parent
-    data = folder / "var"
+    """A polite client of 200 requests a second: alone, then beside each crowd, from its connecting until it is given up."""
+    tools, data = Path(__file__).parent, folder / "var"
+
+    def begun(tool, *words):
+        command = ["taskset", "-c", "1", sys.executable, tools / tool, us.address[1], *words]
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+
     for kind, count, way, is_tls in TRICKLES:
         if given.crowd not in ("", kind):
             continue
@@ -611,21 +619,20 @@ def bench_trickle(given, folder):
         try:
             if not is_tls and not list(data.glob("files/*/*")):
                 upload(us.address, 2 * MB, "one.wav")
-            rest, used, began = us.rss_mb(), us.cpu(), time.monotonic()
-            polite = [sys.executable, tools / "polite.py", us.address[1], "/health/live", HEAD_S + 4, "5",
-                      "https" if is_tls else "http"]
-            crowd = [sys.executable, tools / "trickle.py", us.address[1], count, kind, way, HEAD_S + 2]
-            running = [subprocess.Popen(["taskset", "-c", "1", *map(str, command)], stdout=subprocess.PIPE, text=True)
-                       for command in (polite, crowd)]
+            scheme = "https" if is_tls else "http"
+            alone = begun("polite.py", "/health/live", 4, 5, scheme).communicate()[0].strip()
+            rest, used, since = us.rss_mb(), us.cpu(), time.monotonic()
+            running = [begun("polite.py", "/health/live", HEAD_S + 4, 5, scheme),
+                       begun("trickle.py", count, kind, way, HEAD_S + 2)]
             threads = memory = 0
             while any(one.poll() is None for one in running):
                 threads, memory = max(threads, us.threads()), max(memory, us.rss_mb())
                 time.sleep(0.5)
             waited, told = (one.communicate()[0].strip() for one in running)
-            told = json.loads(told)
-            cpu = (us.cpu() - used) / (time.monotonic() - began)
+            told, cpu = json.loads(told), (us.cpu() - used) / (time.monotonic() - since)
             say(f"{told['connected']} {kind} in {told['connecting_s']:.1f} s, {way}: {threads} threads, RSS {memory:.0f} MB "
-                f"({memory - rest:+.0f}), {cpu:.0%} of a core, polite client {waited}, alive after {HEAD_S + 2} s: {told['alive']}")
+                f"({memory - rest:+.0f}), {cpu:.0%} of a core, alive after {HEAD_S + 2} s: {told['alive']}\n"
+                f"  polite client {waited} (alone {alone})")
         finally:
             us.stop()
 

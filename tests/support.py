@@ -52,12 +52,18 @@ def long_wav(seconds: float, rate: int = 16000) -> bytes:
     return head[:4] + struct.pack("<I", 36 + len(data)) + head[8:] + struct.pack("<I", len(data)) + data
 
 
-def eventually(check, seconds: float = 10.0) -> None:
-    """Wait until `check()` holds, which it must within these seconds, however slow the machine is (see processes.until)."""
+def eventually(check, seconds: float = 10.0):
+    """Wait until `check()` gives something, and give that; within these seconds, however slow the machine is.
+
+    What may take longer on a slow one waits with `processes.until`.
+    """
     end = time.monotonic() + seconds
-    while not check():
+    while True:
+        found = check()
+        if found:
+            return found
         assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.005)
+        time.sleep(0.002)
 
 
 def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:

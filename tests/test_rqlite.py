@@ -20,13 +20,13 @@ pytestmark = pytest.mark.slow  # servers and stores come and go: a quarter of th
 QUICK = Patience(connect=1.0, answer=0.3, deadline=0.6)
 SCHEMA = "PRAGMA user_version = 1;\n"
 NOTE = [("INSERT INTO removals (key, since_ms) VALUES (?, ?)", ("a", 1))]
-DONE = (200, {"results": [{"rows_affected": 1}]})
+DONE = "done"
 
 
 class Scripted:
     """A node that answers writes from a list, in turn; its last answer again and again.  A context manager.
 
-    An answer is (status, JSON), or "drop" for a connection that ends without one, or "hang".
+    An answer is (status, JSON), or "done" for every statement, "drop" for a connection that ends without one, "hang".
     """
 
     def __init__(self, *answers):
@@ -52,6 +52,8 @@ class Scripted:
                 self.say(node.answers.pop(0) if len(node.answers) > 1 else node.answers[0])
 
             def say(self, answer):
+                if answer == DONE:
+                    answer = 200, {"results": [{"rows_affected": 1} for _ in node.asked[-1]]}
                 if answer == "hang":
                     node.over.wait(10)
                 if answer in ("drop", "hang"):

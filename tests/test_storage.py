@@ -19,9 +19,10 @@ from support import ROOT, wav
 import audiometa
 from audiokit import listing, migrations
 from audiokit.blobs import FileOps
+from audiokit.catalogue.recognition import NotOurs
 from audiokit.formats.info import AudioInfo
 from audiokit.wire.problems import Refusal
-from storage import DataFolderBusy, Storage, valid_name
+from storage import DataFolderBusy, MigrationError, Storage, valid_name
 
 SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.04)
 INFO = audiometa.identify(io.BytesIO(SOUND))
@@ -374,6 +375,27 @@ def test_uploads_under_way_count_with_what_is_still_to_come(tmp_path):
         storage.begin_upload(900).discard()
 
 
+def test_what_cannot_be_taken_in_leaves_nothing_of_it(tmp_path):
+    resource = pytest.importorskip("resource", reason="skipped: limits of descriptors are POSIX'")
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        made = tmp_path / "made"
+        made.write_bytes(wav())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(OSError):
+                storage.take_in(str(made))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert leftovers(storage) == []
+        storage._spool.kept_free = 1 << 60
+        with open(made, "wb") as file:
+            file.truncate(40 << 20)  # so much that the disk is looked at
+        with pytest.raises(Refusal, match="there is room for 0"):
+            storage.take_in(str(made))
+        assert leftovers(storage) == [] and not made.exists()
+
+
 def test_an_upload_of_unknown_length_is_stopped_when_the_disk_fills(tmp_path):
     ops = SmallDisk()
     with Storage(tmp_path, ops=ops, free_space_kept=100) as storage:
@@ -453,6 +475,54 @@ def test_destroying_removes_ours_and_leaves_what_is_not(tmp_path):
     Storage.destroy(tmp_path)
     assert not Storage.exists(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lock", "notes.txt"]
+
+
+def _sqlite(*statements):
+    """What makes a database by these statements."""
+    def make(path):
+        with contextlib.closing(sqlite3.connect(str(path))) as database:
+            database.executescript(";".join(statements))
+    return make
+
+
+STRANGE = [
+    (lambda path: path.write_text("my catalogue of records, since 1987\n"), "a text of somebody's"),
+    (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(4080)), "a database that is broken"),
+    (_sqlite("CREATE TABLE records (artist)"), "a database without a version"),
+    (_sqlite("CREATE TABLE records (artist)", "PRAGMA user_version = 3"), "one with a version like ours"),
+    (_sqlite("CREATE TABLE files (id, name)", "CREATE TABLE labels (owner)", "PRAGMA user_version = 3"),
+     "one with tables named like ours"),
+    (_sqlite("CREATE TABLE files (id)", "PRAGMA application_id = 252006674", "PRAGMA user_version = 3"),
+     "a program's that says so"),
+]
+
+
+@pytest.mark.parametrize("make, why", STRANGE)
+def test_what_is_no_catalogue_of_ours_is_not_destroyed(tmp_path, make, why):
+    make(tmp_path / "catalogue.db")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "song.wav").write_bytes(b"mine")
+    before = (tmp_path / "catalogue.db").read_bytes()
+    with pytest.raises(NotOurs, match="nothing was removed"):
+        Storage.destroy(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["catalogue.db", "files", "song.wav"], why
+    assert (tmp_path / "catalogue.db").read_bytes() == before, why
+
+
+def test_a_database_without_a_version_is_not_made_into_a_catalogue(tmp_path):
+    _sqlite("CREATE TABLE records (artist)")(tmp_path / "catalogue.db")
+    with pytest.raises(MigrationError, match="no catalogue of ours"):
+        Storage(tmp_path)
+    with contextlib.closing(sqlite3.connect(str(tmp_path / "catalogue.db"))) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("records",)]
+
+
+def test_a_catalogue_whose_making_was_interrupted_and_an_old_one_can_be_destroyed(tmp_path):
+    (tmp_path / "catalogue.db").write_bytes(b"")
+    Storage.destroy(tmp_path)
+    _sqlite((ROOT / "tests" / "schema_v1.sql").read_text("utf-8"))(tmp_path / "catalogue.db")
+    Storage.destroy(tmp_path)
+    assert not Storage.exists(tmp_path)
 
 
 def crashed(folder):

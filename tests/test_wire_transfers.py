@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
+import select
 import socket
 import threading
 
 import pytest
 
-from audiokit.wire.transfers import AGAIN, DONE, WAIT, PeerGone, Sending, Span
+from audiokit.wire.answers import Sink
+from audiokit.wire.problems import Refusal
+from audiokit.wire.transfers import AGAIN, DONE, WAIT, PeerGone, Receiving, Sending, Span
 
 SOUND = bytes(range(256)) * 8192  # 2 MiB
 
@@ -101,3 +105,136 @@ def test_a_file_that_became_shorter_ends_the_connection(pair, file, portable):
     sending.add(Span(file, len(SOUND) - 10, len(SOUND) + 10))
     with pytest.raises(PeerGone, match="10 bytes early"):
         send_all(sending)
+
+
+class Shelf(Sink):
+    """A sink that keeps all it may, as lent, and copies the rest."""
+
+    def __init__(self):
+        self.parts, self.pieces = [], []
+
+    def write(self, piece):
+        self.parts.append(bytes(piece))
+
+    def lend(self, view, piece):
+        if piece.keep():
+            self.pieces.append(piece)
+            self.parts.append(view)
+        else:
+            self.write(view)
+
+    def empty(self):
+        for piece in self.pieces:
+            piece.give_back()
+        self.pieces = []
+
+    @property
+    def content(self):
+        return b"".join(map(bytes, self.parts))
+
+
+@pytest.fixture
+def shelf():
+    shelf = Shelf()
+    yield shelf
+    shelf.empty()
+
+
+def receive_all(receiving, sock, budget=1 << 20):
+    while True:
+        outcome = receiving.step(budget)
+        if outcome is DONE:
+            return
+        if outcome is WAIT:
+            assert select.select([sock], [], [], 20)[0], "nothing more came"
+
+
+def sent_by(sock, data):
+    thread = threading.Thread(target=sock.sendall, args=(data,))
+    thread.start()
+    return thread
+
+
+def large_body(size, seed):
+    return random.Random(seed).getrandbits(8 * size).to_bytes(size, "little")
+
+
+@pytest.mark.parametrize("size, first, why", [
+    (1, 0, "a byte"),
+    (100, 100, "all of it came with the head"),
+    (1 << 20, 0, "one piece to the byte"),
+    ((1 << 20) + 1, 0, "a byte more than a piece"),
+    (3_333_333, 999, "pieces, and a part that came with the head"),
+    (20 << 20, 0, "more than may be kept at a time"),
+])
+def test_a_body_arrives_as_it_was_sent_whoever_keeps_its_pieces(pair, shelf, size, first, why):
+    ours, theirs = pair
+    body = large_body(size, size)
+    thread = sent_by(theirs, body[first:])
+    receiving = Receiving(ours, shelf, size, body[:first], 1 << 30)
+    receive_all(receiving, ours)
+    thread.join(20)
+    assert receiving.is_complete and receiving.received == size
+    assert shelf.content == body
+
+
+def test_what_is_kept_stays_as_it_is_until_it_is_given_back(pair, shelf):
+    ours, theirs = pair
+    for turn in range(2):  # by the second body the first one's pieces are still on the shelf
+        body = large_body(12 << 20, turn)
+        thread = sent_by(theirs, body)
+        before = len(shelf.parts)
+        receive_all(Receiving(ours, shelf, len(body), b"", 1 << 30), ours)
+        thread.join(20)
+        assert b"".join(map(bytes, shelf.parts[before:])) == body
+        assert turn or shelf.pieces, "nothing was lent at all"
+    assert shelf.content == large_body(12 << 20, 0) + large_body(12 << 20, 1)
+
+
+def test_pieces_are_lent_again_when_they_came_back_however_a_body_ended(pair, shelf):
+    """A sink that refuses, a client that goes: each time the next body finds as many pieces as the first."""
+    class Refusing(Shelf):
+        def lend(self, view, piece):
+            raise Refusal("no-space", "the disk is full")
+
+    ours, theirs = pair
+    body = large_body(16 << 20, 7)
+    found = []
+    for _ in range(3):
+        for _ in range(20):
+            theirs.sendall(body[:600_000])
+            with pytest.raises(Refusal):
+                receive_all(Receiving(ours, Refusing(), 600_000, b"", 1 << 30), ours)
+        thread = sent_by(theirs, body)
+        receive_all(Receiving(ours, shelf, len(body), b"", 1 << 30), ours)
+        thread.join(20)
+        found.append(len(shelf.pieces))
+        shelf.empty()
+    assert found[0] == found[1] == found[2] > 0
+
+
+def test_a_body_is_read_no_further_than_its_end(pair, shelf):
+    ours, theirs = pair
+    theirs.sendall(b"x" * 1000 + b"GET / HTTP/1.1")
+    receiving = Receiving(ours, shelf, 1000, b"", 1 << 30)
+    receive_all(receiving, ours)
+    assert shelf.content == b"x" * 1000
+    assert ours.recv(100) == b"GET / HTTP/1.1", "the next request stays where a poller sees it"
+
+
+def test_a_body_that_ends_early_says_how_much_came(pair, shelf):
+    ours, theirs = pair
+    theirs.sendall(b"x" * 700_000)
+    theirs.shutdown(socket.SHUT_WR)
+    with pytest.raises(Refusal, match="after 700000 bytes, 300000 more bytes missing"):
+        receive_all(Receiving(ours, shelf, 1_000_000, b"", 1 << 30), ours)
+
+
+def test_a_client_that_trickles_takes_no_piece_from_the_others(pair, shelf):
+    ours, theirs = pair
+    receiving = Receiving(ours, shelf, 2_000_000, b"", 1 << 30)
+    for _ in range(20):
+        theirs.sendall(b"x" * 1000)
+        assert select.select([ours], [], [], 20)[0]
+        assert receiving.step() is WAIT
+    assert shelf.content == b"x" * 20_000 and not shelf.pieces

@@ -214,3 +214,25 @@ class ChunkedDecoder:
             raise _bad(f"{line[:40]!r} is not a trailer")
         if found.group(1).lower() in _NOT_IN_TRAILERS:
             raise _bad(f"{found.group(1).decode('ascii')} cannot be a trailer")
+
+
+class Unwanted:
+    """An unread body that is small enough to be read and dropped, so that the connection can go on."""
+
+    def __init__(self, length: Optional[int], limit: int) -> None:
+        self._left, self._limit = length, limit
+        self._chunks = ChunkedDecoder() if length is None else None
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Drop the body's part of `data`, give back what follows it."""
+        if self._chunks is None:
+            rest = data[self._left :]
+            self._left -= len(data) - len(rest)
+            self.done = not self._left
+            return rest
+        self._limit -= sum(map(len, self._chunks.feed(data)))
+        if self._limit < 0:
+            raise Refusal("too-large", "an unwanted body, and a long one", close=True)
+        self.done = self._chunks.done
+        return bytes(self._chunks.leftover) if self.done else b""
