@@ -31,6 +31,7 @@ class Upload:
         self._written = 0
         self._look_at = LOOK_BYTES
         self._reserved = self._begun = 0
+        self.counted = 0  # bytes that the spool counts as taken by us
         self._is_over = False
         make = None if is_there else lambda name, _: self._ops.create(name)
         self.file = open(path, "r+b", buffering=0, opener=make)
@@ -57,6 +58,7 @@ class Upload:
             self.begin_sync()
         if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
             self._reserve()
+        self._spool.count(self)
         if count >= self._look_at:
             self._look_at = count + LOOK_BYTES
             if self.expected is None or count > self.expected:
@@ -121,6 +123,7 @@ class Spool:
         self.ops, self.leave_for_sweep = ops, leave_for_sweep
         self.folder, self.kept_free = folder, kept_free
         self._uploads: Dict[str, Upload] = {}
+        self._promised = 0  # of all of them: to add it up anew for each of 9,000 would take seconds
         self._lock = threading.Lock()
         ops.make_directory(str(folder))
 
@@ -131,9 +134,7 @@ class Spool:
 
     def check_room(self, expected: Optional[int]) -> None:
         """Refusal `no-space` unless there is room for `expected` bytes beside what is promised."""
-        with self._lock:
-            promised = sum(upload.promised for upload in self._uploads.values())
-        free = self.free - promised
+        free = self.free - self._promised
         if free < (expected or 0):
             raise Refusal("no-space", f"{expected or 0} bytes are to be stored, there is room for {max(0, free)}")
 
@@ -176,12 +177,22 @@ class Spool:
     def _add(self, upload: Upload) -> Upload:
         with self._lock:
             self._uploads[upload.path] = upload
+        self.count(upload)
         return upload
+
+    def count(self, upload: Upload) -> None:
+        """What an upload is promised may have changed."""
+        with self._lock:
+            if upload.path in self._uploads:
+                promised = upload.promised
+                self._promised += promised - upload.counted
+                upload.counted = promised
 
     def is_over(self, upload: Upload) -> None:
         """An upload tells that it needs no room any more."""
         with self._lock:
-            self._uploads.pop(upload.path, None)
+            if self._uploads.pop(upload.path, None) is not None:
+                self._promised -= upload.counted
 
     def sweep(self) -> None:
         """Remove what a crash left; before the first upload."""

@@ -375,6 +375,22 @@ def test_uploads_under_way_count_with_what_is_still_to_come(tmp_path):
         storage.begin_upload(900).discard()
 
 
+def test_what_uploads_are_promised_is_counted_as_long_as_it_is_to_come(tmp_path):
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        spool, sizes = storage._spool, []
+        for act in (
+            lambda: first.write(bytes(1000)), lambda: second.write(bytes(10 << 20)), lambda: second.discard(),
+            lambda: first.write(bytes(20_000)), lambda: third.write(b"a"), lambda: first.discard(), lambda: third.discard(),
+            lambda: third.discard(),
+        ):
+            if not sizes:
+                first, second, third = storage.begin_upload(10_000), storage.begin_upload(100 << 20), storage.begin_upload(None)
+            act()
+            sizes.append(spool._promised)
+            assert spool._promised == sum(upload.promised for upload in spool._uploads.values())
+        assert sizes[0] > 100 << 20 and sizes[-1] == 0
+
+
 def test_what_cannot_be_taken_in_leaves_nothing_of_it(tmp_path):
     resource = pytest.importorskip("resource", reason="skipped: limits of descriptors are POSIX'")
     with Storage(tmp_path, free_space_kept=0) as storage:

@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any, Deque, Optional, Union
 
 from .bodies import ChunkedDecoder
-from .problems import Refusal, is_full
+from .problems import Refusal
 
 DONE, WAIT, AGAIN = "done", "wait", "again"  # finished; wants the socket ready; budget spent, has more
 SOURCE, SEEK = "source", "seek"  # wants the source's socket ready; wants `seek` called where waiting is allowed
