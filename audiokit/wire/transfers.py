@@ -85,7 +85,7 @@ def _widen(pipe_end: int) -> None:
 class Receiving:
     """The body of one request on its way to `sink`.
 
-    `length` is Content-Length, or None for chunked.  `first` is what was read together with the head.
+    `length` is Content-Length, or None for chunked.  `first` is what was read already.
     The sink has `write(piece)`, `moved(count)`, `fileno()` (a file that wants the bytes just as they are, or
     None).  `leftover` holds what came behind the body: the next request.
     """
@@ -97,7 +97,7 @@ class Receiving:
         self.leftover = b""
         self.received = 0
         self._sock, self._sink, self._limit = sock, sink, limit
-        self._first = first
+        self.first = first
         self._left = length
         self._chunks = ChunkedDecoder() if length is None else None
         self._is_bare = type(sock) is socket.socket
@@ -105,14 +105,19 @@ class Receiving:
 
     def step(self, budget: int = BUDGET) -> str:
         """Move up to about `budget` bytes; DONE, WAIT (for the socket to be readable) or AGAIN."""
-        if self._first:
-            first, self._first = self._first, b""
+        if self.first:
+            first, self.first = self.first, b""
             self._take(memoryview(first))
         if self._chunks is not None:
             return self._step_buffered(budget)
         if self._may_splice and self._left and self._left > 65536 and self._sink.fileno() is not None:
             return self._step_spliced(budget)
         return self._step_buffered(budget)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether `first` has all that is still to come."""
+        return self._left is not None and len(self.first) >= self._left
 
     @property
     def is_complete(self) -> bool:
