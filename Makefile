@@ -80,6 +80,9 @@ cluster: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Three rqlite nodes, OpenS
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py
 
+bench-cluster:  ## What rows in a cluster cost beside the file, and what a second server brings
+	$(PYTHON) bench/bench_cluster.py
+
 bench-page:  ## The weight of the page's first view, and how soon it can be used
 	$(PYTHON) bench/bench_page.py
 
@@ -87,4 +90,4 @@ clean:  ## Remove what the targets made; never the data
 	rm -rf build .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores clean
+.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores bench-cluster clean

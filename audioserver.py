@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import gc
 import os
 import secrets
 import signal
@@ -35,7 +36,7 @@ from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
 from audiokit.jobs import Jobs
 from audiokit.failures import refusal_of
-from audiokit.keyfile import BadKey, read_or_make
+from audiokit.keyfile import BadKey
 from audiokit.pages import Pages
 from audiokit.peaks import PeakCache
 from audiokit.settings import BadSetting, Settings, add_flags
@@ -50,7 +51,7 @@ from audiokit.wire.proxies import Proxies
 from audiokit.wire.reactor import Reactor
 from audiokit.wire.responses import Response, encode
 from audiokit.wire.workers import Workers, brisk_threads
-from storage import LINK_KEY, CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
+from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
@@ -200,6 +201,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _check_host(self, head: Head) -> None:
         """Any page in a user's browser may reach a loopback server by a name it controls; not under ours."""
+        if head.absolute is not None and head.target[:6].lower() == "https:" and not self.is_secure:
+            raise Refusal("misdirected-host", "an https URL was asked for, and this connection is not secured")
         if head.host is None:  # HTTP/1.0 knows no Host, and browsers do not speak it
             return
         name = parse_host(head.host)[0].lower()
@@ -383,7 +386,7 @@ class AudioServer(ThreadingHTTPServer):
             undo.callback(self.socket.close)
             undo.callback(self._log.close)
             self.storage = undo.enter_context(self._open_storage(data or settings.data))
-            self._link_key = read_or_make(self.storage.data / LINK_KEY, self.storage.ops)
+            self._link_key = self.storage.link_key()
             self.server_bind()
             self._check_doors()
             self.server_activate()
@@ -579,6 +582,7 @@ def _serve(settings: Settings) -> int:
         signal.signal(signal.SIGHUP, lambda *_: server.reload_certificate())
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), lambda *_: server.stop())
+    gc.freeze()  # what is here now stays: no collection need look through it again, 10 ms each time
     with server:
         print(f"listening on {server.url}", flush=True)
         server.serve_forever()

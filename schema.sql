@@ -7,6 +7,7 @@
 --   version 2   accounts, tokens, sessions, links, drops; files are shared; counters of audio; quotas
 --   version 3   where the audio is kept
 --   version 4   conversions that every server of a cluster knows
+--   version 5   ranges newest first, names with filters: indexes, and how far uploads came out of order
 --
 -- Written for SQLite 3.26: no RETURNING, no STRICT, no generated columns.  Ids and times come from the program.
 -- The trigram index behind `q` and name patterns is not here: not every SQLite has it, so the program makes and
@@ -14,7 +15,7 @@
 
 -- One row per file that callers can see.
 CREATE TABLE files (
-    n            INTEGER PRIMARY KEY,           -- joins labels and the search index; never shown
+    n            INTEGER PRIMARY KEY,           -- joins labels and the search index; rises with every upload; never shown
     id           TEXT    NOT NULL UNIQUE,       -- opaque, random, never used again
     owner        INTEGER NOT NULL DEFAULT 0,    -- account; 0 = nobody (never NULL: UNIQUE does not bind NULLs)
     name         TEXT    NOT NULL,              -- NFC
@@ -80,6 +81,19 @@ CREATE INDEX files_of_bits            ON files (owner, bits, uploaded_ms DESC, i
 CREATE INDEX files_of_truncated       ON files (owner, truncated, uploaded_ms DESC, id);
 CREATE INDEX files_of_sha256          ON files (owner, sha256, uploaded_ms DESC, id);
 
+-- Files filtered by what the unique index of names does not carry, in the order of their names.
+CREATE INDEX files_by_name_with       ON files (owner, name, family, codec, sample_rate, channels, bits, duration, size);
+
+-- Ranges, newest first: within each block of 4096 numbers the files lie in the order of what the range is of, so that
+-- a page takes a look into each of the newest blocks until it is full (audiokit/catalogue/newest.py).  A new file
+-- goes into the last block, whose pages are in memory.
+CREATE INDEX files_in_blocks_by_duration ON files (owner, n >> 12, duration, uploaded_ms, id,
+    family, codec, sample_rate, channels, bits, size);
+CREATE INDEX files_in_blocks_by_size     ON files (owner, n >> 12, size, uploaded_ms, id,
+    family, codec, sample_rate, channels, bits, duration);
+CREATE INDEX files_in_blocks_by_name     ON files (owner, n >> 12, name, uploaded_ms, id,
+    family, codec, sample_rate, channels, bits, duration, size);
+
 -- One row per tag and per field of metadata of a file: what `tag.KEY` and `meta.KEY` look up, newest first.
 CREATE TABLE labels (
     owner       INTEGER NOT NULL,
@@ -103,13 +117,27 @@ CREATE TABLE counters (
     owner       INTEGER PRIMARY KEY NOT NULL,
     files       INTEGER NOT NULL,
     bytes       INTEGER NOT NULL,
-    duration_ms INTEGER NOT NULL DEFAULT 0      -- of audio; whole milliseconds a file, so that sums stay exact
+    duration_ms INTEGER NOT NULL DEFAULT 0,     -- of audio; whole milliseconds a file, so that sums stay exact
+    newest_ms   INTEGER NOT NULL DEFAULT 0,     -- the latest uploaded_ms that there ever was
+    disorder_ms INTEGER NOT NULL DEFAULT 0      -- no file is older by more than this than any with a smaller n
 );
 
 CREATE TRIGGER files_counted_in AFTER INSERT ON files BEGIN
     INSERT OR IGNORE INTO counters (owner, files, bytes) VALUES (new.owner, 0, 0);
     UPDATE counters SET files = files + 1, bytes = bytes + new.size,
-        duration_ms = duration_ms + CAST(round(new.duration * 1000) AS INTEGER) WHERE owner = new.owner;
+        duration_ms = duration_ms + CAST(round(new.duration * 1000) AS INTEGER),
+        newest_ms = max(newest_ms, new.uploaded_ms),
+        disorder_ms = max(disorder_ms, newest_ms - new.uploaded_ms,
+            CASE WHEN new.n < (SELECT max(n) FROM files) THEN 1 << 52 ELSE 0 END) WHERE owner = new.owner;
+END;
+
+-- Clocks are set back, and of two uploads the one that began first may end last.  One that is put anywhere but at the
+-- end leaves the order unknown: 2^52 is beyond any time.
+CREATE TRIGGER files_ordered_anew AFTER UPDATE OF n, owner, uploaded_ms ON files
+WHEN new.n <> old.n OR new.owner <> old.owner OR new.uploaded_ms <> old.uploaded_ms BEGIN
+    UPDATE counters SET newest_ms = max(newest_ms, new.uploaded_ms),
+        disorder_ms = max(disorder_ms, newest_ms - new.uploaded_ms,
+            CASE WHEN new.n < (SELECT max(n) FROM files) THEN 1 << 52 ELSE 0 END) WHERE owner = new.owner;
 END;
 
 CREATE TRIGGER files_counted_out AFTER DELETE ON files BEGIN
@@ -314,4 +342,4 @@ WHEN EXISTS (SELECT 1 FROM places WHERE what = 'moving') BEGIN
     SELECT RAISE(ABORT, 'the audio is being moved');
 END;
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;

@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import audiometa
-from audiokit import quotas
+from audiokit import keyfile, quotas
 from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
@@ -58,6 +58,7 @@ from audiokit.catalogue.jobs import Board
 from audiokit.catalogue.links import Drops, Links, came_through
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
+from audiokit.catalogue.recognition import recognise
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.catalogue.sessions import Sessions
 from audiokit.engines import open_blobs, open_catalogue, was_left
@@ -126,6 +127,9 @@ class _File(NamedTuple):
     record: str
     owner: int
     shared: int
+
+
+Look = Callable[[Optional[_File]], None]  # is given a file before it is changed, and may refuse
 
 
 class Storage:
@@ -206,9 +210,11 @@ class Storage:
     def destroy(data: Union[str, Path], blobs: str = "") -> None:
         """Remove catalogue and bytes for good; the folder stays, and what is not ours in it.
 
-        The catalogue goes last, so that an interrupted removal can be repeated.  DataFolderBusy while it is served.
+        The catalogue goes last, so that an interrupted removal can be repeated.  DataFolderBusy while it is served,
+        `NotOurs` where the file of that name is no catalogue.
         """
         folder = Path(data)
+        recognise(folder / "catalogue.db")
         if blobs:
             with Storage(folder, create=False, blobs=blobs) as storage:
                 storage._ownership.ensure_still()
@@ -236,6 +242,13 @@ class Storage:
         self._catalogue.close()
         if self._folder_lock is not None:
             self._folder_lock.release(self._is_clean)
+
+    def link_key(self) -> bytes:
+        """What signs links: the one that all servers of a cluster share, or the folder's own.  Under the folder's lock."""
+        path = self.data / LINK_KEY
+        if self.asks_far:
+            return keyfile.shared(path, lambda ours: self._catalogue.agreed("link", ours))
+        return keyfile.read_or_make(path, self.ops)
 
     # -- uploads ---------------------------------------------------------------------------------------
 
@@ -270,6 +283,7 @@ class Storage:
         self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
         metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
         now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
+        check: Optional[Look] = None,
     ) -> Work[Kept]:
         """Make a received file one of ours, durable when this returns; the upload is over either way.
 
@@ -277,6 +291,7 @@ class Storage:
         `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
         `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
         bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
+        `check` is given the file that has the name, or None, and may refuse.
         """
         with upload:
             if now_ms is None:
@@ -287,7 +302,7 @@ class Storage:
             }
             fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
             family = audiometa.FAMILY.get(info.container, info.container)
-            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop)
+            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop, check)
             names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
             if drop is not None:
                 names = other_names(next(names), os.urandom)
@@ -302,6 +317,12 @@ class Storage:
         while True:
             incoming.fields["name"] = name
             there = self._file(_BY_NAME, (incoming.owner, name))
+            if incoming.check is not None:
+                try:
+                    incoming.check(None if is_generated else there)
+                except Refusal:
+                    self.removals.drop(key)
+                    raise
             if there is not None and incoming.drop is None and (there.sha256, there.size) == incoming.identity:
                 self.removals.drop(key)
                 return Kept("same", there.id, there.record, f'"{there.sha256}"')
@@ -504,11 +525,11 @@ class Storage:
 
     def change(
         self, id: str, *, name: Optional[str] = None, metadata: Optional[Dict[str, str]] = None,
-        shared: Optional[bool] = None, owner: int = 0, reach: str = OWN,
+        shared: Optional[bool] = None, owner: int = 0, reach: str = OWN, check: Optional[Look] = None,
     ) -> Optional[str]:
         """Rename a file, replace its metadata or share it; the new record, None when there is no such file.
 
-        Refusal `bad-name`, `name-taken`, `no-space`.
+        Refusal `bad-name`, `name-taken`, `no-space`, and what `check` raises, who is given the file as it is.
         """
         wanted = valid_name(name) if name is not None else None
         row: Optional[Row] = None
@@ -518,6 +539,8 @@ class Storage:
                 return None
             if row is not None and there.record == row.record:  # an earlier try was carried out after all
                 return row.record
+            if check is not None:
+                check(there)
             record = json.loads(there.record)
             if shared is not None:
                 record["shared"] = shared
@@ -539,8 +562,8 @@ class Storage:
             if counts[-1]:
                 return row.record
 
-    def remove(self, id: str, owner: int = 0, reach: str = OWN) -> bool:
-        """Remove a file within `reach` of `owner`; whether there was one."""
+    def remove(self, id: str, owner: int = 0, reach: str = OWN, check: Optional[Look] = None) -> bool:
+        """Remove a file within `reach` of `owner`; whether there was one.  `check` is given it, and may refuse."""
         before: Optional[_File] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
@@ -549,6 +572,8 @@ class Storage:
                     return False
                 self.removals.carry_out(before.key)
                 return True
+            if check is not None:
+                check(there)
             before = there
             try:
                 counts = self._catalogue.write([
@@ -702,9 +727,10 @@ class _Incoming:
 
     def __init__(
         self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool, drop: Optional[str],
+        check: Optional[Look],
     ) -> None:
         self.fields, self.owner, self.now_ms = fields, owner, now_ms
-        self.family, self.overwrite, self.drop = family, overwrite, drop
+        self.family, self.overwrite, self.drop, self.check = family, overwrite, drop, check
         self.identity = (fields["sha256"], fields["size"])
 
     def row(self, key: str, version: int) -> Row:

@@ -13,15 +13,14 @@ from typing import Any, Callable, Dict, Iterable, Optional
 from . import accounts, json_bodies, sessions
 from .accounts import OPEN, TOKEN, Account, Token, Who
 from .json_bodies import moment
+from .parameters import bad, one_of
 from .quotas import Limits, Usage
 from .wire.answers import Answer, Later, Pending
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 
 DEFAULT_SCOPES = (accounts.READ, accounts.WRITE, accounts.DELETE)
-TOKEN_MS = (
-    90 * 86_400_000
-)  # how long a token lives when nobody says: a forgotten one should not work for ever
+TOKEN_MS = 90 * 86_400_000  # how long a token lives when nobody says: a forgotten one should end
 MOST_TOKENS = 1000  # of an account
 _LONGEST_MS = 100 * 366 * 86_400_000  # of an expiry: beyond it calendars end
 
@@ -29,7 +28,9 @@ _LOGIN = {"name": json_bodies.text, "password": json_bodies.text}
 _ME = {"old_password": json_bodies.text, "password": json_bodies.text}
 _TOKEN = {
     "scopes": json_bodies.words,
-    "expires": json_bodies.or_null(json_bodies.duration_ms),
+    "expires": json_bodies.or_null(
+        json_bodies.lifetime_ms(_LONGEST_MS, "a hundred years can be, or null for never")
+    ),
     "note": json_bodies.text,
 }
 _QUOTA = {
@@ -99,7 +100,7 @@ def _change_me(request: Any, given: Dict[str, Any]) -> Pending:
 def _check_given(given: Dict[str, Any], wanted: Iterable[str]) -> None:
     for key in wanted:
         if key not in given:
-            raise Refusal("bad-parameter", f"{key} is missing", parameter=key)
+            raise bad(key, f"{key} is missing")
 
 
 def _verified(request: Any, name: str, password: str, then: Callable[[Any], Response]) -> Pending:
@@ -228,7 +229,8 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
             "forbidden", f"{account.name} is no admin: its token cannot have the scope admin"
         )
     note, now_ms = accounts.valid_note(given.get("note", "")), services.now_ms()
-    expires_ms = _token_end(given, now_ms)
+    lasts = given.get("expires", TOKEN_MS)
+    expires_ms = None if lasts is None else now_ms + lasts
     if account is not None and len(people.tokens(account.id)) >= MOST_TOKENS:
         raise Refusal(
             "over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS
@@ -247,19 +249,6 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
     return json_bodies.said_once(
         {**said, "token": token.text}, [("Location", f"/tokens/{token.id}")]
     )
-
-
-def _token_end(given: Dict[str, Any], now_ms: int) -> Optional[int]:
-    lasts = given.get("expires", TOKEN_MS)
-    if lasts is None:
-        return None
-    if not 1000 <= lasts <= _LONGEST_MS:
-        raise Refusal(
-            "bad-parameter",
-            f"expires is {lasts / 1000:g} s; from 1 s to a hundred years can be, or null for never",
-            parameter="expires",
-        )
-    return now_ms + lasts
 
 
 def revoke_token(request: Any) -> Answer:
@@ -405,11 +394,7 @@ def _last_admin(account: Account) -> Refusal:
 
 def remove_user(request: Any) -> Answer:
     """DELETE /users/{name}: removes an account with its tokens, and its files if that is said."""
-    files = request.parameters("files").get("files")
-    if files not in (None, "keep", "remove"):
-        raise Refusal(
-            "bad-parameter", f"files is {files[:20]!r}, not keep or remove", parameter="files"
-        )
+    files = one_of(request.parameters("files"), "files", ("keep", "remove"))
     _account(request)
     return Later(lambda: _remove_user(request, files), is_far=True)
 
@@ -418,11 +403,10 @@ def _remove_user(request: Any, files: Optional[str]) -> Response:
     storage, account = request.services.storage, _account(request)
     count = storage.people.usage(account.id)[0]
     if count and files is None:
-        raise Refusal(
-            "bad-parameter",
+        raise bad(
+            "files",
             f"{account.name} has {count} files: files=keep leaves them to admins, "
             "files=remove removes them",
-            parameter="files",
         )
     if not storage.people.disable(
         account.id, True, but_not_last_admin=True

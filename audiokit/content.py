@@ -44,7 +44,7 @@ def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     ranges = None
     # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
     if request.head.method == "GET" and "range" in request.fields:
-        if if_range_matches(request.fields, etag, kept.since):
+        if if_range_matches(request.fields, etag, kept.since, request.services.now_ms() / 1000):
             ranges = parse_ranges(request.fields["range"], kept.size)
     if kept.address is not None and _may_go_elsewhere(request, ranges):
         return Response(307, (("Location", kept.address()), ("Cache-Control", "no-store")))

@@ -84,6 +84,7 @@ class Jobs:
         self._most, self._ttl, self._clock = most, result_ttl, clock
         self._elsewhere = elsewhere
         self._jobs: Dict[str, Job] = {}
+        self._coming = 0  # jobs whose input is being put
         self._gone: OrderedDict = OrderedDict()
         self._stubborn: List[Path] = []
         self._changed = threading.Condition()
@@ -100,7 +101,7 @@ class Jobs:
     def check_room(self) -> None:
         """Refusal `busy` when the queue is full."""
         with self._changed:
-            unfinished = sum(not job.is_over for job in self._jobs.values())
+            unfinished = self._coming + sum(not job.is_over for job in self._jobs.values())
         if unfinished >= self._most:
             raise Refusal(
                 "busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")]
@@ -163,7 +164,9 @@ class Jobs:
 
         Refusal `busy`, or what `put` raises; then nothing is left.
         """
-        self.check_room()
+        with self._changed:
+            self.check_room()
+            self._coming += 1
         id = secrets.token_urlsafe(18)
         job = Job(id, self._folder / id, order, is_wanted_later, self._clock(), owner, by)
         try:
@@ -176,8 +179,11 @@ class Jobs:
                     self._elsewhere.post(job)
         except BaseException as error:
             shutil.rmtree(str(job.folder), ignore_errors=True)
+            with self._changed:
+                self._coming -= 1
             raise _in_words(error)
         with self._changed:
+            self._coming -= 1
             self._jobs[id] = job
         return job
 

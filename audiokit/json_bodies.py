@@ -8,9 +8,10 @@ Never takes more bytes than a limit, never lets an unknown or doubled member pas
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
+from .catalogue.rows import when
+from .parameters import bad
 from .settings import BadSetting, seconds, size
 from .wire.answers import Later, Pending, Receive, Sink
 from .wire.problems import Refusal
@@ -79,7 +80,7 @@ def members_of(body: bytes, known: Members) -> Dict[str, Any]:
 def _known_of(given: Dict[str, Any], known: Members) -> Dict[str, Any]:
     for name in given:
         if name not in known:
-            raise _bad(name, f"there is no {name[:40]!r} here; there are {', '.join(known)}")
+            raise bad(name, f"there is no {name[:40]!r} here; there are {', '.join(known)}")
     return {name: known[name](name, value) for name, value in given.items()}
 
 
@@ -92,10 +93,6 @@ def _once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 
 def _no_constant(word: str) -> Any:
     raise ValueError(word)  # NaN and Infinity are not JSON (RFC 8259 section 6)
-
-
-def _bad(name: str, why: str) -> Refusal:
-    return Refusal("bad-parameter", why, parameter=name)
 
 
 # -- kinds of members ------------------------------------------------------------------------------
@@ -111,7 +108,7 @@ def an_object(known: Members) -> Callable[[str, Any], Dict[str, Any]]:
 
     def kind(name: str, value: Any) -> Dict[str, Any]:
         if not isinstance(value, dict):
-            raise _bad(name, f"{name} is not an object")
+            raise bad(name, f"{name} is not an object")
         return _known_of(value, known)
 
     return kind
@@ -120,7 +117,7 @@ def an_object(known: Members) -> Callable[[str, Any], Dict[str, Any]]:
 def text(name: str, value: Any) -> str:
     """A string of whole characters: half a surrogate pair can neither be kept nor looked up."""
     if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
-        raise _bad(name, f"{name} is not a string of whole characters")
+        raise bad(name, f"{name} is not a string of whole characters")
     return value
 
 
@@ -129,14 +126,14 @@ def words(name: str, value: Any) -> List[str]:
     if isinstance(value, str):
         return value.split(",")
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise _bad(name, f"{name} is neither a list of strings nor comma-separated words")
+        raise bad(name, f"{name} is neither a list of strings nor comma-separated words")
     return value
 
 
 def yes_or_no(name: str, value: Any) -> bool:
     """true or false."""
     if not isinstance(value, bool):
-        raise _bad(name, f"{name} is not true or false")
+        raise bad(name, f"{name} is not true or false")
     return value
 
 
@@ -145,7 +142,7 @@ def count(name: str, value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
-        raise _bad(name, f"{name} is not a whole number from 0 to {_MOST}")
+        raise bad(name, f"{name} is not a whole number from 0 to {_MOST}")
     return value
 
 
@@ -155,7 +152,7 @@ def number_of_bytes(name: str, value: Any) -> int:
         try:
             value = size(value)
         except BadSetting as error:
-            raise _bad(name, f"{name}: {error}") from None
+            raise bad(name, f"{name}: {error}") from None
     return count(name, value)
 
 
@@ -165,8 +162,20 @@ def duration_ms(name: str, value: Any) -> int:
         try:
             value = seconds(value)
         except BadSetting as error:
-            raise _bad(name, f"{name}: {error}") from None
+            raise bad(name, f"{name}: {error}") from None
     return _scaled(name, value, 1000, "a time in seconds, or one such as 24h")
+
+
+def lifetime_ms(longest_ms: int, words: str) -> Callable[[str, Any], int]:
+    """What is such a time from a second to `longest_ms`, which `words` say."""
+
+    def kind(name: str, value: Any) -> int:
+        lasts = duration_ms(name, value)
+        if not 1000 <= lasts <= longest_ms:
+            raise bad(name, f"{name} is {lasts / 1000:g} s; from 1 s to {words}")
+        return lasts
+
+    return kind
 
 
 def minutes_ms(name: str, value: Any) -> int:
@@ -180,7 +189,7 @@ def _scaled(name: str, value: Any, factor: int, what: str) -> int:
         or not isinstance(value, (int, float))
         or not 0 <= value <= _MOST // factor
     ):
-        raise _bad(name, f"{name} is not {what}")
+        raise bad(name, f"{name} is not {what}")
     return round(value * factor)
 
 
@@ -196,10 +205,5 @@ def said_once(value: Dict[str, Any], headers: Iterable[Tuple[str, str]] = ()) ->
 
 
 def moment(milliseconds: Optional[int]) -> Optional[str]:
-    """Milliseconds since 1970 as callers get them: RFC 3339, UTC; None stays None."""
-    if milliseconds is None:
-        return None
-    whole, rest = divmod(milliseconds, 1000)
-    return (
-        datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + ".%03dZ" % rest
-    )
+    """Milliseconds since 1970 as records have them; None stays None."""
+    return None if milliseconds is None else when(milliseconds)

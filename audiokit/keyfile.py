@@ -1,8 +1,8 @@
 """A secret key in a file of the data folder, made when first needed, readable by nobody else
-(0600).
+(0600); or the one that all servers of a cluster share.
 
-Never in the catalogue: whoever gets a dump of it can sign nothing.  Raises OSError, and `BadKey`
-for a file that is no key, rather than signing with less than a whole one.
+Never in a backup or a dump of the catalogue: whoever gets one can sign nothing.  Raises OSError,
+and `BadKey` for what is no key, rather than signing with less than a whole one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,19 @@ def read_or_make(path: Path, ops: Any, chance: Callable[[int], bytes] = os.urand
         pass
     _make(path, ops, chance(_BYTES).hex())
     return _read(path)
+
+
+def shared(path: Path, agreed: Callable[[str], str]) -> bytes:
+    """The key that all servers use: `agreed` is given ours, and answers whose was first.  Ours is
+    the one in the file `path`, so that what it signed goes on, else a fresh one."""
+    try:
+        ours = _read(path)
+    except FileNotFoundError:
+        ours = os.urandom(_BYTES)
+    text = agreed(ours.hex())
+    if not _KEY.fullmatch(text):
+        raise BadKey("what the catalogue keeps to sign links with is no key")
+    return bytes.fromhex(text)
 
 
 def _read(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from .accounts import ALL
 from .json_bodies import moment
 from .links import Drop, Link
 from .names import valid_name
+from .parameters import bad
 from .quotas import Limits, Usage
 from .uploads import KeepingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
@@ -30,9 +31,10 @@ LINK_MS = DAY_MS  # how long a link lives when nobody says
 DROP_MS = 7 * DAY_MS
 LONGEST_MS = 366 * DAY_MS  # a year: what is to be open for good should be open to somebody
 
-_LINK = {"expires": json_bodies.duration_ms, "download": json_bodies.yes_or_no}
+_expires = json_bodies.lifetime_ms(LONGEST_MS, f"{LONGEST_MS // DAY_MS} days can be")
+_LINK = {"expires": _expires, "download": json_bodies.yes_or_no}
 _DROP = {
-    "expires": json_bodies.duration_ms,
+    "expires": _expires,
     "note": json_bodies.text,
     "files": json_bodies.or_null(json_bodies.count),
     "bytes": json_bodies.or_null(json_bodies.number_of_bytes),
@@ -44,14 +46,7 @@ _OWNERS = "its owner makes links to it"
 
 def _end(given: Dict[str, Any], usual_ms: int, now_ms: int) -> int:
     """When it expires: a whole second, not before the time that was asked for."""
-    lasts = given.get("expires", usual_ms)
-    if not 1000 <= lasts <= LONGEST_MS:
-        raise Refusal(
-            "bad-parameter",
-            f"expires is {lasts / 1000:g} s; from 1 s to {LONGEST_MS // DAY_MS} days can be",
-            parameter="expires",
-        )
-    return links.whole_seconds(now_ms + lasts + 999)
+    return links.whole_seconds(now_ms + given.get("expires", usual_ms) + 999)
 
 
 def _url(request: Any, target: str) -> str:
@@ -277,7 +272,7 @@ def _room(storage: Any, drop: Drop, wishes: Wishes) -> Optional[int]:
 
 
 def _nothing_replaced() -> Refusal:
-    return Refusal("bad-parameter", "nothing is replaced through a drop", parameter="overwrite")
+    return bad("overwrite", "nothing is replaced through a drop")
 
 
 class _DropSink(KeepingSink):

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 from urllib.parse import quote
 
+from .parameters import bad
 from .wire.problems import Refusal
 
 Pairs = List[Tuple[str, str]]
@@ -114,17 +115,17 @@ class Listing(NamedTuple):
 def parse(pairs: Pairs) -> Listing:
     """The Listing that these parameters ask for; Refusal `bad-parameter`."""
     if len(pairs) > MOST_PARAMETERS:
-        raise Refusal("bad-parameter", f"{len(pairs)} parameters, {MOST_PARAMETERS} are taken", parameter=pairs[-1][0])
+        raise bad(pairs[-1][0], f"{len(pairs)} parameters, {MOST_PARAMETERS} are taken")
     given: Dict[str, List[str]] = {}
     for key, value in pairs:
         if not (key in _KNOWN or key[:4] == "tag." and key[4:] or key[:5] == "meta." and key[5:]):
-            raise Refusal("bad-parameter", f"there is no parameter {key!r} here", parameter=key)
+            raise bad(key, f"there is no parameter {key!r} here")
         if not value:
-            raise _bad(key, f"{key} is empty")
+            raise bad(key, f"{key} is empty")
         if _SURROGATE.search(key + value):
-            raise _bad(key, f"{key} is {value!r}, which no UTF-8 can say")
+            raise bad(key, f"{key} is {value!r}, which no UTF-8 can say")
         if key in _SINGLE and key in given:
-            raise _bad(key, f"{key} is given twice")
+            raise bad(key, f"{key} is given twice")
         given.setdefault(key, []).append(value)
     sort, descending = _sort(given.pop("sort", ["-uploaded"])[0])
     limit = _limit(given.pop("limit", [str(DEFAULT_LIMIT)])[0])
@@ -140,37 +141,33 @@ def parse(pairs: Pairs) -> Listing:
 # -- values -------------------------------------------------------------------------------------------------
 
 
-def _bad(key: str, why: str) -> Refusal:
-    return Refusal("bad-parameter", why, parameter=key)
-
-
 def _whole_number(key: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise _bad(key, f"{key} is {text!r}, not a whole number")
+        raise bad(key, f"{key} is {text!r}, not a whole number")
     return int(text)
 
 
 def _seconds(key: str, text: str) -> float:
     if not re.fullmatch(r"(?:[0-9]{1,18}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?", text):
-        raise _bad(key, f"{key} is {text!r}, not a number of seconds")
+        raise bad(key, f"{key} is {text!r}, not a number of seconds")
     return float(text)
 
 
 def _truth(key: str, text: str) -> int:
     if text not in ("true", "false"):
-        raise _bad(key, f"{key} is {text!r}, not true or false")
+        raise bad(key, f"{key} is {text!r}, not true or false")
     return int(text == "true")
 
 
 def _sha256(key: str, text: str) -> str:
     if not re.fullmatch("[0-9a-fA-F]{64}", text):
-        raise _bad(key, f"{key} is {text!r}, not 64 hexadecimal digits")
+        raise bad(key, f"{key} is {text!r}, not 64 hexadecimal digits")
     return text.lower()
 
 
 def _word(key: str, text: str) -> str:
     if not re.fullmatch(r"[!-~]{1,64}", text):
-        raise _bad(key, f"{key} is {text!r}, not one word")
+        raise bad(key, f"{key} is {text!r}, not one word")
     return text.lower()
 
 
@@ -183,14 +180,14 @@ def _moment(key: str, text: str, upwards: bool) -> int:
     """RFC 3339 as milliseconds since 1970; what is finer is rounded into the range.  A date alone is its midnight."""
     found = _DATE.fullmatch(text)
     if found is None:
-        raise _bad(key, f"{key} is {text!r}, not a time like 2026-01-31T12:00:00Z")
+        raise bad(key, f"{key} is {text!r}, not a time like 2026-01-31T12:00:00Z")
     year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
     try:
         moment = datetime(*map(int, (year, month, day, hour or 0, minute or 0, second or 0)), tzinfo=timezone.utc)
         if sign and (int(hours) > 23 or int(minutes) > 59):
             raise ValueError("no such offset")
     except ValueError as error:
-        raise _bad(key, f"{key} is {text!r}: {error}")
+        raise bad(key, f"{key} is {text!r}: {error}")
     shift = (int(hours) * 60 + int(minutes)) * (1 if sign == "+" else -1) if sign else 0
     whole = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1) - shift * 60
     fraction = fraction or ""
@@ -201,7 +198,7 @@ def _moment(key: str, text: str, upwards: bool) -> int:
 def _sort(text: str) -> Tuple[str, bool]:
     key = text[1:] if text[0] == "-" else text
     if key not in SORTS:
-        raise _bad("sort", f"sort is {text!r}, not one of {' '.join(SORTS)}")
+        raise bad("sort", f"sort is {text!r}, not one of {' '.join(SORTS)}")
     return key, text[0] == "-"
 
 
@@ -219,7 +216,7 @@ def _fields(text: Optional[str]) -> Optional[Tuple[str, ...]]:
     wanted = text.split(",")
     for field in wanted:
         if field not in RECORD_FIELDS:
-            raise _bad("fields", f"fields has {field!r}, which is no field of a record")
+            raise bad("fields", f"fields has {field!r}, which is no field of a record")
     return tuple(field for field in RECORD_FIELDS if field in wanted)
 
 
@@ -260,7 +257,7 @@ def _filters(given: Dict[str, List[str]]) -> List[Filter]:
 def _named(texts: List[str]) -> Named:
     for text in texts:
         if text.count("*") > MOST_STARS:
-            raise _bad("name", f"name has {text.count('*')} stars, {MOST_STARS} are taken")
+            raise bad("name", f"name has {text.count('*')} stars, {MOST_STARS} are taken")
     texts = sorted({unicodedata.normalize("NFC", text) for text in texts})
     return Named(
         tuple(text for text in texts if "*" not in text and "?" not in text),
@@ -271,9 +268,9 @@ def _named(texts: List[str]) -> Named:
 def _words(text: str) -> Tuple[str, ...]:
     words = tuple(sorted(set(unicodedata.normalize("NFC", text).split())))
     if not words:
-        raise _bad("q", "q has no word")
+        raise bad("q", "q has no word")
     if len(words) > MOST_WORDS:
-        raise _bad("q", f"q has {len(words)} words, {MOST_WORDS} are taken")
+        raise bad("q", f"q has {len(words)} words, {MOST_WORDS} are taken")
     return words
 
 
@@ -285,7 +282,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _unsealed(cursor: str, seal: bytes, sort: str) -> Tuple[Any, str]:
-    wrong = _bad("cursor", "the cursor is not one that this query was given")
+    wrong = bad("cursor", "the cursor is not one that this query was given")
     if not re.fullmatch("[A-Za-z0-9_-]{1,4096}", cursor):
         raise wrong
     try:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
 
 from . import content, waveform
 from .offers import DECODED, is_decoded
+from .parameters import bad, one_of
 from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
@@ -43,12 +44,12 @@ def asked_of(given: Dict[str, str], accept: str) -> Asked:
     """From parameters, and from Accept where they do not say the format; Refusal `bad-parameter`."""
     start, stop = _seconds(given, "from") or 0.0, _seconds(given, "to")
     if stop is not None and stop <= start:
-        raise _bad("to", f"the region ends at {stop:g} s, where it has not begun")
+        raise bad("to", f"the region ends at {stop:g} s, where it has not begun")
     width = given.get("width", str(DEFAULT_WIDTH))
     if not (width.isascii() and width.isdigit() and len(width) < 5 and int(width) in WIDTHS):
-        raise _bad("width", f"width is {width[:20]!r}; {WIDTHS[0]} to {WIDTHS[-1]} pixels can be")
-    bits = _one_of(given, "bits", BITS) or BITS[0]
-    kind = _one_of(given, "format", FORMATS) or ("dat" if _prefers_binary(accept) else "json")
+        raise bad("width", f"width is {width[:20]!r}; {WIDTHS[0]} to {WIDTHS[-1]} pixels can be")
+    bits = one_of(given, "bits", BITS) or BITS[0]
+    kind = one_of(given, "format", FORMATS) or ("dat" if _prefers_binary(accept) else "json")
     return Asked(Span(start, stop, int(width)), int(bits), kind)
 
 
@@ -57,19 +58,8 @@ def _seconds(given: Dict[str, str], key: str) -> Optional[float]:
     if text is None:
         return None
     if not _SECONDS.fullmatch(text):
-        raise _bad(key, f"{key} is {text[:20]!r}, not seconds such as 12.5")
+        raise bad(key, f"{key} is {text[:20]!r}, not seconds such as 12.5")
     return float(text)
-
-
-def _one_of(given: Dict[str, str], key: str, allowed: Any) -> Optional[str]:
-    value = given.get(key)
-    if value is not None and value not in allowed:
-        raise _bad(key, f"{key} is {value[:20]!r}; there are {', '.join(allowed)}")
-    return value
-
-
-def _bad(parameter: str, why: str) -> Refusal:
-    return Refusal("bad-parameter", why, parameter=parameter)
 
 
 def _prefers_binary(accept: str) -> bool:

@@ -20,6 +20,7 @@ from .formats.mpeg_header import BITRATES
 from .job import FAILED, Conversion, Job, Order
 from .names import valid_name
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
+from .parameters import bad, once, one_of
 from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_prefer
@@ -78,16 +79,16 @@ class Wanted(NamedTuple):
 
 def wanted_of(pairs: Iterable[Tuple[str, str]], form: Iterable[Tuple[str, str]] = ()) -> Wanted:
     """The query's parameters, behind them a form's; Refusal says what is wrong and what may be."""
-    given = _once(pairs)
-    given = {**_once(form), **given}
+    given = once(pairs, PARAMETERS)
+    given = {**once(form, PARAMETERS), **given}
     if "id" in given and "source" in given:
-        raise _bad("source", "id and source both say which file is meant")
+        raise bad("source", "id and source both say which file is meant")
     if "bitrate" in given and "quality" in given:
-        raise _bad("quality", "bitrate and quality exclude each other: one decides the other")
-    kind = _one_of(given, "format", ("mp3", "wav")) or "mp3"
+        raise bad("quality", "bitrate and quality exclude each other: one decides the other")
+    kind = one_of(given, "format", ("mp3", "wav")) or "mp3"
     for key in ("bitrate", "quality"):
         if kind == "wav" and key in given:
-            raise _bad(key, f"{key} is of MP3; WAV has none")
+            raise bad(key, f"{key} is of MP3; WAV has none")
     rate = _rate(given, kind)
     channels = _number(given, "channels", (1, 2))
     return Wanted(
@@ -99,24 +100,9 @@ def wanted_of(pairs: Iterable[Tuple[str, str]], form: Iterable[Tuple[str, str]] 
         _number(given, "quality", QUALITIES),
         channels,
         kind,
-        _one_of(given, "async", ("true", "false")) == "true",
+        one_of(given, "async", ("true", "false")) == "true",
         given.get("save_as"),
     )
-
-
-def _once(pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
-    found: Dict[str, str] = {}
-    for key, value in pairs:
-        if key not in PARAMETERS:
-            raise _bad(
-                key, f"there is no parameter {key[:40]!r} here; there are {', '.join(PARAMETERS)}"
-            )
-        if key in found:
-            raise _bad(key, f"{key} is given twice")
-        if not value:
-            raise _bad(key, f"{key} is empty")
-        found[key] = value
-    return found
 
 
 def _rate(given: Dict[str, str], kind: str) -> int:
@@ -125,7 +111,7 @@ def _rate(given: Dict[str, str], kind: str) -> int:
     low, high = WAV_RATES
     rate = _whole(given.get("rate", str(DEFAULT_RATE)))
     if rate is None or not low <= rate <= high:
-        raise _bad("rate", f"rate is {given['rate'][:20]!r}; for WAV {low} to {high} Hz can be")
+        raise bad("rate", f"rate is {given['rate'][:20]!r}; for WAV {low} to {high} Hz can be")
     return rate
 
 
@@ -134,23 +120,12 @@ def _number(given: Dict[str, str], key: str, allowed: Iterable[int]) -> Optional
         return None
     number = _whole(given[key])
     if number is None or number not in allowed:
-        raise _bad(key, f"{key} is {given[key][:20]!r}; there are {', '.join(map(str, allowed))}")
+        raise bad(key, f"{key} is {given[key][:20]!r}; there are {', '.join(map(str, allowed))}")
     return number
 
 
 def _whole(text: str) -> Optional[int]:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
-def _one_of(given: Dict[str, str], key: str, allowed: Tuple[str, ...]) -> Optional[str]:
-    value = given.get(key)
-    if value is not None and value not in allowed:
-        raise _bad(key, f"{key} is {value[:20]!r}; there are {', '.join(allowed)}")
-    return value
-
-
-def _bad(parameter: str, why: str) -> Refusal:
-    return Refusal("bad-parameter", why, parameter=parameter)
 
 
 # -- from audio and wishes to an order -------------------------------------------------------------

@@ -14,9 +14,12 @@ from urllib.parse import unquote
 
 from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
+from .parameters import bad, once, one_of
+from .preconditions import guard, record_etag
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive
 from .wire.bodies import Framing
+from .wire.conditions import is_current
 from .wire.heads import Head
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -62,16 +65,7 @@ class Request(NamedTuple):
 
     def parameters(self, *known: str) -> Dict[str, str]:
         """The query's parameters; Refusal names one that is unknown, given twice or empty."""
-        found: Dict[str, str] = {}
-        for key, value in split_query(self.head.query):
-            if key not in known:
-                raise Refusal("bad-parameter", f"there is no parameter {key!r} here", parameter=key)
-            if key in found:
-                raise Refusal("bad-parameter", f"{key} is given twice", parameter=key)
-            if not value:
-                raise Refusal("bad-parameter", f"{key} is empty", parameter=key)
-            found[key] = value
-        return found
+        return once(split_query(self.head.query), known)
 
     def which(self, *others: str) -> Tuple[Dict[str, str], Dict[str, str]]:
         """The file that is meant, as arguments of the storage: {"id": …} or {"name": …}; and the other parameters."""
@@ -79,7 +73,7 @@ class Request(NamedTuple):
             return {"id": self.id}, self.parameters(*others)
         found = self.parameters("id", "name", *others)
         if ("id" in found) == ("name" in found):
-            raise Refusal("bad-parameter", "one of name and id says which file is meant", parameter="name")
+            raise bad("name", "one of name and id says which file is meant")
         key = "id" if "id" in found else "name"
         return {key: found.pop(key)}, found
 
@@ -135,8 +129,12 @@ def info(request: Request) -> Answer:
     if record is None:
         raise content.no_file(meant)
     # /info is asked again and again: it answers with the record alone.
-    links = resample_routes.offer(request.id, record) if request.id else ()
-    return json_response(record.encode(), 200, links)
+    if not request.id:
+        return json_response(record.encode())
+    etag = record_etag(record)
+    if is_current(request.fields, request.head.method, etag):
+        return Response(304, (("ETag", etag), ("Cache-Control", "no-cache")))
+    return json_response(record.encode(), 200, (("ETag", etag), *resample_routes.offer(request.id, record)))
 
 
 def list_files(request: Request) -> Answer:
@@ -153,6 +151,10 @@ def _list_page(request: Request, wanted: Any) -> Response:
     following = "null"
     if page.next_cursor is not None:
         target = request.head.path + "?" + wanted.next_query(page.next_cursor)
+        most = request.services.settings.max_target
+        if len(target) > most:  # nobody could follow it here
+            words = f"the link to the next page would have {len(target)} bytes, {most} are taken: ask with fewer filters"
+            raise Refusal("target-too-long", words, limit=most)
         following = json.dumps(target)
         headers.append(("Link", f'<{target}>; rel="next"'))
     body = '{"files": [%s], "total": %d, "total_exact": %s, "next": %s}' % (
@@ -183,9 +185,7 @@ def live(request: Request) -> Answer:
 def download(request: Request) -> Answer:
     """GET /download, GET /files/{id}/content: the bytes, whole or in ranges."""
     meant, others = request.which("disposition")
-    kind = others.get("disposition", "attachment")
-    if kind not in ("attachment", "inline"):
-        raise Refusal("bad-parameter", f"disposition is {kind!r}, not attachment or inline", parameter="disposition")
+    kind = one_of(others, "disposition", ("attachment", "inline")) or "attachment"
     storage, who = request.services.storage, request.who
     return content.stored(
         request, lambda: storage.content(owner=who.names, reach=who.reach, **meant), lambda: content.no_file(meant), kind
@@ -204,7 +204,7 @@ def post(request: Request) -> Answer:
         room = services.storage.room(who.account, wishes.size, wishes.name, wishes.overwrite)
     sink = UploadSink(
         wishes, services.storage, services.identify, services.hashing, services.extension_of, who, settings.portable,
-        room,
+        room, guard(request.fields, request.head.method),
     )
     return Receive(sink, services.storage.most(settings.max_upload))
 
@@ -217,7 +217,7 @@ def _name(name: str, value: Any) -> str:
 
 def _metadata(name: str, value: Any) -> Dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise Refusal("bad-parameter", "metadata is not an object of strings", parameter=name)
+        raise bad(name, "metadata is not an object of strings")
     check_metadata(value)
     return value
 
@@ -237,10 +237,11 @@ def change(request: Request) -> Answer:
 
 def _change(request: Request, given: Dict[str, Any]) -> Response:
     who = request.who
-    record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, **given)
+    check = guard(request.fields, request.head.method)
+    record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, check=check, **given)
     if record is None:
         raise request.not_held(_OWNERS)
-    return json_response(record.encode())
+    return json_response(record.encode(), 200, [("ETag", record_etag(record))])
 
 
 def remove(request: Request) -> Answer:
@@ -248,7 +249,8 @@ def remove(request: Request) -> Answer:
     request.parameters()
 
     def work() -> Response:
-        if not request.services.storage.remove(request.id, request.who.account, request.who.holds):
+        check = guard(request.fields, request.head.method)
+        if not request.services.storage.remove(request.id, request.who.account, request.who.holds, check):
             raise request.not_held(_OWNERS)
         return Response(204, ())
 

@@ -228,8 +228,7 @@ TABLE: Tuple[Setting, ...] = (
             "of stereo takes 6.6 MB"),
     Setting("ui", "", str, "folder that the page's files are read from for each request, for who changes them"),
     Setting("log", "text", log_format, "access log on standard error: text, json or none"),
-    Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no splice, "
-            "no pread"),
+    Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no pread"),
 )
 _BY_NAME: Dict[str, Setting] = {setting.name: setting for setting in TABLE}
 

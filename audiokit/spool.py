@@ -31,6 +31,7 @@ class Upload:
         self._written = 0
         self._look_at = LOOK_BYTES
         self._reserved = self._begun = 0
+        self.counted = 0  # bytes that the spool counts as taken by us
         self._is_over = False
         make = None if is_there else lambda name, _: self._ops.create(name)
         self.file = open(path, "r+b", buffering=0, opener=make)
@@ -57,6 +58,7 @@ class Upload:
             self.begin_sync()
         if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
             self._reserve()
+        self._spool.count(self)
         if count >= self._look_at:
             self._look_at = count + LOOK_BYTES
             if self.expected is None or count > self.expected:
@@ -96,12 +98,7 @@ class Upload:
         self._is_over = True
         self._spool.is_over(self)
         self.file.close()
-        try:
-            self._ops.remove(self.path)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._spool.leave_for_sweep()
+        self._spool.remove(self.path)
 
     def move_to(self, path: str) -> None:
         """Close the file and give it to whoever asks, as `path` in the same file system; the upload is over."""
@@ -126,6 +123,7 @@ class Spool:
         self.ops, self.leave_for_sweep = ops, leave_for_sweep
         self.folder, self.kept_free = folder, kept_free
         self._uploads: Dict[str, Upload] = {}
+        self._promised = 0  # of all of them: to add it up anew for each of 9,000 would take seconds
         self._lock = threading.Lock()
         ops.make_directory(str(folder))
 
@@ -136,9 +134,7 @@ class Spool:
 
     def check_room(self, expected: Optional[int]) -> None:
         """Refusal `no-space` unless there is room for `expected` bytes beside what is promised."""
-        with self._lock:
-            promised = sum(upload.promised for upload in self._uploads.values())
-        free = self.free - promised
+        free = self.free - self._promised
         if free < (expected or 0):
             raise Refusal("no-space", f"{expected or 0} bytes are to be stored, there is room for {max(0, free)}")
 
@@ -151,12 +147,29 @@ class Spool:
             raise refusal_of(error) from error
 
     def take_in(self, path: str) -> Upload:
-        """A file made elsewhere in the same file system as if it had been received; it is moved."""
+        """A file made elsewhere in the same file system as if it had been received; it is moved, or removed."""
         spooled = self._fresh()
         self.ops.rename(path, spooled)
-        upload = Upload(self, spooled, None, is_there=True)
-        upload.written = os.stat(spooled).st_size
+        try:
+            upload = Upload(self, spooled, None, is_there=True)
+        except BaseException:
+            self.remove(spooled)
+            raise
+        try:
+            upload.written = os.fstat(upload.fileno()).st_size
+        except BaseException:
+            upload.discard()
+            raise
         return self._add(upload)
+
+    def remove(self, path: str) -> None:
+        """Remove a file of the folder; what cannot be removed now goes at the next start."""
+        try:
+            self.ops.remove(path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self.leave_for_sweep()
 
     def _fresh(self) -> str:
         return str(self.folder / (os.urandom(16).hex() + ".part"))
@@ -164,12 +177,22 @@ class Spool:
     def _add(self, upload: Upload) -> Upload:
         with self._lock:
             self._uploads[upload.path] = upload
+        self.count(upload)
         return upload
+
+    def count(self, upload: Upload) -> None:
+        """What an upload is promised may have changed."""
+        with self._lock:
+            if upload.path in self._uploads:
+                promised = upload.promised
+                self._promised += promised - upload.counted
+                upload.counted = promised
 
     def is_over(self, upload: Upload) -> None:
         """An upload tells that it needs no room any more."""
         with self._lock:
-            self._uploads.pop(upload.path, None)
+            if self._uploads.pop(upload.path, None) is not None:
+                self._promised -= upload.counted
 
     def sweep(self) -> None:
         """Remove what a crash left; before the first upload."""

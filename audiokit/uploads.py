@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from .formats.info import AudioInfo, Damaged, NotAudio
 from .names import valid_name
@@ -48,14 +49,15 @@ _buffers = _Buffers()
 class FollowingDigest:
     """The sha256 of a file that is still growing, taken in `crew`'s thread while another one writes.
 
-    Hashing reads the bytes back from the page cache, so that neither `splice` nor a slow hash holds up the
-    socket.  Needs `os.preadv`: where it is missing, `uploads` hashes what it writes.
+    What the writer lends is hashed where it is; the rest is read back from the page cache, so that a slow hash never
+    holds up the socket.  Needs `os.preadv`: where it is missing, `uploads` hashes what it writes.
     """
 
     def __init__(self, fd: int, crew: Any) -> None:
         self._fd, self._crew = fd, crew
         self._hash = hashlib.sha256()
         self._hashed = self._grown = 0
+        self._lent: Deque[Tuple[int, memoryview, Any]] = deque()  # where in the file, what, and whose
         self._lock = threading.Lock()
         self._sent = False
         self._closed = False
@@ -63,9 +65,14 @@ class FollowingDigest:
     def grew(self, count: int) -> None:
         """The file has `count` bytes more."""
         self._grown += count
-        if not (self._sent or self._closed) and self._grown - self._hashed >= _BEHIND:
+        if not (self._sent or self._closed) and (self._lent or self._grown - self._hashed >= _BEHIND):
             self._sent = True
             self._crew.submit(self._follow)
+
+    def lent(self, view: memoryview, piece: Any) -> None:
+        """The file has the bytes of `view` more, which stay as they are until `piece` is given back."""
+        self._lent.append((self._grown, view, piece))  # first, so that whoever sees the file grown sees it
+        self.grew(len(view))
 
     def digest(self) -> bytes:
         """The digest of all that was written; hashes here what is left."""
@@ -78,6 +85,8 @@ class FollowingDigest:
         """The descriptor is about to be closed: never read it again."""
         with self._lock:
             self._closed = True
+            while self._lent:
+                self._lent.popleft()[2].give_back()
 
     def _follow(self) -> None:
         with self._lock:
@@ -86,13 +95,24 @@ class FollowingDigest:
         self.grew(0)
 
     def _advance(self, end: int) -> None:
-        view = memoryview(_buffers.get())
         while self._hashed < end and not self._closed:
-            count = os.preadv(self._fd, [view[: min(_PIECE, end - self._hashed)]], self._hashed)
-            if not count:
-                raise OSError(f"the upload's file ends at {self._hashed}, {end} were written")
-            self._hash.update(view[:count])
-            self._hashed += count
+            if self._lent and self._lent[0][0] == self._hashed:
+                _, view, piece = self._lent.popleft()
+                try:
+                    self._hash.update(view)
+                finally:
+                    piece.give_back()
+                self._hashed += len(view)
+            else:
+                self._read_back(min(end, self._lent[0][0]) if self._lent else end)
+
+    def _read_back(self, end: int) -> None:
+        view = memoryview(_buffers.get())[: end - self._hashed]
+        count = os.preadv(self._fd, [view], self._hashed)
+        if not count:
+            raise OSError(f"the upload's file ends at {self._hashed}, {end} were written")
+        self._hash.update(view[:count])
+        self._hashed += count
 
 
 class WritingDigest:
@@ -233,10 +253,6 @@ class ReceivingSink(Sink):
         fd = self._upload.fileno()
         self._digest = FollowingDigest(fd, self._crew) if self._follows else WritingDigest()
 
-    def fileno(self) -> Optional[int]:
-        """The file itself takes a raw body when nobody else needs to see the bytes."""
-        return self._upload.fileno() if self._form is None and self._follows else None
-
     def write(self, piece: memoryview) -> None:
         """Take bytes of the body."""
         if self._form is None:
@@ -247,11 +263,12 @@ class ReceivingSink(Sink):
         for data in self._form.feed(piece):
             self._store(data)
 
-    def moved(self, count: int) -> None:
-        """The bytes went straight into the file."""
-        self._check_room(count)
-        self._upload.written += count
-        self._digest.grew(count)
+    def lend(self, view: memoryview, piece: Any) -> None:
+        """Take bytes of the body, and hash them where they are."""
+        if self._form is None:
+            self._store(view, piece)
+        else:
+            self.write(view)
 
     def abandon(self) -> None:
         """Leave nothing behind; harmless after `finish`."""
@@ -269,13 +286,15 @@ class ReceivingSink(Sink):
     def _over_room(self) -> Refusal:
         return Refusal("over-quota", f"there is room for {self._room} bytes, and more come", close=True, limit=self._room)
 
-    def _store(self, piece: memoryview) -> None:
-        self._check_room(len(piece))
-        self._upload.write(piece)
-        if self._follows:
-            self._digest.grew(len(piece))
+    def _store(self, view: memoryview, piece: Any = None) -> None:
+        self._check_room(len(view))
+        self._upload.write(view)
+        if not self._follows:
+            self._digest.wrote(view)
+        elif piece is not None and piece.keep():
+            self._digest.lent(view, piece)
         else:
-            self._digest.wrote(piece)
+            self._digest.grew(len(view))
 
     def _said(self) -> Tuple[Optional[str], bool, Dict[str, str]]:
         """name, overwrite and metadata of head and form together; Refusal when the form is not whole."""
@@ -330,9 +349,11 @@ class UploadSink(KeepingSink):
     def __init__(
         self, wishes: Wishes, storage: Any, identify: Callable[[Any, int], AudioInfo], crew: Any,
         extension_of: Callable[[AudioInfo], str], who: Any, portable: bool = False, room: Optional[int] = None,
+        check: Optional[Callable[[Any], None]] = None,
     ) -> None:
+        """`check` is given the file of that name before anything is kept, None where there is none; it may refuse."""
         super().__init__(wishes, storage, identify, crew, portable, room)
-        self._extension_of, self._who = extension_of, who
+        self._extension_of, self._who, self._check = extension_of, who, check
 
     def finishing(self) -> Work[Response]:
         """Check, look, keep; 201 or 200 with the record."""
@@ -343,7 +364,7 @@ class UploadSink(KeepingSink):
         kept = yield from self._storage.keeping(
             upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
             overwrite=overwrite, default_extension=self._extension_of(info), owner=self._who.account,
-            uploaded_by=self._who.name,
+            uploaded_by=self._who.name, check=self._check,
         )
         self._upload = None
         headers = [("Repr-Digest", format_digest(sha256))]

@@ -43,7 +43,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 VENV = ROOT / ".venv-bench"
 PACKAGES = ("uvicorn==0.30.6", "httptools==0.6.4", "uvloop==0.21.0", "fastapi==0.115.6")
-TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 MB = 1_000_000
 
 
@@ -55,12 +54,12 @@ class Server:
 
     scheme = "http"
 
-    def __init__(self, name, command, port=None, core="0", env=None):
+    def __init__(self, name, command, port=None, core="0", env=None, **options):
         self.name = name
         out = subprocess.PIPE if port is None else subprocess.DEVNULL
         pin = ["taskset", "-c", core] if core is not None else []
         self.process = subprocess.Popen(
-            [*pin, *map(str, command)], stdout=out, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})})
+            [*pin, *map(str, command)], stdout=out, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})}, **options)
         if port is None:
             port = int(self.process.stdout.readline().rsplit(":", 1)[1])
         self.address = ("127.0.0.1", port)
@@ -381,10 +380,14 @@ def bench_upload(given, folder):
     finally:
         us.stop()
     rate, hash_rate = statistics.median(rates), statistics.median(alone)
-    say("upload of 100 MB, received, synced, sha256 taken, on 2 cores")
-    say(f"  {rate:.0f} MB/s (best {max(rates):.0f}); hashlib.sha256 alone {hash_rate:.0f} MB/s: ratio {rate / hash_rate:.2f}")
-    cpu = statistics.median(cpus)
-    say(f"  CPU {cpu:.2f} s/GB, of which the hash {1000 / hash_rate:.2f}: without it {cpu - 1000 / hash_rate:.2f} s/GB")
+    ratios = sorted(one / hashed for one, hashed in zip(rates, alone))
+    bare = sorted(cpu - 1000 / hashed for cpu, hashed in zip(cpus, alone))
+    quarter = len(ratios) // 4
+    say("upload of 100 MB, received, synced, sha256 taken, on 2 cores: medians of the rounds (their middle half)")
+    say(f"  {rate:.0f} MB/s; hashlib.sha256 alone, between the uploads, {hash_rate:.0f} MB/s: ratio "
+        f"{statistics.median(ratios):.2f} ({ratios[quarter]:.2f} to {ratios[-1 - quarter]:.2f}, best {ratios[-1]:.2f})")
+    say(f"  CPU {statistics.median(cpus):.2f} s/GB; without the hash {statistics.median(bare):.2f} s/GB "
+        f"({bare[quarter]:.2f} to {bare[-1 - quarter]:.2f}, best {bare[0]:.2f})")
 
 
 def bench_download(given, folder):
@@ -490,16 +493,17 @@ import sys, threading
 sys.path.insert(0, sys.argv.pop(1))
 how, sync_ms = sys.argv.pop(1), float(sys.argv.pop(1))
 import audioserver, storage, audiokit.blobs.directory as blobs, audiokit.blobs.fileops as fileops
-import audiokit.catalogue.sqlite as door
+import audiokit.catalogue.sqlite as door, audiokit.wire.reactor as reactor
 if how != "group":  # every upload syncs its directory and commits its row for itself
-    door.MOST_CALLS = 1
+    door.MOST_CALLS = reactor._CROWD = 1
+    reactor._CROWDS = 8  # a thread each
     blobs.SyncedTogether = lambda sync, begun: type("Alone", (), {"sync": lambda self, path: (begun(), sync(path))})()
 if how == "serial":  # and from its first sync to its commit no other upload is under way
-    lock, keep = threading.Lock(), storage.Storage.keep
+    lock, keeping = threading.Lock(), storage.Storage.keeping
     def alone(self, *given, **named):
         with lock:
-            return keep(self, *given, **named)
-    storage.Storage.keep = alone
+            return (yield from keeping(self, *given, **named))
+    storage.Storage.keeping = alone
 if sync_ms:  # a disk whose syncs take longer than this machine's
     import time
     def slow(act):
@@ -601,9 +605,13 @@ HEAD_S = 10  # the head's deadline, as it is by default
 
 
 def bench_trickle(given, folder):
-    """A polite client of 200 requests a second beside each crowd: from its connecting until it is gone or given up on."""
-    tools = Path(__file__).parent
-    data = folder / "var"
+    """A polite client of 200 requests a second: alone, then beside each crowd, from its connecting until it is given up."""
+    tools, data = Path(__file__).parent, folder / "var"
+
+    def begun(tool, *words):
+        command = ["taskset", "-c", "1", sys.executable, tools / tool, us.address[1], *words]
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+
     for kind, count, way, is_tls in TRICKLES:
         if given.crowd not in ("", kind):
             continue
@@ -612,21 +620,20 @@ def bench_trickle(given, folder):
         try:
             if not is_tls and not list(data.glob("files/*/*")):
                 upload(us.address, 2 * MB, "one.wav")
-            rest, used, began = us.rss_mb(), us.cpu(), time.monotonic()
-            polite = [sys.executable, tools / "polite.py", us.address[1], "/health/live", HEAD_S + 4, "5",
-                      "https" if is_tls else "http"]
-            crowd = [sys.executable, tools / "trickle.py", us.address[1], count, kind, way, HEAD_S + 2]
-            running = [subprocess.Popen(["taskset", "-c", "1", *map(str, command)], stdout=subprocess.PIPE, text=True)
-                       for command in (polite, crowd)]
+            scheme = "https" if is_tls else "http"
+            alone = begun("polite.py", "/health/live", 4, 5, scheme).communicate()[0].strip()
+            rest, used, since = us.rss_mb(), us.cpu(), time.monotonic()
+            running = [begun("polite.py", "/health/live", HEAD_S + 4, 5, scheme),
+                       begun("trickle.py", count, kind, way, HEAD_S + 2)]
             threads = memory = 0
             while any(one.poll() is None for one in running):
                 threads, memory = max(threads, us.threads()), max(memory, us.rss_mb())
                 time.sleep(0.5)
             waited, told = (one.communicate()[0].strip() for one in running)
-            told = json.loads(told)
-            cpu = (us.cpu() - used) / (time.monotonic() - began)
+            told, cpu = json.loads(told), (us.cpu() - used) / (time.monotonic() - since)
             say(f"{told['connected']} {kind} in {told['connecting_s']:.1f} s, {way}: {threads} threads, RSS {memory:.0f} MB "
-                f"({memory - rest:+.0f}), {cpu:.0%} of a core, polite client {waited}, alive after {HEAD_S + 2} s: {told['alive']}")
+                f"({memory - rest:+.0f}), {cpu:.0%} of a core, alive after {HEAD_S + 2} s: {told['alive']}\n"
+                f"  polite client {waited} (alone {alone})")
         finally:
             us.stop()
 

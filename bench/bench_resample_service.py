@@ -31,7 +31,9 @@ import threading
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import bench_http
+from bench_http import ROOT, free_port
+
 VENV = ROOT / ".venv-bench-resample"
 PACKAGES = ("uvicorn==0.30.6", "fastapi==0.115.6", "python-multipart==0.0.12")
 ROWS = ("clients", "song", "batch", "aborts", "polite")
@@ -62,45 +64,16 @@ def wav(seconds, rate=44100, channels=2, seed=1):
     )
 
 
-class Server:
+class Server(bench_http.Server):
     """A server process, with all that it starts: their memory at the worst, the processes and files it leaves."""
 
     def __init__(self, name, command, port, folder, cwd=None):
-        self.name, self.folder = name, folder
-        out = subprocess.PIPE if port is None else subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            [str(word) for word in command],
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=cwd,
-            start_new_session=True,
-            env={**os.environ, "TMPDIR": str(folder)},
-        )
-        if port is None:
-            port = int(self.process.stdout.readline().rsplit(":", 1)[1])
-        self.address = ("127.0.0.1", port)
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError), socket.create_connection(self.address, 1):
-                break
-            time.sleep(0.05)
-        else:
-            raise SystemExit(f"{name} does not answer on {port}")
+        super().__init__(name, command, port, None, {"TMPDIR": str(folder)}, cwd=cwd, start_new_session=True)
+        self.folder = folder
         self.peak = self.peak_one = 0
         self._watching = True
         self._watcher = threading.Thread(target=self._watch)
         self._watcher.start()
-
-    def pids(self):
-        found, fresh = [], [self.process.pid]
-        while fresh:
-            pid = fresh.pop()
-            found.append(pid)
-            for task in Path(f"/proc/{pid}/task").glob("*"):
-                with contextlib.suppress(OSError):
-                    fresh += map(int, (task / "children").read_text().split())
-        return found
 
     def _watch(self):
         while self._watching:
@@ -126,8 +99,7 @@ class Server:
     def close(self):
         self._watching = False
         self._watcher.join()
-        self.process.terminate()
-        self.process.wait()
+        self.stop()
 
 
 class Ours(Server):
@@ -161,9 +133,7 @@ class Peer(Server):
     """FastAPI with ffmpeg."""
 
     def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [
             VENV / "bin/python",
             "-m",

@@ -1,8 +1,8 @@
 """What the tests of all readers share: small files made here, and the ways of breaking them.
 
 Every reader is tried with whole files, broken files, every truncation, seeded mutations, and a
-bound on what
-it reads.  Whatever the bytes, the answer is an `AudioInfo` that makes sense, or `NotAudio`.
+bound on what it reads.  Whatever the bytes, the answer is an `AudioInfo` that makes sense, or
+`NotAudio`.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 
+from audiokit.codec.blocks import SHORT
 from audiokit.codec.requantize import region_bounds
-from audiokit.codec.side_info import SHORT, Granule, block_kind, lsf_partition
+from audiokit.codec.side_info import Granule, block_kind, lsf_partition
 from audiokit.codec.tables import HUFFMAN_LINBITS, SCFSI_BANDS, SLEN, count1_codes, huffman_codes
 from audiokit.formats.mpeg_header import JOINT_STEREO, SINGLE_CHANNEL, parse_header
 

@@ -76,7 +76,9 @@ CASES: List[Case] = [
     *_refused(400, "13: Host twice (3.2)", GET + H + H + b"\r\n", GET + H + b"HOST: other\r\n\r\n", GET + b"Host:\r\n" + H + b"\r\n"),
     *_refused(400, "14: no usable Host (9110 7.2)", *[GET + b"Host: " + v + b"\r\n\r\n" for v in (
         b"", b"u@localhost", b"u:p@localhost", b"localhost/a", b"localhost, b", b"a,b", b"a b", b"localhost:a", b"localhost:80:80",
-        b"localhost:70000", b"[::1", b"[x]", b"a?b", b"a#b", b"\xc3\xa4", b"a\\b", b"::1", b"http://localhost")]),
+        b"localhost:70000", b"[::1", b"[x]", b"[]", b"[127.0.0.1]", b"[::1]x", b"[::1%eth0]", b"::1]", b"a?b", b"a#b", b"\xc3\xa4", b"a\\b", b"::1", b"http://localhost")]),
+    *_answered((200,), "14: a Host as it may be written (9110 7.2, 3986 3.2.2)", *[GET + b"Host:" + v + b"\r\n\r\n" for v in (
+        b"localhost", b"\tLocalHost \t", b" localhost:", b" localhost:00080", b" [::1]:8000", b" [::ffff:127.0.0.1]", b" 192.0.2.1:1")]),
     *_refused(421, "Host of nobody here (9110 15.5.20)", GET + b"Host: evil.example\r\n\r\n", GET + b"Host: localhost.\r\n\r\n",
               b"GET http://evil.example/health HTTP/1.1\r\n" + H + b"\r\n"),
     *_refused(400, "15: HTTP/0.9 (2.3)", b"GET /health\r\n", b"GET /health\r\n\r\n", b"GET\r\n\r\n"),
@@ -96,6 +98,10 @@ CASES: List[Case] = [
     *_answered((204,), "OPTIONS of a route (9110 9.3.7)", b"OPTIONS /list HTTP/1.1\r\n" + H + b"\r\n"),
     *_answered((200,), "22: absolute-form (3.2.2)", b"GET http://localhost/health HTTP/1.1\r\n" + H + b"\r\n",
                b"GET http://127.0.0.1:1/health HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+    *_answered((200,), "22: absolute-form, as schemes and hosts may be written (9110 4.2.3)", *[b"GET " + t + b" HTTP/1.1\r\n" + H + b"\r\n" for t in (
+        b"HTTP://LOCALHOST/health", b"http://localhost:/health", b"http://[::1]:80/health", b"http://localhost", b"http://localhost?a=b")]),
+    *_answered((421,), "22: https, and the connection is not secured (9110 7.4)", *[b"GET " + t + b" HTTP/1.1\r\n" + H + b"\r\n" for t in (
+        b"https://localhost/health", b"HTTPS://localhost/health", b"https://localhost")]),
     *_lines(400, "22: absolute-form of no http (9110 4.2)", b"GET http:///health HTTP/1.1", b"GET http://u@localhost/health HTTP/1.1",
             b"GET ftp://localhost/health HTTP/1.1", b"GET file:///etc/passwd HTTP/1.1", b"GET http://a,b/ HTTP/1.1"),
     *[Case(f"23: CONNECT {n}", b"CONNECT localhost:80 HTTP/1.1\r\n" + H + b"\r\n" + NEXT, ((405, 501), 200), True, "23: CONNECT (9110 9.3.6)") for n in (0,)],
@@ -111,7 +117,10 @@ CASES: List[Case] = [
     *_bodies(400, "29-32: no Content-Length (9110 8.6)", *[b"Content-Length: " + v for v in (
         b"5, 5", b"5,6", b"-1", b"+5", b"0x5", b"5_0", b"1e3", b"", b"5.0", b"5 5", b"a", b"1" * 20, b"9" * 400, b"005", b"00", b"\xb2", b"5;", b"'5'")]),
     *_bodies(413, "33: over the limit (9110 15.5.14)", b"Content-Length: 99999999999999\r\nExpect: 100-continue", b"Content-Length: 99999999999999"),
-    *_bodies(501, "34: unknown coding (6.1)", *[b"Transfer-Encoding: " + v for v in (b"xchunked", b"gzip, chunked", b"identity", b"gzip", b"chunkedx")]),
+    *_bodies(501, "34: unknown coding (6.1)", *[b"Transfer-Encoding: " + v for v in (b"xchunked", b"gzip, chunked", b"identity, chunked", b"gzip;q=1, chunked", b"chunkedx",
+                                                                                    b'a;b="c", chunked')]),
+    *_bodies(400, "34: a known coding, and no chunked behind it (6.3)", *[b"Transfer-Encoding: " + v for v in (
+        b"identity", b"gzip", b"GZIP", b"deflate", b"foo, x-gzip", b"chunked;a=b, chunked", b"gzip;, chunked", b"chunked\xa0")]),
     *_bodies(400, "35: no coding that ends (6.3)", *[b"Transfer-Encoding: " + v for v in (
         b"chunked, gzip", b"chunked, chunked", b"", b"\x0bchunked", b"chunked\x0c", b"chunked\x00", b",chunked", b"chunked,", b"chunked;q=1",
         b'"chunked"', b"chunked\r\nTransfer-Encoding: chunked", b"gzip\r\nTransfer-Encoding: chunked")]),
@@ -142,6 +151,17 @@ CASES: List[Case] = [
         b"%00", b"%0d%0a", b"%5c", b"..%2f", b"%2e%2e/", b"../", b"./a", b"%zz", b"%", b"%4", b"%ff", b"%c0%af", b"a\\b", b"%7f", b"a%2fcontent")]),
     *_answered((400,), "53: parameters that are no text", *[_get(b"/info?name=" + v) for v in (b"%00", b"%0d%0a", b"%zz", b"%", b"%ff", b"%ed%a0%80", b"%c0%80")]),
     *_answered((400,), "parameters that are wrong", _get(b"/info"), _get(b"/info?x=1"), _get(b"/info?name="), _get(b"/info?name=a&name=b"), _get(b"/list?limit=0")),
+    *_refused((400,), "54: another protocol", b"EHLO x\r\n", b"*1\r\n$4\r\nPING\r\n", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n", b"\x04\x01\x00P",
+              b"\x03\x00\x00\x13\x0e\xe0", b"\r\n\r\n\x00\r\nQUIT\n", b"\xef\xbb\xbfGET / HTTP/1.1\r\n"),
+    *_answered((200,), "fields that are odd and allowed (5)", *[GET + H + line + b"\r\n\r\n" for line in (
+        b"A:", b"A:b", b"A: \t b \t", b"A: \x80\xff", b"a!#$%&'*+-.^_`|~9: b", b"A: :", b"1: 2", b'A: "open', b"Cookie: a\r\nCookie: b", b"Accept: ,,,")]),
+    *_answered((415,), "38-41: chunks as they may be written (7.1)", *[POST + b"Transfer-Encoding:" + coding + b"\r\n\r\n" + body for coding, body in (
+        (b" Chunked", b"5\r\nhello\r\n0\r\n\r\n"), (b"\tCHUNKED\t", b"05\r\nhello\r\n000\r\n\r\n"), (b"chunked", b"A\r\n0123456789\r\n0\r\n\r\n"),
+        (b"chunked", b'5;a=b;c="d;e\\""\r\nhello\r\n0;f\r\n\r\n'), (b"chunked", b"5 ; a = b\r\nhello\r\n0\r\n\r\n"),
+        (b"chunked", b"2\r\n\r\n\r\n0\r\nA: b\r\nC:\r\n\r\n"), (b"chunked", b"000000000005\r\nhello\r\n0\r\n\r\n"))]),
+    *[Case(f"48: what Connection may say {n}", GET + H + b"Connection:" + v + b"\r\n\r\n" + SMUGGLED, (200,), True, "48: close, in whatever list (9.6)")
+      for n, v in enumerate((b"Close", b" close ", b"a, close", b",close,", b"close, keep-alive", b"a\r\nConnection: close"))],
+    *_answered((200,), "48: what is not close (9.6)", *[GET + H + b"Connection: " + v + b"\r\n\r\n" for v in (b"", b"closed", b"xclose", b"Host", b"keep-alive")]),
     *_refused((400,), "54: not HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), b"\x80\x2e\x01\x00\x02", bytes(20), b"\xff" * 20, b"SSH-2.0-x\r\n", b"\x05\x01\x00", b"{}\r\n"),
     *_answered((415,), "44: what is sent though not asked for (9110 10.1.1)", POST + b"Content-Length: 5\r\n\r\nhello",
                POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -49,6 +50,20 @@ def long_wav(seconds: float, rate: int = 16000) -> bytes:
     head, second = wav(1.0, rate)[:40], wav(1.0, rate)[44:]
     data = second * round(seconds)
     return head[:4] + struct.pack("<I", 36 + len(data)) + head[8:] + struct.pack("<I", len(data)) + data
+
+
+def eventually(check, seconds: float = 10.0):
+    """Wait until `check()` gives something, and give that; within these seconds, however slow the machine is.
+
+    What may take longer on a slow one waits with `processes.until`.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        found = check()
+        if found:
+            return found
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.002)
 
 
 def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:

@@ -8,13 +8,11 @@ import json
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from typing import NamedTuple
 
 import pytest
 from people import Person, ask, basic
-from support import ROOT, Running, wav
+from support import ROOT, Running, eventually, wav
 
 import audioserver
 from audiokit import accounts, migrations
@@ -22,14 +20,6 @@ from audiokit.settings import BadSetting
 from storage import Storage
 
 SOUND = wav()
-
-
-def eventually(check, seconds=10.0):
-    """Wait until `check()` holds: what a command changes holds within a second, not at once."""
-    until = time.monotonic() + seconds
-    while not check() and time.monotonic() < until:
-        threading.Event().wait(0.01)
-    assert check()
 
 
 class Done(NamedTuple):

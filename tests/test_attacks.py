@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import gc
+import json
 import os
 import random
 import socket
@@ -11,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -398,6 +402,65 @@ class TestScarcity:
             err = self.finish(process)
         assert err == ""
 
+    # Each needs descriptors that are not there: of a reader of the catalogue, of the file, of an upload.
+    SCARCE = [b"GET /info?name=a.wav", b"GET /list?q=a", b"GET /download?name=a.wav", b"POST /post?name=b.wav"]
+
+    @pytest.mark.parametrize("ask", SCARCE)
+    def test_who_is_in_and_needs_a_descriptor_is_told_to_come_back(self, running, ask):
+        import resource
+
+        server = running()
+        assert request(server.address, "POST", "/post?name=a.wav", SOUND)[0] == 201
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        body = wav(0.3) if ask.startswith(b"POST") else b""
+        whole = ask + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        with connect(server.address) as sock:
+            sock.sendall(ASK)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+            for reader in server.server.storage._catalogue._readers:
+                reader.close()
+            server.server.storage._catalogue._here = threading.local()  # as in a thread that never read
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+            try:
+                sock.sendall(whole)
+                answer = sock.recv(1000)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 1\r\n" in answer and b'"busy"' in answer
+        with connect(server.address) as sock:
+            sock.sendall(whole)
+            assert sock.recv(1000).split()[1] in (b"200", b"201")
+        server.__exit__()
+        assert len(on_disk(server.data)) == 1 + bool(body)
+
+    def test_a_caller_who_cannot_be_accepted_keeps_nobody_busy(self, running):
+        import resource
+
+        server = running()
+        loop, turns, has_tried = server.server.reactor, [], threading.Event()
+        wait = loop._poller.wait
+
+        def counted(timeout):
+            turns.append(loop._accept_again)
+            if len(set(turns)) > 2:
+                has_tried.set()
+            return wait(timeout)
+
+        loop._poller.wait = counted
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as sock:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+            try:
+                sock.connect(server.address)
+                assert has_tried.wait(20)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            assert len(turns) < 40, "between two tries it waits"
+            sock.settimeout(20)
+            sock.sendall(ASK)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200") or ended(sock), "it was let in, or told by closing"
+        assert request(server.address, "GET", "/health")[0] == 200
+
     def test_an_end_while_nobody_can_be_accepted_is_an_end_in_good_order(self, running):
         import resource
 
@@ -428,6 +491,53 @@ class TestScarcity:
         assert err == "" and len(on_disk(tmp_path / "var")) == 2
 
 
+@pytest.mark.parametrize("what", ["sync", "sync_directory", "commit"])
+def test_a_disk_that_cannot_sync_is_never_an_acknowledgement(running, monkeypatch, what):
+    server = running()
+    monkeypatch.setattr(server.server.storage.ops, what, _ill, raising=False)
+    status, _, body = request(server.address, "POST", "/post?name=a.wav", SOUND)
+    assert status == 500 and b'"internal"' in body and b"ill" not in body
+    assert request(server.address, "GET", "/info?name=a.wav")[0] == 404
+    monkeypatch.undo()
+    assert request(server.address, "POST", "/post?name=a.wav", SOUND)[0] == 201
+    server.__exit__()
+    kept = 1 if what != "commit" else 2  # of one commit nobody knows: its bytes stay until the next start
+    assert len(on_disk(server.data)) == kept
+    running(server.data).__exit__()
+    assert len(on_disk(server.data)) == 1
+
+
+def _ill(*_):
+    raise OSError(errno.EIO, "the disk is ill")
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_clock_that_jumps_ends_nothing_and_loses_nothing(running, monkeypatch, years):
+    """Deadlines are by a clock that does not jump; what was uploaded is told as the clock said."""
+    server, jump_s = running(), years * 365 * 86400
+    real, real_ns = time.time, time.time_ns
+    assert request(server.address, "POST", "/post?name=before.wav", SOUND)[0] == 201
+    with connect(server.address) as idle, connect(server.address) as upload, connect(server.address) as partial:
+        idle.sendall(ASK)
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+        upload.sendall(HEAD % (b"across.wav", len(SOUND)) + SOUND[:1000])
+        partial.sendall(ASK[:20])
+        assert request(server.address, "GET", "/health")[0] == 200
+        monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+        monkeypatch.setattr(time, "time_ns", lambda: real_ns() + jump_s * 10**9)
+        for sock, data, status in ((upload, SOUND[1000:], b"201"), (partial, ASK[20:], b"200"), (idle, ASK, b"200")):
+            sock.sendall(data)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 " + status)
+    assert request(server.address, "POST", "/post?name=after.wav", SOUND)[0] == 201
+    seen, target = [], "/list?limit=1"
+    while target:
+        page = json.loads(request(server.address, "GET", target)[2])
+        seen += [file["name"] for file in page["files"]]
+        target = page["next"]
+    assert sorted(seen) == ["across.wav", "after.wav", "before.wav"]
+    assert (seen[-1] == "before.wav") is (years > 0)
+
+
 def test_a_disk_without_the_wanted_room_is_507_before_the_body(running):
     server = running(free_space=1 << 60)
     answer = raw(server.address, HEAD.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n") % (b"a.wav", 1000))
@@ -449,6 +559,24 @@ def test_nothing_is_left_open_after_a_life(running, tmp_path):
     assert request(server.address, "GET", "/download?name=long.wav")[2] == long
     server.__exit__()
     assert census() == before
+
+
+def test_a_connection_that_has_ended_takes_no_memory_until_a_collection(server):
+    gc.disable()
+    try:
+        handlers = []
+        for data in (ASK, ASK[:10], HEAD % (b"a.wav", 1000) + SOUND[:100]):
+            with connect(server.address) as sock:
+                sock.sendall(data)
+                while sock.getsockname() not in [one.peer for one in list(server.server.reactor._connections.values()) if one.timer]:
+                    assert request(server.address, "GET", "/health")[0] == 200
+                (one,) = [one for one in list(server.server.reactor._connections.values()) if one.peer == sock.getsockname()]
+                handlers.append(weakref.ref(one.handler))
+                del one
+        server.__exit__()
+        assert [handler() for handler in handlers] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_two_servers_in_one_process_leave_the_interpreter_as_it_was(running, tmp_path):

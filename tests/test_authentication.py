@@ -13,7 +13,7 @@ import time
 
 import pytest
 from people import QUICK, Person, ask, basic, now_ms
-from support import ROOT, raw, wav
+from support import ROOT, eventually, raw, wav
 
 from audiokit import accounts
 from audiokit.authentication import Authenticator
@@ -27,14 +27,6 @@ from storage import Storage
 
 SOUND = wav()
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
-
-
-def eventually(check, seconds=10.0):
-    """Wait until `check()` holds: what another process changes holds within a second, not at once."""
-    until = time.monotonic() + seconds
-    while not check() and time.monotonic() < until:
-        threading.Event().wait(0.01)
-    assert check()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from audiokit.codec import analysis
-from audiokit.codec.analysis import GRANULE, HISTORY, LINE_SCALE, NORMAL, SHORT, START, STOP
+from audiokit.codec.analysis import HISTORY, LINE_SCALE
+from audiokit.codec.blocks import GRANULE, LONG, SHORT, START, STOP
 from audiokit.codec.packed import slots
 from audiokit.codec.tables import ALIAS_C, SFB_SHORT, SYNTHESIS_WINDOW
 
@@ -136,12 +137,12 @@ def test_the_subbands_are_those_of_the_standard(signal):
 
 @pytest.mark.parametrize(
     "types",
-    [(NORMAL, NORMAL, NORMAL, NORMAL), (START, SHORT, STOP, NORMAL), (SHORT, SHORT, STOP, START)],
+    [(LONG, LONG, LONG, LONG), (START, SHORT, STOP, LONG), (SHORT, SHORT, STOP, START)],
 )
 def test_the_lines_are_those_of_the_standard(signal, types):
     samples, subbands = signal
     spectra = analysis.Spectra(pcm_of(samples), 1, 44100)
-    spectra.transform([NORMAL] * HISTORY + list(types))
+    spectra.transform([LONG] * HISTORY + list(types))
     for granule, block_type in enumerate(types, HISTORY):
         want = lines_by_definition(subbands, granule, block_type, 44100)
         got = lines_of(spectra, 0, granule)
@@ -156,9 +157,9 @@ def test_the_loudest_pcm_that_is_overflows_nothing():
             for n in range(GRANULES * GRANULE)
         ]
         spectra = analysis.Spectra(pcm_of(samples), 1, 32000)
-        spectra.transform([NORMAL, NORMAL, NORMAL, START, SHORT, STOP])
+        spectra.transform([LONG, LONG, LONG, START, SHORT, STOP])
         subbands = polyphase_by_definition(samples)
-        for granule, block_type in ((2, NORMAL), (3, START), (4, SHORT), (5, STOP)):
+        for granule, block_type in ((2, LONG), (3, START), (4, SHORT), (5, STOP)):
             want = lines_by_definition(subbands, granule, block_type, 32000)
             got = lines_of(spectra, 0, granule)
             assert max(abs(a - b) for a, b in zip(got, want)) < 8, (band, block_type)
@@ -166,7 +167,7 @@ def test_the_loudest_pcm_that_is_overflows_nothing():
 
 def test_channels_and_granules_do_not_touch_each_other():
     left, right = noise(2, GRANULES * GRANULE), noise(3, GRANULES * GRANULE)
-    types = [NORMAL, NORMAL, START, SHORT, STOP, NORMAL]
+    types = [LONG, LONG, START, SHORT, STOP, LONG]
     both = analysis.Spectra(pcm_of([s for pair in zip(left, right) for s in pair]), 2, 48000)
     both.transform(types)
     for channel, samples in enumerate((left, right)):

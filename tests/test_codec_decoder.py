@@ -10,8 +10,8 @@ from array import array
 
 import pytest
 
+from audiokit.codec.blocks import DECODER_DELAY
 from audiokit.codec.decoder import (
-    DECODER_DELAY,
     Decoder,
     Planner,
     Undecodable,

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from audiokit.codec import frame as frames
-from audiokit.codec.analysis import NORMAL, SHORT, START
+from audiokit.codec.blocks import LONG, SHORT, START
 from audiokit.codec.entropy import Coding, Split
 from audiokit.codec.frame import FrameWriter, Granule, main_data, side_info, stream_format
 from audiokit.codec.info_tag import StreamRecord, crc16, info_bitrate
@@ -65,7 +65,7 @@ def granule(rng, is_lsf, block_type):
 
 @pytest.mark.parametrize("rate", [32000, 16000, 8000])
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("block_type", [NORMAL, START, SHORT])
+@pytest.mark.parametrize("block_type", [LONG, START, SHORT])
 def test_side_information_reads_back_field_by_field(rate, channels, block_type):
     rng = random.Random(rate + channels)
     layout = stream_format(rate, channels)
@@ -81,7 +81,7 @@ def test_side_information_reads_back_field_by_field(rate, channels, block_type):
     assert parsed.main_data_begin == begin
     for wanted_row, row in zip(rows, parsed.granules):
         for want, got in zip(wanted_row, row):
-            count = 3 if block_type == NORMAL else 2
+            count = 3 if block_type == LONG else 2
             assert got.part2_3_length == len(want.main)
             assert got.big_values == want.coding.big_values
             assert got.global_gain == want.global_gain
@@ -92,14 +92,14 @@ def test_side_information_reads_back_field_by_field(rate, channels, block_type):
             assert got.preflag == want.scalefactors.preflag
             assert got.subblock_gain == want.scalefactors.subblock_gain
             assert got.count1table_select == want.coding.count1table_select
-            if block_type == NORMAL:
+            if block_type == LONG:
                 split = want.coding.split
                 assert (got.region0_count, got.region1_count) == split[2:]
 
 
 def test_main_data_are_the_granules_bits_up_to_a_whole_byte():
     rows = [
-        [granule(random.Random(n), False, NORMAL)._replace(main=bits) for n, bits in enumerate(row)]
+        [granule(random.Random(n), False, LONG)._replace(main=bits) for n, bits in enumerate(row)]
         for row in (("101", ""), ("1111", "00001"))
     ]
     assert main_data(rows) == bytes([0b10111110, 0b00010000])

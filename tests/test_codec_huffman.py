@@ -7,8 +7,9 @@ import random
 import pytest
 
 from audiokit.codec import bits
+from audiokit.codec.blocks import LONG
 from audiokit.codec.huffman import decode_spectrum, pair_table
-from audiokit.codec.side_info import LONG, Damaged, Granule
+from audiokit.codec.side_info import Damaged, Granule
 from audiokit.codec.tables import HUFFMAN_LINBITS, count1_codes, huffman_codes
 from tests.layer3_streams import to_bytes
 

@@ -9,10 +9,10 @@ import struct
 import pytest
 
 from audiokit.codec import hybrid
+from audiokit.codec.blocks import LONG, SHORT, START, STOP, window_of
 from audiokit.codec.hybrid import SAMPLE_BITS, Block
 from audiokit.codec.packed import MAGIC, slots
 from audiokit.codec.requantize import FRACTION_BITS
-from audiokit.codec.side_info import LONG, SHORT, START, STOP
 from audiokit.codec.tables import ALIAS_C
 
 TOLERANCE = 0.1  # last places of 16 bits, for lines of up to a thousand of them
@@ -50,7 +50,7 @@ def imdct(lines, count):
 def windowed(lines, block_type):
     """2.4.3.4.10.3: 36 outputs of one subband."""
     if block_type != SHORT:
-        return [v * w for v, w in zip(imdct(lines, 36), hybrid.window36(block_type))]
+        return [v * w for v, w in zip(imdct(lines, 36), window_of(block_type))]
     out = [0.0] * 36
     for window in range(3):
         for i, value in enumerate(imdct(lines[window::3], 12)):
@@ -113,7 +113,7 @@ def test_the_windows_of_one_kind_and_the_next_reconstruct():
     """Princen-Bradley: w[i]**2 + w[i + 18]**2 = 1 across each allowed pair of halves."""
     for first, second in ((LONG, LONG), (LONG, START), (STOP, LONG), (STOP, START)):
         for i in range(18):
-            a, b = hybrid.window36(first)[18 + i], hybrid.window36(second)[i]
+            a, b = window_of(first)[18 + i], window_of(second)[i]
             assert math.isclose(a * a + b * b, 1.0)
 
 

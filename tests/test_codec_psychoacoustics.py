@@ -10,7 +10,8 @@ import pytest
 
 from audiokit.codec import psychoacoustics as hearing
 from audiokit.codec import scalefactors
-from audiokit.codec.analysis import GRANULE, HISTORY, NORMAL, SHORT, START, STOP
+from audiokit.codec.analysis import HISTORY
+from audiokit.codec.blocks import GRANULE, LONG, SHORT, START, STOP
 from audiokit.codec.tables import PRETAB, SFB_LONG, SLEN
 from audiokit.codec.transients import BEHIND, BLOCK, LEAK, LOOKAHEAD, WindowSwitch, block_types
 
@@ -83,13 +84,13 @@ class TestScalefactors:
         assert scalefactors.encode(wanted, False, False).preflag == 1
 
 
-FOLLOWS = {NORMAL: {NORMAL, START}, START: {SHORT}, SHORT: {SHORT, STOP}, STOP: {NORMAL, START}}
+FOLLOWS = {LONG: {LONG, START}, START: {SHORT}, SHORT: {SHORT, STOP}, STOP: {LONG, START}}
 
 
 class TestWindows:
     def test_any_attacks_give_a_sequence_of_windows_that_overlap(self):
         for attacked in itertools.product((False, True), repeat=7):
-            types = block_types(attacked, NORMAL)
+            types = block_types(attacked, LONG)
             assert len(types) == 6
             for n, (before, after) in enumerate(zip(types, types[1:])):
                 assert after in FOLLOWS[before], (attacked, types)
@@ -104,13 +105,13 @@ class TestWindows:
         types = WindowSwitch(1).types(struct.pack("<%dh" % len(samples), *samples))
         granule, block = divmod(where // BLOCK + BEHIND, GRANULE // BLOCK)
         assert types[granule : granule + 2] == [SHORT, STOP]
-        before = [START, SHORT] if block < LEAK else [NORMAL, START]
+        before = [START, SHORT] if block < LEAK else [LONG, START]
         assert types[granule - 2 : granule] == before
 
     def test_a_steady_tone_and_noise_stay_long(self):
         rng = random.Random(1)
         samples = [round(rng.gauss(0, 3000)) for _ in range(20 * GRANULE)]
-        assert set(WindowSwitch(1).types(struct.pack("<%dh" % len(samples), *samples))) == {NORMAL}
+        assert set(WindowSwitch(1).types(struct.pack("<%dh" % len(samples), *samples))) == {LONG}
 
     def test_run_by_run_is_as_in_one(self):
         rng = random.Random(2)

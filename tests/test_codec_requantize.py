@@ -9,8 +9,9 @@ import struct
 import pytest
 
 from audiokit.codec import requantize, stereo
+from audiokit.codec.blocks import LONG, SHORT
 from audiokit.codec.packed import MAGIC
-from audiokit.codec.side_info import LONG, SHORT, Granule
+from audiokit.codec.side_info import Granule
 from audiokit.codec.tables import PRETAB, SFB_LONG, SFB_SHORT
 
 RATES = sorted(SFB_LONG)

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from audiokit.codec import bits, side_info
-from audiokit.codec.side_info import LONG, SHORT, Damaged, Granule, parse_side_info
+from audiokit.codec.blocks import LONG, SHORT
+from audiokit.codec.side_info import Damaged, Granule, parse_side_info
 from audiokit.formats.mpeg_header import parse_header
 from tests.layer3_streams import to_bytes
 

@@ -16,7 +16,7 @@ import time
 import urllib.parse
 
 import pytest
-from support import ROOT, long_wav, raw, request, wav
+from support import ROOT, eventually, long_wav, raw, request, wav
 from tiny_s3 import ENVIRONMENT, TinyS3, cuts_after, says, serves
 
 from audioserver import main
@@ -53,14 +53,6 @@ def get(server, target, **headers):
 def kept(tiny):
     """The store's objects that are audio."""
     return [name for name in tiny.names() if name.startswith("p/files/")]
-
-
-def until(true, seconds=20):
-    """Wait until `true()`; fail when it never is."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.01)
 
 
 # -- nobody can tell -----------------------------------------------------------------------------------------------
@@ -258,8 +250,8 @@ def test_a_client_that_leaves_leaves_no_connection_to_the_store_behind(server, t
         assert sock.recv(1000)
         store = server.server.storage._blobs._store
         assert store._busy
-    until(lambda: not store._busy)
-    until(lambda: not server.server.reactor._upstreams)
+    eventually(lambda: not store._busy, 20)
+    eventually(lambda: not server.server.reactor._upstreams, 20)
 
 
 def test_an_upload_that_the_store_refuses_leaves_nothing(server, tiny):
@@ -475,7 +467,7 @@ def test_a_catalogue_that_cannot_be_read_collects_nothing(server, tiny):
 def test_the_server_collects_by_itself(running, tiny):
     running(blobs=tiny.url("p"), orphan_grace=0.4)
     tiny.objects[ORPHAN] = (b"x", 0)
-    until(lambda: ORPHAN not in tiny.objects)
+    eventually(lambda: ORPHAN not in tiny.objects, 20)
 
 
 def test_a_server_killed_between_the_bytes_and_the_row_leaves_an_orphan_for_the_collector(tiny, tmp_path):

@@ -51,6 +51,9 @@ class Repeating(Catalogue):
         super().write(statements)
         return super().write(statements)
 
+    def agreed(self, what, ours):
+        return ours
+
 
 @pytest.fixture
 def repeating(monkeypatch):

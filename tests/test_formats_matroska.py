@@ -17,6 +17,7 @@ from format_kinds import (
 )
 
 from audiokit.formats import matroska as reader
+from audiokit.formats import matroska_blocks
 from audiokit.formats.info import Damaged, NotAudio
 from audiokit.formats.source import Source
 from tests import audio_files
@@ -350,6 +351,6 @@ def test_blocks_of_any_form_between_plain_ones_are_counted_alike():
 def test_what_is_longer_than_is_walked_is_not_called_exact(monkeypatch, bound):
     whole = audio_files.matroska(blocks=3) + b"\xa3\x85\x81\0\x3c\x80\xfc" * 5000
     assert identify(whole).duration_exact
-    monkeypatch.setattr(reader, bound, 3)
+    monkeypatch.setattr(matroska_blocks, bound, 3)
     found = identify(whole)
     assert not found.duration_exact and found.samples is None

@@ -235,6 +235,20 @@ def test_the_queue_is_bounded_and_takes_more_when_one_is_over(rooms):
     room.start()
 
 
+def test_whose_input_is_on_its_way_has_a_place_in_the_queue_until_that_fails(rooms):
+    room = rooms(most=1)
+
+    def put(path):
+        with pytest.raises(Refusal) as caught:
+            room.add()
+        assert caught.value.code == "busy"
+        raise OSError(errno.EIO, "and then it fails")
+
+    with pytest.raises(OSError):
+        room.jobs.add(ORDER, put, True)
+    room.start()
+
+
 def test_watchers_are_told_each_change_and_no_more_when_they_stop(room):
     job = room.add()
     seen = []

@@ -17,6 +17,7 @@ KNOWN = {
     "bytes": json_bodies.number_of_bytes,
     "expires": json_bodies.duration_ms,
     "minutes": json_bodies.minutes_ms,
+    "lives": json_bodies.lifetime_ms(3_600_000, "an hour can be"),
 }
 
 GOOD = [
@@ -33,6 +34,8 @@ GOOD = [
     ('{"expires": "24h"}', {"expires": 86_400_000}, "a time in words"),
     ('{"expires": 1.5}', {"expires": 1500}, "a time in seconds"),
     ('{"minutes": 0.5}', {"minutes": 30_000}, "half a minute"),
+    ('{"lives": 1}', {"lives": 1000}, "the shortest life"),
+    ('{"lives": "1h"}', {"lives": 3_600_000}, "the longest one"),
 ]
 
 
@@ -69,6 +72,8 @@ BAD = [
     ('{"expires": 1e300}', "expires", "beyond every calendar"),
     ('{"expires": -1}', "expires", "before now"),
     ('{"minutes": "5"}', "minutes", "a word for a number"),
+    ('{"lives": 0.999}', "lives", "less than a second"),
+    ('{"lives": 3601}', "lives", "longer than the longest"),
     ('{"minutes": 1e300}', "minutes", "beyond every recording"),
 ]
 

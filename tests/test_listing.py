@@ -6,7 +6,9 @@ import hashlib
 import json
 import random
 import re
+import sqlite3
 import unicodedata
+from contextlib import closing
 
 import pytest
 from support import ROOT
@@ -337,6 +339,89 @@ def test_records_are_whole_json_one_a_line(catalogue):
     assert len(page.records.splitlines()) == len(MINE)
 
 
+# -- the ways themselves --------------------------------------------------------------------------------------
+
+
+BASE_MS = 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """Files over a dozen blocks of numbers, some put there out of order, others of somebody else between them."""
+    one = Catalogue(tmp_path_factory.mktemp("apart") / "catalogue.db", SCHEMA, FileOps())
+    rng, mine = random.Random(8), []
+    for n, record in enumerate(MINE):
+        late = rng.choice([0, 0, 0, rng.randrange(30)])  # in milliseconds, as the clock was set back
+        record = {**record, "sha256": "%064x" % max(0, n // 2 - late)}
+        fill(one, [record], 0)
+        fill(one, [{**record, "id": "other" + record["id"]}], 7)
+        step = rng.choice([1, 1, 300])
+        one.write([("UPDATE files SET n = n + ?, search = search WHERE n = (SELECT max(n) FROM files)", (step,))])
+        mine.append(record)
+    yield one, mine
+    one.close()
+
+
+def test_every_way_there_is_gives_the_same_page(apart):
+    catalogue, mine = apart
+    pages, rng, kinds = Pages(catalogue, 10.0, FAMILIES), random.Random(13), set()
+    singles = [query for query in FILTERS if "&" not in query]
+    queries = FILTERS + ["&".join(rng.sample(singles, k)) for k in (2, 2, 2, 3, 3) for _ in range(12)]
+    for query in queries:
+        try:
+            asked = parse(pairs(query + "&limit=9").copy() if query else pairs("limit=9"))
+        except Refusal:
+            continue  # two of one parameter that is single
+        want = in_order([record for record in mine if all(fits(record, f) for f in asked.filters)], asked)
+        for begin in {0, min(9, len(want)), len(want) // 2}:
+            here = asked
+            if begin:
+                last = want[begin - 1]
+                here = asked._replace(after=(BASE_MS + int(last["sha256"], 16), last["id"]))
+            for cost, sql, params in pages.ways(here, 0):
+                ((text, count),) = catalogue.read(sql, params)
+                found = [record["id"] for record in json.loads("[" + (text or "") + "]")]
+                assert found == [record["id"] for record in want[begin:begin + 10]], (query, begin, sql)
+                kinds.add("floor" if "floor" in sql else "sorted" if " g CROSS" in sql else "walked")
+    assert kinds == {"floor", "sorted", "walked"}
+
+
+PLANS = [
+    # query, what the plan of one of its ways has, why
+    ("", "files_by_uploaded_down (owner=?)", "the default order"),
+    ("sort=-name", "files_by_name_with (owner=?)", "an order"),
+    ("codec=flac&sort=name", "files_by_name_with (owner=?)", "who is skipped is not read"),
+    ("name=moon*&sort=name", "files_by_name_with (owner=? AND name>? AND name<?)", "a range of its own order"),
+    ("minduration=2&sort=-duration", "files_by_duration_down (owner=? AND duration>?)", "the same"),
+    ("format=wav", "files_of_family (owner=? AND family=?)", "a value, newest first"),
+    ("format=wav&format=mp3", "COVERING INDEX files_of_family (owner=? AND family=? AND uploaded_ms>?)", "two values"),
+    ("minbits=20", "COVERING INDEX files_of_bits (owner=? AND bits=? AND uploaded_ms>?)", "the values in a range"),
+    ("maxchannels=1", "COVERING INDEX files_of_channels (owner=? AND channels=? AND uploaded_ms>?)", "the same"),
+    ("minduration=2", "files_in_blocks_by_duration (owner=? AND <expr>=? AND duration>?)", "block by block"),
+    ("maxsize=9", "files_in_blocks_by_size (owner=? AND <expr>=? AND size<?)", "the same"),
+    ("minsize=9&format=wav", "COVERING INDEX files_in_blocks_by_size (owner=? AND <expr>=? AND size>?)", "with another"),
+    ("name=moon*", "files_in_blocks_by_name (owner=? AND <expr>=? AND name>? AND name<?)", "the beginning of a name"),
+    ("q=moon", "VIRTUAL TABLE INDEX", "words, newest first"),
+    ("name=*moon*", "VIRTUAL TABLE INDEX", "a part of a name"),
+    ("sha256=" + "0" * 64, "files_of_sha256 (owner=? AND sha256=?)", "one content"),
+    ("tag.artist=Bach", "PRIMARY KEY (owner=? AND label=? AND value=?)", "a tag, newest first"),
+    ("uploadedafter=2020-01-01", "files_by_uploaded_down (owner=? AND uploaded_ms>?)", "a time"),
+]
+
+
+@pytest.mark.parametrize("query, wanted, why", PLANS)
+def test_a_page_comes_by_the_index_that_is_there_for_it(apart, query, wanted, why):
+    catalogue, _ = apart
+    plans = []
+    with closing(sqlite3.connect(str(catalogue.path))) as connection:
+        for _, sql, params in Pages(catalogue, 10.0, FAMILIES).ways(parse(pairs(query)), 0):
+            rows = connection.execute("EXPLAIN QUERY PLAN " + sql, params)
+            plans.append("\n".join(row[3] for row in rows))
+    assert any(wanted in plan for plan in plans) or "VIRTUAL" in wanted and not catalogue.has_trigrams, plans
+    for plan in plans:
+        assert not re.search(r"SCAN (?:TABLE )?(?:files|labels|f|l)\b", plan), plan
+
+
 def test_new_and_removed_files_never_make_a_page_skip_or_repeat_one(tmp_path):
     catalogue = Catalogue(tmp_path / "catalogue.db", SCHEMA, FileOps())
     mine = list({record["id"]: record for record in records(60)}.values())
@@ -374,3 +459,42 @@ def test_totals_are_never_older_than_the_last_commit(tmp_path):
 
 def test_names_are_kept_as_they_are_compared():
     assert all(unicodedata.is_normalized("NFC", word) for word in WORDS)
+
+
+class Counted(Catalogue):
+    """A catalogue that is on another machine, as far as the pages know, and counts round trips."""
+
+    is_far = True
+    trips = 0
+
+    def read(self, sql, params=(), deadline_s=None):
+        return self.read_all([(sql, params)], deadline_s)[0]
+
+    def read_all(self, queries, deadline_s=None):
+        self.trips += 1
+        return [Catalogue.read(self, sql, params, deadline_s) for sql, params in queries]
+
+
+@pytest.mark.parametrize("query, trips, why", [
+    ("limit=20", 3, "who there is, a few of each, more of those who are used up"),
+    ("limit=20&sort=name", 3, "the same in another order"),
+    ("limit=3", 3, "a small page"),
+    ("limit=1000", 3, "a page of all there are"),
+    ("format=wav&limit=20", 4, "and how many there are"),
+    ("format=wav&channels=1&minsize=1&limit=20&sort=-size", 6, "and the ways weighed, of all owners together"),
+])
+def test_everybodys_page_costs_few_round_trips_however_many_own_it(tmp_path, query, trips, why):
+    far = Counted(tmp_path / "catalogue.db", SCHEMA, FileOps())
+    for n, record in enumerate(MINE):  # half of them are one owner's, the rest of a hundred
+        fill(far, [dict(record)], 1 if n % 2 else 2 + n % 100)
+    pages = Pages(far, 10.0, FAMILIES)
+    far.trips = 0
+    page = pages.page(parse(pairs(query)), None)
+    assert far.trips <= trips, why
+    near = Catalogue(tmp_path / "catalogue.db", SCHEMA, FileOps())
+    assert Pages(near, 10.0, FAMILIES).page(parse(pairs(query)), None) == page
+    found, _ = all_pages(pages, query, owner=None)
+    want = [record for record in MINE if all(fits(record, filter) for filter in parse(pairs(query)).filters)]
+    assert [r["id"] for r in found] == [r["id"] for r in in_order(want, parse(pairs(query)))]
+    near.close()
+    far.close()

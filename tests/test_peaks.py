@@ -11,9 +11,8 @@ import threading
 
 import pytest
 from audio_files import flac
-from support import ROOT, long_wav, request, wav
+from support import ROOT, eventually, long_wav, request, wav
 from test_faults import FailingOps
-from test_resample_service import eventually
 from test_storage import upload
 
 from audiokit.job import Converter, Outcome

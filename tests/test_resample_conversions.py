@@ -16,8 +16,8 @@ from pathlib import Path
 
 import audio_files
 import pytest
-from support import ROOT, request, wav
-from test_resample_service import begun, ended, eventually, problem, resample, temporary_files
+from support import ROOT, eventually, request, wav
+from test_resample_service import begun, ended, problem, resample, temporary_files
 
 import audiometa
 

@@ -9,11 +9,9 @@ import json
 import os
 import socket
 import struct
-import threading
-import time
 
 import pytest
-from support import raw, request, wav
+from support import eventually, raw, request, wav
 
 from audiokit.offers import DECODED
 
@@ -59,14 +57,6 @@ def temporary_files(server):
     return [
         os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files
     ]
-
-
-def eventually(check, seconds=10.0):
-    """Wait until `check()` holds: the answer is out before the files are gone."""
-    until = time.monotonic() + seconds
-    while not check() and time.monotonic() < until:
-        threading.Event().wait(0.005)
-    assert check()
 
 
 def form(*parts):

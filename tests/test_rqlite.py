@@ -20,17 +20,18 @@ pytestmark = pytest.mark.slow  # servers and stores come and go: a quarter of th
 QUICK = Patience(connect=1.0, answer=0.3, deadline=0.6)
 SCHEMA = "PRAGMA user_version = 1;\n"
 NOTE = [("INSERT INTO removals (key, since_ms) VALUES (?, ?)", ("a", 1))]
-DONE = (200, {"results": [{"rows_affected": 1}]})
+DONE = "done"
 
 
 class Scripted:
     """A node that answers writes from a list, in turn; its last answer again and again.  A context manager.
 
-    An answer is (status, JSON), or "drop" for a connection that ends without one, or "hang".
+    An answer is (status, JSON), or "done" for every statement, "drop" for a connection that ends without one, "hang".
     """
 
     def __init__(self, *answers):
         self.answers, self.asked, self.headers = list(answers), [], []
+        self.leader = None  # whom it names to those who want to know
         node, self.over = self, threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,6 +40,11 @@ class Scripted:
             def do_POST(self):
                 question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 node.headers.append(dict(self.headers))
+                if node.leader and self.path.endswith("&redirect"):
+                    self.send_response(301)
+                    self.send_header("Location", f"http://{node.leader}{self.path}")
+                    self.send_header("Content-Length", "0")
+                    return self.end_headers()
                 if self.path.startswith("/db/query"):
                     # A catalogue that is there, in version 1.
                     return self.say((200, {"results": [{"values": [[1]]} for _ in question]}))
@@ -46,6 +52,8 @@ class Scripted:
                 self.say(node.answers.pop(0) if len(node.answers) > 1 else node.answers[0])
 
             def say(self, answer):
+                if answer == DONE:
+                    answer = 200, {"results": [{"rows_affected": 1} for _ in node.asked[-1]]}
                 if answer == "hang":
                     node.over.wait(10)
                 if answer in ("drop", "hang"):
@@ -112,6 +120,38 @@ def test_whoever_answered_last_is_asked_first():
         for _ in range(3):
             door.write(NOTE)
         assert (len(idle.asked), len(leader.asked)) == (1, 3)
+        door.close()
+
+
+def test_the_leader_is_asked_first_once_it_is_known():
+    with Scripted(DONE) as follower, Scripted(DONE) as leader:
+        follower.leader = leader.name
+        door = door_to(follower, leader)
+        for _ in range(3):
+            door.write(NOTE)
+        assert (len(follower.asked), len(leader.asked)) == (0, 3)
+        assert len(follower.headers) == 1, "asked once who leads"
+        door.close()
+
+
+@pytest.mark.parametrize("named", ["db7.example.net:4001", "[::1", "", "127.0.0.1:99999"])
+def test_a_leader_by_a_name_that_is_not_ours_is_reached_through_the_others(named):
+    with Scripted(DONE) as follower, Scripted(DONE) as other:
+        follower.leader = named or "?"
+        door = door_to(follower, other)
+        assert [door.write(NOTE) for _ in range(3)] == [[1]] * 3
+        assert len(follower.asked) == 3
+        door.close()
+
+
+def test_a_leader_that_has_died_is_left_for_the_others():
+    with Scripted(DONE) as follower, Scripted(DONE) as leader:
+        follower.leader = leader.name
+        door = door_to(follower, leader)
+        door.write(NOTE)
+        leader.answers[:] = ["drop"]
+        assert door.write(NOTE) == [1]
+        assert len(follower.asked) == 1
         door.close()
 
 

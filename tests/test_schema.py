@@ -60,11 +60,11 @@ def shape(connection):
     return found
 
 
-def add_file(connection, name):
+def add_file(connection, name, uploaded_ms=0):
     connection.execute(
         "INSERT INTO files (id, name, key, size, sha256, uploaded_ms, family, codec, mime, duration, sample_rate, "
-        "channels, search, record) VALUES (?, ?, ?, 5, ?, 0, 'wav', 'pcm', 'audio/wav', 1, 8000, 1, '', '{}')",
-        ("id-" + name, name, "key-" + name, "0" * 64),
+        "channels, search, record) VALUES (?, ?, ?, 5, ?, ?, 'wav', 'pcm', 'audio/wav', 1, 8000, 1, '', '{}')",
+        ("id-" + name, name, "key-" + name, "0" * 64, uploaded_ms),
     )
 
 
@@ -209,6 +209,42 @@ def test_a_catalogue_of_version_1_keeps_its_files_owned_by_nobody_and_not_shared
     assert list(record) == ["id", "name", "shared", "container", "metadata"]
     assert record["shared"] is False and record["metadata"] == {"a": "b", "container": "c"}
     assert old.execute("SELECT owner, files, bytes, duration_ms FROM counters").fetchall() == [(0, 2, 10, 2235)]
+
+
+def test_an_old_catalogue_learns_how_far_its_uploads_came_out_of_order(connect):
+    old = connect("old.db")
+    migrations.bring_up(old, V1)
+    for n, ms in enumerate((500, 900, 300, 950)):
+        add_file(old, str(n))
+        old.execute("UPDATE files SET uploaded_ms = ? WHERE name = ?", (ms, str(n)))
+    migrations.bring_up(old, SCHEMA)
+    assert old.execute("SELECT newest_ms, disorder_ms FROM counters").fetchall() == [(950, 600)]
+    empty = connect("empty.db")
+    migrations.bring_up(empty, V1)
+    migrations.bring_up(empty, SCHEMA)
+    assert empty.execute("SELECT * FROM counters").fetchall() == []
+
+
+@pytest.mark.parametrize("change, newest, disorder, why", [
+    ("", 900, 400, "uploads as they came"),
+    ("DELETE FROM files WHERE n = 2", 900, 400, "what was there once may have been compared with"),
+    ("UPDATE files SET uploaded_ms = 100 WHERE n = 3", 900, 800, "earlier still"),
+    ("UPDATE files SET uploaded_ms = 1000 WHERE n = 3", 1000, 400, "the last one of all, later"),
+    ("UPDATE files SET uploaded_ms = 1000, n = 9 WHERE n = 1", 1000, 400, "new bytes: to the end"),
+    ("UPDATE files SET uploaded_ms = 950 WHERE n = 1", 950, 1 << 52, "put between others, how far is not known"),
+    ("UPDATE files SET n = 9 WHERE n = 1", 900, 900 - 100, "an old one at the end"),
+    ("UPDATE files SET size = 7, uploaded_ms = uploaded_ms", 900, 400, "nothing of this changed"),
+    ("UPDATE files SET owner = 4, n = 5 WHERE n = 2", 900, 400, "somebody else's from now on"),
+])
+def test_the_counters_know_how_far_uploads_came_out_of_order(connect, change, newest, disorder, why):
+    connection = connect()
+    migrations.bring_up(connection, SCHEMA)
+    for n, ms in enumerate((100, 900, 500)):
+        add_file(connection, str(n), ms)
+    connection.execute("INSERT INTO counters (owner, files, bytes) VALUES (4, 0, 0)")
+    connection.execute(change or "SELECT 1")
+    ordered = connection.execute("SELECT newest_ms, disorder_ms FROM counters WHERE owner = 0").fetchone()
+    assert ordered == (newest, disorder), why
 
 
 def test_counters_of_audio_come_back_to_nothing(connect):

@@ -366,6 +366,31 @@ class TestManners:
                 sock.close()
 
 
+class TestListing:
+    def test_a_link_to_the_next_page_can_be_followed_or_is_refused_in_words(self, server):
+        for name in ("a.wav", "b.wav", "c.wav"):
+            post(server.address, SOUND, "/post?name=" + name)
+        most = server.server.settings.max_target
+        seen = set()
+        for length in range(most - 300, most + 1, 7):
+            target = "/list?limit=2&name=*&name=".ljust(length, "x")
+            status, fields, body = request(server.address, "GET", target)
+            seen.add(status)
+            answer = json.loads(body)
+            if status == 200:
+                assert len(answer["next"]) <= most and answer["next"] in fields["link"]
+                assert len(json.loads(request(server.address, "GET", answer["next"])[2])["files"]) == 1
+            else:
+                assert (status, answer["code"], answer["limit"]) == (414, "target-too-long", most)
+        assert seen == {200, 414}
+
+    def test_a_long_question_with_one_page_of_answers_needs_no_link(self, server):
+        post(server.address, SOUND, "/post?name=a.wav")
+        most = server.server.settings.max_target
+        status, _, body = request(server.address, "GET", ("/list?name=a.wav&name=").ljust(most, "x"))
+        assert (status, json.loads(body)["total"], json.loads(body)["next"]) == (200, 1, None)
+
+
 class TestEmbedding:
     def test_a_server_in_a_thread_of_another_program(self, tmp_path):
         from audioserver import AudioServer

@@ -7,12 +7,11 @@ import json
 import os
 import sqlite3
 import threading
-import time
 from contextlib import closing
 from functools import partial
 
 import pytest
-from support import ROOT, request
+from support import ROOT, eventually, request
 from test_far_catalogue import Repeating
 from test_jobs import AS_IT_IS, ORDER, SOUND, ByHand, Clock
 from tiny_s3 import ENVIRONMENT, TinyS3, says
@@ -27,17 +26,6 @@ from audiokit.wire.problems import Refusal
 from storage import Storage
 
 TTL = 3600.0
-
-
-def eventually(true, seconds=10.0):
-    """Wait until `true()` gives something, and give that; who looks at the board does so in its own time."""
-    until = time.monotonic() + seconds
-    while True:
-        found = true()
-        if found:
-            return found
-        assert time.monotonic() < until, "it never came to be"
-        threading.Event().wait(0.002)
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from support import ROOT, wav
 import audiometa
 from audiokit import listing, migrations
 from audiokit.blobs import FileOps
+from audiokit.catalogue.recognition import NotOurs
 from audiokit.formats.info import AudioInfo
 from audiokit.wire.problems import Refusal
-from storage import DataFolderBusy, Storage, valid_name
+from storage import DataFolderBusy, MigrationError, Storage, valid_name
 
 SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.04)
 INFO = audiometa.identify(io.BytesIO(SOUND))
@@ -374,6 +375,43 @@ def test_uploads_under_way_count_with_what_is_still_to_come(tmp_path):
         storage.begin_upload(900).discard()
 
 
+def test_what_uploads_are_promised_is_counted_as_long_as_it_is_to_come(tmp_path):
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        spool, sizes = storage._spool, []
+        for act in (
+            lambda: first.write(bytes(1000)), lambda: second.write(bytes(10 << 20)), lambda: second.discard(),
+            lambda: first.write(bytes(20_000)), lambda: third.write(b"a"), lambda: first.discard(), lambda: third.discard(),
+            lambda: third.discard(),
+        ):
+            if not sizes:
+                first, second, third = storage.begin_upload(10_000), storage.begin_upload(100 << 20), storage.begin_upload(None)
+            act()
+            sizes.append(spool._promised)
+            assert spool._promised == sum(upload.promised for upload in spool._uploads.values())
+        assert sizes[0] > 100 << 20 and sizes[-1] == 0
+
+
+def test_what_cannot_be_taken_in_leaves_nothing_of_it(tmp_path):
+    resource = pytest.importorskip("resource", reason="skipped: limits of descriptors are POSIX'")
+    with Storage(tmp_path, free_space_kept=0) as storage:
+        made = tmp_path / "made"
+        made.write_bytes(wav())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(OSError):
+                storage.take_in(str(made))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert leftovers(storage) == []
+        storage._spool.kept_free = 1 << 60
+        with open(made, "wb") as file:
+            file.truncate(40 << 20)  # so much that the disk is looked at
+        with pytest.raises(Refusal, match="there is room for 0"):
+            storage.take_in(str(made))
+        assert leftovers(storage) == [] and not made.exists()
+
+
 def test_an_upload_of_unknown_length_is_stopped_when_the_disk_fills(tmp_path):
     ops = SmallDisk()
     with Storage(tmp_path, ops=ops, free_space_kept=100) as storage:
@@ -455,6 +493,54 @@ def test_destroying_removes_ours_and_leaves_what_is_not(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lock", "notes.txt"]
 
 
+def _sqlite(*statements):
+    """What makes a database by these statements."""
+    def make(path):
+        with contextlib.closing(sqlite3.connect(str(path))) as database:
+            database.executescript(";".join(statements))
+    return make
+
+
+STRANGE = [
+    (lambda path: path.write_text("my catalogue of records, since 1987\n"), "a text of somebody's"),
+    (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(4080)), "a database that is broken"),
+    (_sqlite("CREATE TABLE records (artist)"), "a database without a version"),
+    (_sqlite("CREATE TABLE records (artist)", "PRAGMA user_version = 3"), "one with a version like ours"),
+    (_sqlite("CREATE TABLE files (id, name)", "CREATE TABLE labels (owner)", "PRAGMA user_version = 3"),
+     "one with tables named like ours"),
+    (_sqlite("CREATE TABLE files (id)", "PRAGMA application_id = 252006674", "PRAGMA user_version = 3"),
+     "a program's that says so"),
+]
+
+
+@pytest.mark.parametrize("make, why", STRANGE)
+def test_what_is_no_catalogue_of_ours_is_not_destroyed(tmp_path, make, why):
+    make(tmp_path / "catalogue.db")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "song.wav").write_bytes(b"mine")
+    before = (tmp_path / "catalogue.db").read_bytes()
+    with pytest.raises(NotOurs, match="nothing was removed"):
+        Storage.destroy(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["catalogue.db", "files", "song.wav"], why
+    assert (tmp_path / "catalogue.db").read_bytes() == before, why
+
+
+def test_a_database_without_a_version_is_not_made_into_a_catalogue(tmp_path):
+    _sqlite("CREATE TABLE records (artist)")(tmp_path / "catalogue.db")
+    with pytest.raises(MigrationError, match="no catalogue of ours"):
+        Storage(tmp_path)
+    with contextlib.closing(sqlite3.connect(str(tmp_path / "catalogue.db"))) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("records",)]
+
+
+def test_a_catalogue_whose_making_was_interrupted_and_an_old_one_can_be_destroyed(tmp_path):
+    (tmp_path / "catalogue.db").write_bytes(b"")
+    Storage.destroy(tmp_path)
+    _sqlite((ROOT / "tests" / "schema_v1.sql").read_text("utf-8"))(tmp_path / "catalogue.db")
+    Storage.destroy(tmp_path)
+    assert not Storage.exists(tmp_path)
+
+
 def crashed(folder):
     """Make the folder look as after a crash: the lock file still says who held it."""
     (folder / "lock").write_text('{"pid": 1, "host": "here", "since": "then"}')
@@ -518,6 +604,33 @@ def test_fix_counts_anew(storage):
     assert not storage.check().is_sound
     assert storage.check(fix=True).is_sound and storage.check().is_sound
     assert storage.list(listing.parse([])).total == 1
+
+
+def test_a_check_sees_uploads_out_of_order_that_the_counters_do_not_know_of(storage):
+    order = "SELECT newest_ms, disorder_ms FROM counters"
+    for n, ms in enumerate((5_000, 9_000, 2_000)):
+        upload(storage, SOUND, f"{n}.wav", now_ms=ms)
+    assert storage._catalogue.read(order) == [(9_000, 7_000)]
+    storage._catalogue.write([("UPDATE counters SET files = 7, newest_ms = 0, disorder_ms = 0", ())])
+    assert len(storage.check().problems) == 2
+    assert storage.check(fix=True).is_sound and storage.check().is_sound
+    assert storage._catalogue.read(order) == [(9_000, 7_000)]
+
+
+def test_a_file_with_new_bytes_goes_to_the_end_of_the_numbers_and_is_found_there(storage):
+    upload(storage, SOUND, "first.wav", now_ms=1_000)
+    upload(storage, OTHER, "second.wav", now_ms=2_000)
+    upload(storage, THIRD, "first.wav", now_ms=3_000, overwrite=True)
+    rows = storage._catalogue.read("SELECT name, uploaded_ms FROM files ORDER BY n")
+    assert rows == [("second.wav", 2_000), ("first.wav", 3_000)]
+    assert storage._catalogue.read("SELECT newest_ms, disorder_ms FROM counters") == [(3_000, 0)]
+    for query in ("q=first", "name=*irst*", "name=first*", "maxduration=999&q=first"):
+        page = storage.list(listing.parse([tuple(part.split("=")) for part in query.split("&")]))
+        assert page.total == 1 and '"first.wav"' in page.records, query
+    storage.change(json.loads(storage.record(name="first.wav"))["id"], metadata={"mood": "calm"})
+    assert storage.list(listing.parse([("q", "calm")])).total == 1
+    assert storage._catalogue.read("SELECT name FROM files ORDER BY n") == [("second.wav",), ("first.wav",)]
+    assert not storage.check(fix=True).repaired, "the search index would have been made anew"
 
 
 def test_a_backup_can_be_served_as_it_is(storage, tmp_path):

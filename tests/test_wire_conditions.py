@@ -86,7 +86,25 @@ IF_RANGE = [
 
 @pytest.mark.parametrize("fields, matches, why", IF_RANGE, ids=[row[2] for row in IF_RANGE])
 def test_if_range(fields, matches, why):
-    assert if_range_matches(fields, ETAG, MODIFIED) is matches, why
+    assert if_range_matches(fields, ETAG, MODIFIED, MODIFIED + 1) is matches, why
+
+
+@pytest.mark.parametrize("now", [MODIFIED, MODIFIED + 0.99, MODIFIED - 100])
+def test_a_date_names_no_content_before_its_second_is_over(now):
+    """Until then there may be other content of that date (8.8.2.2)."""
+    assert not if_range_matches({"if-range": SAME}, ETAG, MODIFIED, now)
+    assert if_range_matches({"if-range": ETAG}, ETAG, MODIFIED, now)
+
+
+def test_several_tags_are_each_the_representations_and_none_is_that_there_is_no_representation():
+    both, none = (ETAG, '"record"'), ()
+    for tag in both:
+        assert evaluate({"if-match": tag}, "PATCH", both, None) is None
+        assert evaluate({"if-none-match": tag}, "PATCH", both, None) == 412
+    assert evaluate({"if-match": '"x"'}, "PATCH", both, None) == 412
+    for value in ("*", ETAG):
+        assert evaluate({"if-match": value}, "POST", none, None) == 412
+        assert evaluate({"if-none-match": value}, "POST", none, None) is None
 
 
 @pytest.mark.parametrize("unit", [",\t", '"a",', '"', " ", "W/", '"a" ', ',"a"\t,\t'])
@@ -94,4 +112,4 @@ def test_long_lists_take_no_more_than_their_length(unit):
     """A value as long as a head may be is read at once: a pattern that backtracks would not come back."""
     for value in (unit * 8000 + "x", '"a"' + unit * 8000 + "x"):
         evaluate({"if-match": value, "if-none-match": value}, "GET", ETAG, MODIFIED)
-        if_range_matches({"if-range": value}, ETAG, MODIFIED)
+        if_range_matches({"if-range": value}, ETAG, MODIFIED, MODIFIED + 1)

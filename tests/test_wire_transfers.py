@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
+import select
 import socket
 import threading
 
 import pytest
 
-from audiokit.wire.transfers import AGAIN, DONE, WAIT, PeerGone, Sending, Span
+from audiokit.wire.answers import Sink
+from audiokit.wire.problems import Refusal
+from audiokit.wire.transfers import _KEPT as KEPT
+from audiokit.wire.transfers import AGAIN, DONE, WAIT, PeerGone, Receiving, Sending, Span
 
 SOUND = bytes(range(256)) * 8192  # 2 MiB
 
@@ -101,3 +106,154 @@ def test_a_file_that_became_shorter_ends_the_connection(pair, file, portable):
     sending.add(Span(file, len(SOUND) - 10, len(SOUND) + 10))
     with pytest.raises(PeerGone, match="10 bytes early"):
         send_all(sending)
+
+
+class Shelf(Sink):
+    """A sink that keeps all it may, as lent, and copies the rest."""
+
+    def __init__(self):
+        self.parts, self.pieces = [], []
+
+    def write(self, piece):
+        self.parts.append(bytes(piece))
+
+    def lend(self, view, piece):
+        if piece.keep():
+            self.pieces.append(piece)
+            self.parts.append(view)
+        else:
+            self.write(view)
+
+    def empty(self):
+        for piece in self.pieces:
+            piece.give_back()
+        self.pieces = []
+
+    @property
+    def content(self):
+        return b"".join(map(bytes, self.parts))
+
+
+@pytest.fixture
+def shelf():
+    """Gives back at the end what it kept: all share those pieces."""
+    shelf = Shelf()
+    yield shelf
+    shelf.empty()
+
+
+def receive_all(receiving, sock, budget=1 << 20):
+    while True:
+        outcome = receiving.step(budget)
+        if outcome is DONE:
+            return
+        if outcome is WAIT:
+            assert select.select([sock], [], [], 20)[0], "nothing more came"
+
+
+def sent_by(sock, data):
+    thread = threading.Thread(target=sock.sendall, args=(data,))
+    thread.start()
+    return thread
+
+
+def large_body(size, seed):
+    return random.Random(seed).getrandbits(8 * size).to_bytes(size, "little")
+
+
+@pytest.mark.parametrize("size, first, why", [
+    (1, 0, "a byte"),
+    (100, 100, "all of it came with the head"),
+    (1 << 20, 0, "one piece to the byte"),
+    ((1 << 20) + 1, 0, "a byte more than a piece"),
+    (3_333_333, 999, "pieces, and a part that came with the head"),
+    (20 << 20, 0, "more than may be kept at a time"),
+])
+def test_a_body_arrives_as_it_was_sent_whoever_keeps_its_pieces(pair, shelf, size, first, why):
+    ours, theirs = pair
+    body = large_body(size, size)
+    thread = sent_by(theirs, body[first:])
+    receiving = Receiving(ours, shelf, size, body[:first], 1 << 30)
+    receive_all(receiving, ours)
+    thread.join(20)
+    assert receiving.is_complete and receiving.received == size
+    assert shelf.content == body
+
+
+def received_until(pair, shelf, kept):
+    """Bodies received until the shelf has `kept` pieces, 50 at most: a piece of which little comes at once is not lent."""
+    ours, theirs = pair
+    whole = []
+    for seed in range(50):
+        body = large_body(4 << 20, seed)
+        thread = sent_by(theirs, body)
+        receive_all(Receiving(ours, shelf, len(body), b"", 1 << 30), ours)
+        thread.join(20)
+        whole.append(body)
+        if len(shelf.pieces) >= kept:
+            break
+    assert len(shelf.pieces) >= kept, "too little was lent"
+    return b"".join(whole)
+
+
+def test_what_is_kept_stays_as_it_is_until_it_is_given_back(pair, shelf):
+    first = received_until(pair, shelf, 1)
+    second = received_until(pair, shelf, 2)
+    assert shelf.content == first + second
+
+
+def test_pieces_are_lent_again_when_they_came_back_however_a_body_ended(pair, shelf):
+    """A sink that refuses gives back what came with the call: all pieces can be had again, and no more than those."""
+    class Refusing(Shelf):
+        def write(self, piece):
+            raise Refusal("no-space", "the disk is full")
+
+        def lend(self, view, piece):
+            self.write(view)
+
+    ours, theirs = pair
+    body = large_body(4 << 20, 7)
+    for _ in range(10):
+        thread = sent_by(theirs, body)
+        receiving = Receiving(ours, Refusing(), len(body), b"", 1 << 30)
+        with pytest.raises(Refusal):
+            receive_all(receiving, ours)
+        receive_all(Receiving(ours, Sink(), len(body) - receiving.received, b"", 1 << 30), ours)
+        thread.join(20)
+    for _ in range(2):
+        received_until(pair, shelf, KEPT)
+        assert len(shelf.pieces) == KEPT
+        shelf.empty()
+
+
+def test_a_body_is_read_no_further_than_its_end(pair, shelf):
+    ours, theirs = pair
+    theirs.sendall(b"x" * 1000 + b"GET / HTTP/1.1")
+    receiving = Receiving(ours, shelf, 1000, b"", 1 << 30)
+    receive_all(receiving, ours)
+    assert shelf.content == b"x" * 1000
+    assert ours.recv(100) == b"GET / HTTP/1.1", "the next request stays where a poller sees it"
+
+
+def test_a_body_that_ends_early_says_how_much_came(pair, shelf):
+    ours, theirs = pair
+
+    def speak():
+        theirs.sendall(b"x" * 700_000)
+        theirs.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    with pytest.raises(Refusal, match="after 700000 bytes, 300000 more bytes missing"):
+        receive_all(Receiving(ours, shelf, 1_000_000, b"", 1 << 30), ours)
+    thread.join(20)
+
+
+def test_a_client_that_trickles_takes_no_piece_from_the_others(pair, shelf):
+    ours, theirs = pair
+    receiving = Receiving(ours, shelf, 2_000_000, b"", 1 << 30)
+    for _ in range(20):
+        theirs.sendall(b"x" * 1000)
+        assert select.select([ours], [], [], 20)[0]
+        assert receiving.step() is WAIT
+    assert shelf.content == b"x" * 20_000 and not shelf.pieces

@@ -6,6 +6,7 @@
     bytes that no row names          fix: removed (a crash between rename and commit leaves such)
     a blob still to be deleted       fix: removed
     a wrong counter, a stale index   fix: made anew
+    uploads out of order unnoticed   fix: noted
 
 Without `fix` nothing is changed, and a server may go on meanwhile: what changed under our hands is looked at twice.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
-from typing import Any, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 _ROWS = 1000  # looked at in one query
 _SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
@@ -23,6 +24,9 @@ _COUNT = (
     "SELECT owner, count(*), sum(size), sum(CAST(round(duration * 1000) AS INTEGER)) FROM files GROUP BY owner"
 )
 _COUNTED = "SELECT owner, files, bytes, duration_ms FROM counters WHERE files > 0"
+_IN_ORDER = "SELECT n, owner, uploaded_ms FROM files WHERE n > ? ORDER BY n LIMIT ?"
+_ORDERED = "SELECT newest_ms, disorder_ms FROM counters WHERE owner = ?"
+_SET_ORDER = "UPDATE counters SET newest_ms = max(newest_ms, ?), disorder_ms = max(disorder_ms, ?) WHERE owner = ?"
 
 
 class Report(NamedTuple):
@@ -60,6 +64,7 @@ class Check:
         for (key,) in self._catalogue.read("SELECT key FROM removals ORDER BY key"):
             self._removal(key)
         self._count()
+        self._order()
         self._search()
         return Report(files, self._problems, self._repaired)
 
@@ -136,13 +141,38 @@ class Check:
         ])
         self._repaired.append(f"the counters said {known}, the rows are {counted}: counted anew")
 
+    def _order(self) -> None:
+        """Whether every owner's counters know how far a file is older than one with a smaller number."""
+        latest: Dict[int, int] = {}
+        disorder: Dict[int, int] = {}
+        rows = self._catalogue.read(_IN_ORDER, (-1, _ROWS))
+        while rows:
+            for n, owner, ms in rows:
+                latest[owner] = max(latest.get(owner, ms), ms)
+                disorder[owner] = max(disorder.get(owner, 0), latest[owner] - ms)
+            rows = self._catalogue.read(_IN_ORDER, (n, _ROWS))
+        for owner, ms in sorted(disorder.items()):
+            for newest_ms, disorder_ms in self._catalogue.read(_ORDERED, (owner,)):
+                if ms > disorder_ms or latest[owner] > newest_ms:
+                    self._out_of_order(owner, latest[owner], ms, disorder_ms)
+
+    def _out_of_order(self, owner: int, latest: int, found: int, said: int) -> None:
+        sentence = f"uploads of owner {owner} are up to {found} ms out of order, the counters say {said}"
+        if self._fix:
+            self._catalogue.write([(_SET_ORDER, (latest, found, owner))])
+            self._repaired.append(sentence + ": noted anew")
+        else:
+            self._problems.append(sentence)
+
     def _search(self) -> None:
         if not (self._fix and self._catalogue.has_trigrams):
             return
         try:
             self._catalogue.write([("INSERT INTO words (words) VALUES ('integrity-check')", ())])
         except sqlite3.DatabaseError:
-            self._catalogue.write([("INSERT INTO words (words) VALUES ('rebuild')", ())])
+            self._catalogue.write([
+                (f"INSERT INTO words (words) VALUES ('{what}')", ()) for what in ("rebuild", "optimize")
+            ])
             self._repaired.append("the search index did not fit the rows: made anew")
 
 

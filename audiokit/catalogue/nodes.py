@@ -1,9 +1,10 @@
 """Speaking to a cluster: any node of it will do, and another one does when that does not.
 
-A node that refuses, is silent for too long, or knows of no leader is left at once for the next; when none will do,
-all are asked again after a short pause, until a deadline that is longer than the election of a new leader.  Who
-comes after that deadline passed for somebody asks each node once and does not wait: nobody queues for a cluster that
-is down.  What is asked may so be done twice, and the first time later than the second: that is the caller's to bear.
+The leader is asked first, where it is known.  A node that refuses, is silent for too long, or knows of no leader is
+left at once for the next; when none will do, all are asked again after a short pause, until a deadline that is longer
+than the election of a new leader.  Who comes after that deadline passed for somebody asks each node once and does not
+wait: nobody queues for a cluster that is down.  What is asked may so be done twice, and the first time later than the
+second: that is the caller's to bear.
 
 Knows HTTP and JSON, nothing of SQL.  Thread-safe.  Raises `CatalogueDown`, `CatalogueRefused`.
 """
@@ -20,6 +21,7 @@ import threading
 import time
 from base64 import b64encode
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional
+from urllib.parse import urlsplit
 
 from .address import Address, Node
 from .errors import CatalogueDown, CatalogueRefused
@@ -28,6 +30,8 @@ _IDLE_S = 30.0  # a connection unused for longer is not trusted any more
 _POOLED = 32  # a node; more than threads that ask
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5  # between two rounds; drawn evenly from half of it to all
 _AVOIDED_S = 10.0  # a node that was silent is asked last for so long
+_LEADER_S = 10.0  # between two looks at who leads: what others are asked they ask the leader, at twice the work
+_ELECTED_S = 1.0  # after a node failed: by then another one may lead
 _PIECE = 1 << 18
 _WORDS = 300  # characters of an answer that are repeated in a message
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
@@ -51,6 +55,10 @@ class Patience(NamedTuple):
 
 class Unfit(Exception):
     """A node's answer says that it could not, and that another one or another time might."""
+
+
+class _Leads(Exception):
+    """A node says who leads: the URL is the argument.  Nothing was done."""
 
 
 class _Line:
@@ -79,7 +87,8 @@ class Nodes:
             proof = b64encode(f"{address.user}:{_password(address)}".encode()).decode("ascii")
             self._headers["Authorization"] = "Basic " + proof
         self._tls = _context(address) if address.is_tls else None
-        self._first = 0  # the node that answered last
+        self._first = 0  # the node that answered last, or leads
+        self._look_at = 0.0  # s, monotonic: when to see who leads
         self._avoided: Dict[Node, float] = {}  # until when
         self._idle: Dict[Node, List[_Line]] = {node: [] for node in address.nodes}
         self._is_down = False
@@ -107,11 +116,32 @@ class Nodes:
         """
         body = json.dumps(question, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
-        def once(line: _Line) -> Any:
-            line.http.request("POST", path, body, self._headers)
-            return judged(_answer_of(line.http.getresponse()))
+        def once(line: _Line, more: str = "") -> Any:
+            line.http.request("POST", path + more, body, self._headers)
+            response = line.http.getresponse()
+            if more and response.status == 301:
+                response.read()
+                raise _Leads(response.getheader("Location") or "")
+            return judged(_answer_of(response))
 
-        return self._tried(once, patience or self._patience)
+        patience, now = patience or self._patience, time.monotonic()
+        until = now + patience.deadline
+        if now >= self._look_at and len(self.address.nodes) > 1:
+            self._look_at = now + _LEADER_S
+            try:
+                return self._tried(lambda line: once(line, "&redirect"), patience, until)
+            except _Leads as told:
+                self._follow(str(told))
+        return self._tried(once, patience, until)
+
+    def _follow(self, url: str) -> None:
+        """Ask the one first that leads, unless it is known by another name here, or was silent lately."""
+        try:
+            leader = Node(urlsplit(url).hostname or "", urlsplit(url).port or 0)
+        except ValueError:
+            return
+        if leader in self.address.nodes and self._avoided.get(leader, 0.0) <= time.monotonic():
+            self._first = self.address.nodes.index(leader)
 
     def fetch(self, path: str, target: BinaryIO, patience: Patience) -> None:
         """Write the answer to a GET into a file, from its beginning."""
@@ -132,10 +162,10 @@ class Nodes:
             if response.length:  # read(n) does not tell that the connection ended early
                 raise http.client.IncompleteRead(b"", response.length)
 
-        self._tried(once, patience)
+        self._tried(once, patience, time.monotonic() + patience.deadline)
 
-    def _tried(self, once: Callable[[_Line], Any], patience: Patience) -> Any:
-        until, pause = time.monotonic() + patience.deadline, _FIRST_PAUSE_S
+    def _tried(self, once: Callable[[_Line], Any], patience: Patience, until: float) -> Any:
+        pause = _FIRST_PAUSE_S
         was_down, why = self._is_down, ""
         while True:
             unfriendly: List[CatalogueRefused] = []  # those who speak TLS otherwise than we do
@@ -168,6 +198,7 @@ class Nodes:
             yield node
 
     def _failed(self, node: Node, error: BaseException) -> None:
+        self._look_at = min(self._look_at, time.monotonic() + _ELECTED_S)
         if isinstance(error, socket.timeout):
             self._avoided[node] = time.monotonic() + _AVOIDED_S
 
@@ -184,7 +215,7 @@ class Nodes:
                 if line.is_fresh:
                     raise
                 continue  # the node closed it while nobody used it: that is no failure of the node's
-            except Unfit:
+            except (Unfit, _Leads):
                 self._give_back(node, line)
                 raise
             except BaseException:

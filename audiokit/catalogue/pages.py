@@ -4,37 +4,49 @@ There are two ways to a page that is filtered by A and ordered by B.  *Gathering
 and sorts them; *walking* goes along B's index and skips what is not of A.  SQLite guesses between them, and guesses
 wrong by seconds on a million rows; so we count A first, up to a cap, and choose.  A walk for `limit` rows looks at
 about limit * rows / count(A) of them, gathering at count(A).  What a look costs depends on where the rows lie.
+Newest first there is a third, for what both are slow at (newest.py).
 
 Answering is copying: SQL joins the ready records to one text.  Raises TooSlow.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
-from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from functools import partial
+from operator import itemgetter
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from .rows import fold, label_value, whole
+from . import newest
 from .errors import TooSlow
+from .merging import LAST, SEPARATOR, Found, Walk, merged, sort_value
+from .rows import fold, label_value, whole
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
-_SEPARATOR = ",\n"  # no record has a line end in it, so the last one can be cut off again
 _REMEMBERED = 1000  # counts that are kept
 _STALE = 200  # commits after which a count is too old even for choosing a way
-_EPOCH = datetime(1970, 1, 1)
 _MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
-_NEAR_US = 0.25  # a look at a row beside the last one, or at an entry of an index
-_FAR_US = 2.0  # a look at a row anywhere; both measured at a million rows
+_MOST_VALUES = 16  # of one field that are looked up one by one
+_SKIP_US = 0.08  # an entry of an index that is walked along and does not fit
+_NEAR_US = 0.25  # one that is gathered and sorted
+_ROW_US = 0.8  # a look at a row beside the last one
+_FAR_US = 2.0  # a look at a row anywhere
+_BLOCK_US = 1.7  # two looks into a block of numbers
+_WORDS_US = 100.0  # a question to the index of words; all measured at a million rows
 _TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
-_LAST = 1 << 62  # stands for an unknown bitrate where it sorts behind all others
+_GROWTH = 8  # how many times larger each batch of an owner's records is than the one before
+_TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL
 
 
-_Query = Tuple[str, Tuple[Any, ...]]
+# The last of all numbers, one to two blocks of them: what share of them fits a filter is taken for the share of all.
+_RECENT = f"(SELECT ((max(n) >> {newest.BLOCK_BITS}) - 1) << {newest.BLOCK_BITS} FROM files)"
+_RECENT_MS = f"(SELECT uploaded_ms FROM files WHERE n >= {_RECENT} ORDER BY n LIMIT 1)"
+
+_Query = newest.Query
+_LAST_NUMBER: _Query = ("SELECT coalesce(max(n), 0) FROM files", ())
 
 
 class Page(NamedTuple):
@@ -53,8 +65,8 @@ class _Order(NamedTuple):
 
 # (sort, descending): what is compared, and the index that has it in order.
 _ORDERS = {
-    ("name", False): _Order("f.name", "files_by_name"),
-    ("name", True): _Order("f.name", "files_by_name"),
+    ("name", False): _Order("f.name", "files_by_name_with"),
+    ("name", True): _Order("f.name", "files_by_name_with"),
     ("uploaded", False): _Order("f.uploaded_ms", "files_by_uploaded"),
     ("uploaded", True): _Order("f.uploaded_ms", "files_by_uploaded_down"),
     ("duration", False): _Order("f.duration", "files_by_duration"),
@@ -66,6 +78,7 @@ _ORDERS = {
     ("bitrate", False): _Order("coalesce(f.bitrate, 4611686018427387904)", "files_by_bitrate"),
     ("bitrate", True): _Order("coalesce(f.bitrate, -1)", "files_by_bitrate_down"),
 }
+_IN_BLOCKS = {field: f"files_in_blocks_by_{field}" for field in ("duration", "size", "name")}
 # field: (column, index of equality in the default order, index of ranges)
 _COLUMNS = {
     "format": ("f.family", "files_of_family", "files_of_family"),
@@ -99,6 +112,9 @@ class _Clause(NamedTuple):
     is_of_all: bool = False  # its source has everybody's rows
     is_trait: bool = False  # the other indexes carry what it compares, and its own carries what they compare
     sort: Optional[str] = None  # the sort whose index is this filter's own
+    stream: Optional[newest.Stream] = None  # its files by number
+    values: Optional[newest.Values] = None  # its files by value
+    recent: str = ""  # what FROM names, WHERE included, to count those among the last numbers
     is_of_few: bool = False  # no more rows than it has values can fit it: there is nothing to weigh
 
 
@@ -109,9 +125,15 @@ def _indexed(index: str) -> str:
 def _by_index(index: str, owner: Optional[int], sql: str, params: Tuple[Any, ...], **more: Any) -> _Clause:
     """A filter that an index of `files` answers."""
     source = _indexed(index)
+    probe = f"{source} WHERE f.owner = ? AND {sql}"
+    if more.get("in_order"):
+        more["recent"] = f"{probe} AND f.uploaded_ms >= {_RECENT_MS}"
+    elif more.get("is_trait") or more.get("stream"):  # what the default order's index carries
+        more["recent"] = (
+            f"{_indexed('files_by_uploaded_down')} WHERE f.owner = ? AND {sql} AND f.uploaded_ms >= {_RECENT_MS}"
+        )
     return _Clause(
-        sql, params, source, (), f"{source} WHERE f.owner = ? AND {sql}", (owner, *params), is_exact=True,
-        is_covering=index != "files_by_name", **more
+        sql, params, source, (), probe, (owner, *params), is_exact=True, is_covering=index != "files_by_name", **more
     )
 
 
@@ -122,14 +144,15 @@ class Pages:
         """`seconds` is how long a query may take; `families` says what words of `format` mean."""
         self._catalogue, self._seconds, self._families, self._cap = catalogue, seconds, families, cap
         self._counted: OrderedDict = OrderedDict()
+        self._gathered = threading.local()  # `known`: what `_together` has asked for, while it does
         self._lock = threading.Lock()
 
     def page(self, listing: Any, owner: Optional[int]) -> Page:
         """The records that `listing` asks for, of `owner`'s; None: of everybody's."""
         if owner is None and not self._is_of_few_words(listing):
             return self._page_of_all(listing)
-        clauses, way, sql, params = self._planned(listing, owner)
-        in_all = self._total_query(clauses, way, owner)
+        clauses, sql, params = self._planned(listing, owner)
+        in_all = self._total_query(clauses, owner)
         if self._catalogue.is_far:  # both in one round trip, whether or not the page needs the total
             (found,), ((total,),) = self._catalogue.read_all([(sql, params), in_all], self._seconds)
         else:
@@ -137,9 +160,9 @@ class Pages:
         text, count = found[0] or "", found[1]
         cursor = None
         if count > listing.limit:
-            text = text.rpartition(_SEPARATOR)[0]
-            last = json.loads(text[text.rfind(_SEPARATOR) + 2 if listing.limit > 1 else 0:])
-            cursor = listing.cursor_behind(_sort_value(last, listing), last["id"])
+            text = text.rpartition(SEPARATOR)[0]
+            last = json.loads(text[text.rfind(SEPARATOR) + 2 if listing.limit > 1 else 0:])
+            cursor = listing.cursor_behind(sort_value(last, listing), last["id"])
         if cursor is None and listing.after is None:
             total = count
         elif total < 0:
@@ -161,79 +184,118 @@ class Pages:
         No index has everybody's rows in one order: it would cost every upload as much again as all it has now, for
         the sake of admins.
         """
-        owners = self._owners()
-        # A few rows of everyone, and of whoever is used up more: a page costs about two rows for each of its own.
-        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
         until = time.monotonic() + self._seconds
-        walks = [self._walk(listing, owner, batch, until) for owner in owners]
-        found = list(islice(heapq.merge(*walks, key=_place_in), listing.limit + 1))
+        files = dict(self._catalogue.read("SELECT owner, files FROM counters WHERE files > 0"))
+        found = self._merged(listing, list(files), until)
         cursor = None
         if len(found) > listing.limit:
             found.pop()
             cursor = listing.cursor_behind(found[-1].value, found[-1].id)
         if cursor is None and listing.after is None:
             total = len(found)
+        elif not listing.filters:
+            total = sum(files.values())
         else:
-            total = self._total_of_all(listing, owners, until)
-        text = _SEPARATOR.join(one.record for one in found)
+            total = self._total_of_all(listing, list(files), until)
+        text = SEPARATOR.join(one.record for one in found)
         if listing.fields is not None and text:
             text = _narrowed(text, listing.fields)
         is_exact = total <= self._cap or not listing.filters
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
 
-    def _walk(self, listing: Any, owner: int, batch: int, until: float) -> Iterator[_Found]:
-        """An owner's records in order, fetched `batch` at a time."""
-        listing = listing._replace(limit=batch, fields=None)
+    def _merged(self, listing: Any, owners: List[int], until: float) -> List[Found]:
+        """The first records of all, one more than the page has.
+
+        A few rows of everyone come first, then more of those who are used up before the page is full, of all of them at
+        once: the rounds are few, however many owners there are.
+        """
+        batch = max(2, -(-2 * (listing.limit + 1) // max(len(owners), 1)))
+        walks = {owner: Walk(listing._replace(fields=None)) for owner in owners}
         while True:
+            wanting = [owner for owner in owners if walks[owner].is_wanting]
+            for owner, text in zip(wanting, self._fetched(walks, wanting, batch, until)):
+                walks[owner].add(text, batch)
+            found = merged(walks.values(), listing.limit + 1)
+            if not any(walk.is_wanting for walk in walks.values()):
+                return found
+            batch = min(listing.limit + 1, batch * _GROWTH)
+
+    def _fetched(self, walks: Dict[int, Walk], wanting: List[int], batch: int, until: float) -> Iterator[str]:
+        """The next `batch` records of each owner, and whether there are more: as SQL joined them."""
+        for at in range(0, len(wanting), _TOGETHER):
             _in_time(until)
-            sql, params = self.statement(listing, owner)
-            text, count = self._read(sql, params)[0]
-            last = None
-            for line in (text.split(_SEPARATOR) if text else [])[:batch]:
-                record = json.loads(line)
-                last = _Found(_sort_value(record, listing), record["id"], line, listing.descending)
-                yield last
-            if count <= batch or last is None:
-                return
-            listing = listing._replace(after=(last.value, last.id))
+            owners = wanting[at : at + _TOGETHER]
+            plans = [partial(self.statement, walks[owner].listing._replace(limit=batch), owner) for owner in owners]
+            for ((text, _),) in self._catalogue.read_all(self._together(plans), self._seconds):
+                yield text or ""
 
     def _total_of_all(self, listing: Any, owners: List[int], until: float) -> int:
         """How many fit, up to one more than the cap where filters have to be counted."""
         total = 0
-        for owner in owners:
+        for at in range(0, len(owners), _TOGETHER):
             _in_time(until)
-            clauses = [self._clause(filter, owner) for filter in listing.filters]
-            total += self._total(clauses, self._way(clauses, listing, owner), owner)
-            if clauses and total > self._cap:
+            total += sum(self._together([partial(self._total_of, listing, owner) for owner in owners[at : at + _TOGETHER]]))
+            if total > self._cap:
                 break
         return total
 
-    def _owners(self) -> List[int]:
-        return [owner for (owner,) in self._catalogue.read("SELECT owner FROM counters WHERE files > 0")]
-
-    def statement(self, listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
-        """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
-        return self._planned(listing, owner)[2:]
-
-    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], _Way, str, Tuple[Any, ...]]:
+    def _total_of(self, listing: Any, owner: int) -> int:
         clauses = [self._clause(filter, owner) for filter in listing.filters]
-        way = self._way(clauses, listing, owner)
-        return (clauses, way, *_select(way, clauses, listing, owner))
+        return self._total(clauses, owner)
+
+    def _together(self, plans: List[Callable[[], Any]]) -> List[Any]:
+        """What each plan gives; the numbers that all of them have to know are asked for in one round trip.
+
+        A plan that lacks one is begun again when it is there: as often as its questions follow from each other.
+        """
+        if not self._catalogue.is_far:
+            return [plan() for plan in plans]
+        made: Dict[int, Any] = {}
+        self._gathered.known = {}
+        try:
+            while len(made) < len(plans):
+                missing: Dict[_Query, None] = {}
+                for number, plan in enumerate(plans):
+                    if number not in made:
+                        try:
+                            made[number] = plan()
+                        except _Missing as lacking:
+                            missing.update(dict.fromkeys(lacking.queries))
+                if missing:
+                    self._gathered.known.update(self._asked(list(missing)))
+        finally:
+            self._gathered.known = None
+        return [made[number] for number in range(len(plans))]
+
+    def statement(self, listing: Any, owner: Optional[int]) -> _Query:
+        """The SQL that gives the page, and what is bound in it: for those who measure or explain it."""
+        return self._planned(listing, owner)[1:]
+
+    def ways(self, listing: Any, owner: Optional[int]) -> List[Tuple[float, str, Tuple[Any, ...]]]:
+        """The same for every way to the page, and before it what it likely costs in microseconds; the best first."""
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        ways = sorted(self._ways(clauses, listing, owner), key=itemgetter(0))
+        return [(cost, *_select(way, clauses, listing, owner)) for cost, way in ways]
+
+    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], str, Tuple[Any, ...]]:
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        _, way = min(self._ways(clauses, listing, owner), key=itemgetter(0))
+        return (clauses, *_select(way, clauses, listing, owner))
 
     def _read(self, sql: str, params: Tuple[Any, ...]) -> List[tuple]:
         return self._catalogue.read(sql, params, self._seconds)
 
     # -- counting --------------------------------------------------------------------------------------
 
-    def _total(self, clauses: List[_Clause], way: _Way, owner: Optional[int]) -> int:
-        return self._numbers([self._total_query(clauses, way, owner)], 0)[0]
+    def _total(self, clauses: List[_Clause], owner: Optional[int]) -> int:
+        return self._numbers([self._total_query(clauses, owner)], 0)[0]
 
-    def _total_query(self, clauses: List[_Clause], way: _Way, owner: Optional[int]) -> _Query:
+    def _total_query(self, clauses: List[_Clause], owner: Optional[int]) -> _Query:
         if not clauses:
             return self._files_query(owner)
         if len(clauses) == 1 and clauses[0].is_exact:
             return self._count_query(clauses[0].probe, clauses[0].probe_params)
-        start = way.start or self._rarest(clauses)
+        start = self._rarest(clauses)
         where, params = _where(clauses, owner, start)
         source = start.source if start else _indexed("files_by_uploaded_down")
         return self._count_query(f"{source} WHERE {where}", (start.source_params if start else ()) + params)
@@ -250,11 +312,33 @@ class Pages:
     def _rarest(self, clauses: List[_Clause]) -> Optional[_Clause]:
         """The filter with an index that the fewest fit, as far as a count that may be stale can tell."""
         usable = [clause for clause in clauses if clause.source is not None]
-        counts = self._numbers([self._probe(clause) for clause in usable], _STALE)
-        return usable[counts.index(min(counts))] if usable else None
+        for clause in usable:
+            if clause.is_of_few or len(usable) == 1:  # nothing to weigh
+                return clause
+        if not usable:
+            return None
+        counts, _ = self._likely(usable)
+        return usable[counts.index(min(counts))]
 
     def _probe(self, clause: _Clause) -> _Query:
         return self._count_query(clause.probe, clause.probe_params)
+
+    def _likely(self, clauses: List[_Clause], more: Sequence[_Query] = ()) -> Tuple[List[int], List[int]]:
+        """How many fit each: counted up to the cap, beyond it judged by the last files; and what `more` gives.
+
+        All in one round trip.
+        """
+        probes = [self._probe(clause) for clause in clauses]
+        recents = [_recent(clause) or probe for clause, probe in zip(clauses, probes)]
+        numbers = self._numbers([_LAST_NUMBER, *probes, *recents, *more], _STALE)
+        end = 1 + len(clauses)
+        counted, recent, others = numbers[1:end], numbers[end : end + len(clauses)], numbers[end + len(clauses):]
+        window = newest.BLOCK + numbers[0] % newest.BLOCK
+        likely = [
+            max(count, some * numbers[0] // window) if count > self._cap and clause.recent else count
+            for clause, count, some in zip(clauses, counted, recent)
+        ]
+        return likely, others
 
     def _numbers(self, queries: List[_Query], staleness: int) -> List[int]:
         """The one number that each query gives; from memory when at most `staleness` commits old."""
@@ -262,10 +346,12 @@ class Pages:
         with self._lock:
             known = {query: self._counted[query] for query in queries if query in self._counted}
         known = {query: one for query, one in known.items() if generation - one[0] <= staleness}
-        missing = [query for query in queries if query not in known]
-        if missing:
-            for query, ((number,),) in zip(missing, self._catalogue.read_all(missing, self._seconds)):
-                known[query] = generation, number
+        gathered = getattr(self._gathered, "known", None)
+        known.update({query: gathered[query] for query in queries if gathered and query in gathered})
+        missing = [query for query in dict.fromkeys(queries) if query not in known]
+        if missing and gathered is not None:
+            raise _Missing(missing)
+        known.update(self._asked(missing))
         with self._lock:
             for query in queries:
                 self._counted[query] = known[query]
@@ -274,40 +360,69 @@ class Pages:
                 self._counted.popitem(last=False)
         return [known[query][1] for query in queries]
 
+    def _asked(self, queries: List[_Query]) -> Dict[_Query, Tuple[float, int]]:
+        """The numbers that these queries give now, each with the generation that it is of."""
+        generation = self._catalogue.generation
+        answers = self._catalogue.read_all(queries, self._seconds) if queries else []
+        return {query: (generation, number) for query, ((number,),) in zip(queries, answers)}
+
     # -- choosing --------------------------------------------------------------------------------------
 
-    def _way(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> _Way:
-        order = _ORDERS[listing.sort, listing.descending]
-        walk = _Way(None, _indexed(order.index), False)
-        is_default = listing.sort == "uploaded" and listing.descending
-        if len(clauses) == 1:
-            (only,) = clauses
-            if only.sort == listing.sort:
-                return walk  # the walk begins and ends where the range does
-            if only.in_order and is_default:
-                return _Way(only, only.source or "", False)
+    def _ways(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> Iterator[Tuple[float, _Way]]:
+        """Every way to the page that may be the best, and what it likely costs in microseconds."""
+        walk = _Way(None, _indexed(_ORDERS[listing.sort, listing.descending].index), False)
         usable = [clause for clause in clauses if clause.source is not None and (owner is not None or clause.is_of_all)]
-        if not usable:
-            return walk
-        for clause in usable:
-            if clause.is_of_few:
-                return _Way(clause, clause.source or "", True)
-        # All that is weighed in one round trip.
-        *counts, files = self._numbers([*map(self._probe, usable), self._files_query(owner)], _STALE)
-        fewest = min(counts)
-        start = usable[counts.index(fewest)]
-        if owner is None:
-            return _Way(start, start.source or "", True)
+        only = clauses[0] if len(clauses) == 1 else None
+        if not usable or only is not None and only.sort == listing.sort:
+            yield 0.0, walk  # which begins and ends where a range does
+        elif only is not None and only.in_order and _is_default(listing):
+            yield 0.0, _Way(only, only.source or "", False)
+        elif any(clause.is_of_few for clause in usable):
+            start = next(clause for clause in usable if clause.is_of_few)
+            yield 0.0, _Way(start, start.source or "", True)
+        elif owner is None:
+            start = self._rarest(usable) or usable[0]
+            yield 0.0, _Way(start, start.source or "", True)
+        else:
+            yield from self._priced(clauses, usable, walk, listing, owner)
+
+    def _priced(
+        self, clauses: List[_Clause], usable: List[_Clause], walk: _Way, listing: Any, owner: int
+    ) -> Iterator[Tuple[float, _Way]]:
+        eaches = [_number_of(clause.values) for clause in usable if clause.values is not None]
+        likely, numbers = self._likely(usable, [self._files_query(owner), _LAST_NUMBER, *eaches])
+        shares = _Shares(numbers[0], numbers[1], listing.limit)
+        for clause, count in zip(usable, likely):
+            shares.add(clause, count)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
         are_traits = all(clause.is_trait for clause in clauses)  # then the index alone tells who is skipped
-        gathers_near = are_traits and (by_time or listing.sort in _TRAITS)
-        gathers_near = gathers_near or (by_time and start.is_covering and len(clauses) == 1)
-        walks_near = by_time or (are_traits and listing.sort != "name")
-        gathering = fewest * (_NEAR_US if gathers_near else _FAR_US)
-        walking = listing.limit * files / max(fewest, 1) * (_NEAR_US if walks_near else _FAR_US)
-        if fewest <= self._cap and gathering <= walking:
-            return _Way(start, start.source or "", True)
-        return _Way(start, start.source or "", False) if start.in_order and is_default else walk
+        begins = [shares.of(clause) for clause in usable if clause.sort == listing.sort]
+        look = _SKIP_US if are_traits else _ROW_US if by_time else _FAR_US
+        yield shares.looks(min(begins, default=1.0)) * look, walk
+        for clause in usable:
+            count = shares.counts[clause]
+            near = are_traits and (by_time or listing.sort in _TRAITS)
+            near = near or by_time and clause.is_covering and len(clauses) == 1
+            if count <= self._cap:
+                yield count * (_NEAR_US if near else _FAR_US), _Way(clause, clause.source or "", True)
+            if not _is_default(listing):
+                continue
+            if clause.in_order:
+                looks = shares.looks(shares.of(clause))
+                yield looks * (_SKIP_US if are_traits else _ROW_US), _Way(clause, clause.source or "", False)
+            if clause.stream is not None or clause.values is not None:
+                yield self._floor_us(clause, shares), _Way(clause, "", True, True)
+
+    def _floor_us(self, clause: _Clause, shares: _Shares) -> float:
+        """What a page by a floor costs."""
+        looks, limit = shares.looks(shares.of(clause)), shares.limit
+        if clause.values is not None:
+            each = self._numbers([_number_of(clause.values)], _STALE)[0]
+            return each * (looks * _SKIP_US + limit * _NEAR_US) if each <= _MOST_VALUES else math.inf
+        if clause.is_of_all:
+            return _WORDS_US + looks * _ROW_US
+        blocks = 1 + shares.looks(1.0) * shares.last / max(shares.files, 1) / newest.BLOCK
+        return blocks * (_BLOCK_US + newest.BLOCK * shares.of(clause) * 2 * _SKIP_US) + limit * _NEAR_US
 
     # -- filters as SQL --------------------------------------------------------------------------------
 
@@ -328,10 +443,14 @@ class Pages:
         values = filter.values
         if filter.field == "format":
             values = tuple(sorted({self._families.get(value, value) for value in values}))
-        in_order = equal_index is not None and len(values) == 1
+        if equal_index is not None and 1 < len(values) <= _MOST_VALUES:
+            each = newest.given(values, column, equal_index)
+        else:
+            each = None
         return _by_index(
-            equal_index or range_index, owner, _one_of(column, values), values, in_order=in_order,
-            is_trait=filter.field in _TRAITS,
+            equal_index or range_index, owner, _one_of(column, values), values,
+            in_order=equal_index is not None and len(values) == 1, is_trait=filter.field in _TRAITS, values=each,
+            stream=_in_blocks(filter.field),
         )
 
     def _named(self, filter: Any, owner: Optional[int]) -> _Clause:
@@ -348,10 +467,12 @@ class Pages:
             return self._by_trigrams([fold(run) for run in runs], sql, params)
         end = _behind(runs[0])
         if end is None:
-            return _by_index("files_by_name", owner, f"(f.name >= ? AND {sql})", (runs[0], *params))
-        if filter.patterns[0] == runs[0] + "*":  # then the range says all
-            return _by_index("files_by_name", owner, "(f.name >= ? AND f.name < ?)", (runs[0], end))
-        return _by_index("files_by_name", owner, f"(f.name >= ? AND f.name < ? AND {sql})", (runs[0], end, *params))
+            sql, params = f"f.name >= ? AND {sql}", (runs[0], *params)
+        elif filter.patterns[0] == runs[0] + "*":  # then the range says all
+            sql, params = "f.name >= ? AND f.name < ?", (runs[0], end)
+        else:
+            sql, params = f"f.name >= ? AND f.name < ? AND {sql}", (runs[0], end, *params)
+        return _by_index("files_by_name", owner, sql, params, sort="name", stream=_in_blocks("name"))
 
     def _words(self, filter: Any) -> _Clause:
         parts, params = [], []
@@ -371,13 +492,18 @@ class Pages:
             return _Clause(sql, params)
         match = " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams[:_MOST_TRIGRAMS])
         source = "(SELECT rowid AS n FROM words WHERE words MATCH ?) d CROSS JOIN files f ON f.n = d.n"
-        return _Clause(sql, params, source, (match,), "words WHERE words MATCH ?", (match,), is_of_all=True)
+        probe = "words WHERE words MATCH ?"
+        return _Clause(
+            sql, params, source, (match,), probe, (match,), is_of_all=True, stream=newest.words_of(match),
+            recent=f"{probe} AND rowid >= {_RECENT}",
+        )
 
 
 class _Way(NamedTuple):
     start: Optional[_Clause]  # the filter whose index is used, None for the order's own
     source: str
     sorts: bool  # gather and sort, instead of walking in order
+    by_floor: bool = False  # newest first, by the filter's stream or values
 
 
 def _between(filter: Any, owner: Optional[int]) -> _Clause:
@@ -388,10 +514,19 @@ def _between(filter: Any, owner: Optional[int]) -> _Clause:
         params.append(filter.low)
     if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
         parts.append(f"{column} <= ?")
-        params.append(filter.high if filter.high is not None else _LAST - 1)
+        params.append(filter.high if filter.high is not None else LAST - 1)
+    sql, is_trait = " AND ".join(parts), filter.field in _TRAITS
+    values = None
+    if filter.field in ("samplerate", "channels", "bits"):  # of which there are few
+        values = newest.within(filter.low, filter.high, owner, column, _COLUMNS[filter.field][1])
     return _by_index(
-        index, owner, " AND ".join(parts), tuple(params), sort=filter.field, is_trait=filter.field in _TRAITS
+        index, owner, sql, tuple(params), sort=filter.field, is_trait=is_trait, values=values,
+        stream=_in_blocks(filter.field),
     )
+
+
+def _in_blocks(field: str) -> Optional[newest.Stream]:
+    return newest.blocks_of(_IN_BLOCKS[field]) if field in _IN_BLOCKS else None
 
 
 def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
@@ -409,10 +544,45 @@ def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
         return _Clause(
             sql, params, f"labels l CROSS JOIN files f ON f.n = l.file AND {mine}", params,
             f"labels l WHERE {mine}", params, is_exact=True, is_given=True, in_order=True, newest="l.uploaded_ms",
+            recent=f"labels l WHERE {mine} AND l.uploaded_ms >= {_RECENT_MS}",
         )
     files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
     source = f"{files} CROSS JOIN files f ON f.n = d.n"
     return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
+
+
+class _Shares:
+    """How many rows must be looked at for a page, were every filter independent of the others."""
+
+    def __init__(self, files: int, last: int, limit: int) -> None:
+        self.files, self.last, self.limit = files, last, limit
+        self.counts: Dict[_Clause, int] = {}
+        self._all = 1.0
+
+    def add(self, clause: _Clause, count: int) -> None:
+        self.counts[clause] = count
+        self._all *= self.of(clause)
+
+    def of(self, clause: _Clause) -> float:
+        """The share of the files that fits one filter."""
+        return min(max(self.counts[clause], 1) / max(self.files, 1), 1.0)
+
+    def looks(self, share: float) -> float:
+        """How many of a `share` of the files are looked at until the page is full, or none is left."""
+        return share * min(self.limit / self._all, self.files)
+
+
+def _is_default(listing: Any) -> bool:
+    return listing.sort == "uploaded" and listing.descending
+
+
+def _recent(clause: _Clause) -> Optional[_Query]:
+    return (f"SELECT count(*) FROM {clause.recent}", clause.probe_params) if clause.recent else None
+
+
+def _number_of(values: newest.Values) -> _Query:
+    sql = f"WITH RECURSIVE each_value (v) AS ({values.each}) SELECT count(v) FROM (SELECT v FROM each_value LIMIT %d)"
+    return sql % (_MOST_VALUES + 2), values.params
 
 
 def _one_of(column: str, values: Tuple[Any, ...]) -> str:
@@ -450,6 +620,16 @@ def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: Optional[int
     compared = way.start.newest if in_walk and way.start else order.expression
     by = f"{compared}{direction}" + ("" if listing.sort == "name" else ", f.id")
     at, at_params, behind, behind_params = _place(listing, compared, beyond)
+    if way.by_floor and way.start is not None and owner is not None:
+        where, params = _where([one for one in clauses if one is not way.start or one.values is None], owner, None)
+        where += f" AND ({at} OR {behind})" if at else ""
+        wanted = newest.Wanted(where, params + at_params + behind_params, owner, limit, *_times(listing))
+        if way.start.stream is not None:
+            inner, params = newest.by_number(way.start.stream, wanted)
+        else:
+            assert way.start.values is not None
+            inner, params = newest.by_value(way.start.values, wanted)
+        return _joined(f"SELECT r.record FROM ({inner}) g CROSS JOIN files r ON r.n = g.n"), params
     if way.sorts:
         where += f" AND ({at} OR {behind})" if at else ""
         inner = f"SELECT f.n FROM {way.source} WHERE {where} ORDER BY {by} LIMIT {limit}"
@@ -470,48 +650,25 @@ def _place(listing: Any, expression: str, beyond: str) -> Tuple[str, tuple, str,
     return f"({expression} = ? AND f.id > ?)", (value, id), f"{expression} {beyond} ?", (value,)
 
 
+def _times(listing: Any) -> Tuple[Any, Any]:
+    """The times, both included, that the page's files are within; None leaves an end open."""
+    ranges = [filter for filter in listing.filters if getattr(filter, "field", "") == "uploaded"]
+    oldest = [filter.low for filter in ranges if filter.low is not None]
+    latest = [filter.high for filter in ranges if filter.high is not None]
+    latest += [listing.after[0]] if listing.after is not None else []
+    return max(oldest, default=None), min(latest, default=None)
+
+
 def _joined(inner: str) -> str:
     return f"SELECT group_concat(record, ',' || char(10)), count(*) FROM ({inner})"
 
 
-def _sort_value(record: Dict[str, Any], listing: Any) -> Any:
-    if listing.sort == "uploaded":
-        return (datetime.fromisoformat(record["uploaded"][:-1]) - _EPOCH) // timedelta(milliseconds=1)
-    if listing.sort == "bitrate" and record["bitrate"] is None:
-        return -1 if listing.descending else _LAST
-    return record["sample_rate" if listing.sort == "samplerate" else listing.sort]
+class _Missing(Exception):
+    """Numbers that a plan needs and nobody has asked for."""
 
-
-class _Descending:
-    """A text that sorts the other way round."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: Any) -> bool:
-        return self.text == other.text
-
-    def __lt__(self, other: _Descending) -> bool:
-        return other.text < self.text
-
-
-class _Found(NamedTuple):
-    """A record on its way into a page of everybody's."""
-
-    value: Any  # what is sorted by
-    id: str
-    record: str  # JSON
-    descending: bool
-
-
-def _place_in(found: _Found) -> Tuple[Any, str]:
-    """What a merge compares: ties go by ascending id in either direction, as in the indexes."""
-    value = found.value
-    if found.descending:
-        value = _Descending(value) if isinstance(value, str) else -value
-    return value, found.id
+    def __init__(self, queries: List[_Query]) -> None:
+        super().__init__()
+        self.queries = queries
 
 
 def _in_time(until: float) -> None:
@@ -521,6 +678,6 @@ def _in_time(until: float) -> None:
 
 def _narrowed(text: str, fields: Tuple[str, ...]) -> str:
     records = json.loads("[" + text + "]")
-    return _SEPARATOR.join(
+    return SEPARATOR.join(
         json.dumps({field: record[field] for field in fields}, ensure_ascii=False) for record in records
     )

@@ -2,16 +2,22 @@
 
 Never sees a password or a token: only what is kept of them (audiokit/accounts.py).  Whoever changes a row here,
 in this process or another, raises the generation that `generation` reads, so that a server notices.
+
+What changes an account is bound to the generation it was decided in: a write that was given up and comes late, when
+somebody has changed accounts since, changes nothing.  So nobody who was disabled, and no old password, comes back.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from ..accounts import Account, Token
 
+Statement = Tuple[str, Tuple[Any, ...]]
+
 _ACCOUNT = "a.id, a.name, a.password, a.is_admin, a.is_disabled, a.created_ms, a.most_bytes, a.most_files, a.most_ms"
 _TOKEN = "t.id, t.account, t.scopes, t.note, t.created_ms, t.expires_ms, t.used_ms"
+_IN_GENERATION = " AND (SELECT n FROM generations WHERE what = 'accounts') = ?"
 _OTHER_ADMIN = (
     " AND (is_admin = 0 OR is_disabled = 1 OR EXISTS "
     "(SELECT 1 FROM accounts b WHERE b.is_admin = 1 AND b.is_disabled = 0 AND b.id <> accounts.id))"
@@ -53,22 +59,22 @@ class People:
 
     def add(self, name: str, password: str, is_admin: bool, now_ms: int) -> bool:
         """Add an account with the hash `password`; False when the name is taken."""
-        return bool(self._change(
+        return self._decided(
             "INSERT INTO accounts (name, password, is_admin, created_ms) SELECT ?, ?, ?, ? "
             "WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE name = ?)",
-            name, password, int(is_admin), now_ms, name,
-        ))
+            (name, password, int(is_admin), now_ms, name),
+        )
 
     def remove(self, id: int) -> bool:
         """Remove an account, its tokens, sessions, links and drops; its files stay, whatever becomes of them."""
-        return bool(self._change("DELETE FROM accounts WHERE id = ?", id))
+        return self._decided("DELETE FROM accounts WHERE id = ?", (id,))
 
     def set_password(self, id: int, password: str) -> bool:
         """Another password, as its hash; ends every session of the account."""
-        return bool(self._catalogue.write([
-            ("DELETE FROM sessions WHERE account = ?", (id,)),
-            ("UPDATE accounts SET password = ? WHERE id = ?", (password, id)),
-        ])[1])
+        end = "DELETE FROM sessions WHERE account = (SELECT id FROM accounts WHERE id = ? AND password = ?)"
+        return self._decided(
+            "UPDATE accounts SET password = ? WHERE id = ?", (password, id), [(end, (id, password))]
+        )
 
     def hash_anew(self, account: Account, password: str) -> bool:
         """The same password under a dearer hash, unless it was changed meanwhile; ends no session."""
@@ -77,22 +83,35 @@ class People:
         ))
 
     def disable(self, id: int, is_disabled: bool = True, but_not_last_admin: bool = False) -> bool:
-        """Let an account in no longer, or again; ends every session of it.
+        """Let an account in no longer, which ends every session of it, or again.
 
         With `but_not_last_admin` False, and nothing is done, when no other admin could come in then.
         """
         unless = _OTHER_ADMIN if but_not_last_admin and is_disabled else ""
-        return bool(self._catalogue.write([
-            (f"DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE id = ?{unless})", (id,)),
-            (f"UPDATE accounts SET is_disabled = ? WHERE id = ?{unless}", (int(is_disabled), id)),
-        ])[1])
+        end = "DELETE FROM sessions WHERE account = (SELECT id FROM accounts WHERE id = ? AND is_disabled = 1)"
+        return self._decided(
+            f"UPDATE accounts SET is_disabled = ? WHERE id = ?{unless}", (int(is_disabled), id), [(end, (id,))]
+        )
 
     def limit(self, id: int, most_files: Optional[int], most_bytes: Optional[int], most_ms: Optional[int]) -> bool:
         """Another quota: files, bytes, milliseconds of audio; None: no limit."""
-        return bool(self._change(
+        return self._decided(
             "UPDATE accounts SET most_files = ?, most_bytes = ?, most_ms = ? WHERE id = ?",
-            most_files, most_bytes, most_ms, id,
-        ))
+            (most_files, most_bytes, most_ms, id),
+        )
+
+    def _decided(self, sql: str, params: Tuple[Any, ...], more: Sequence[Statement] = ()) -> bool:
+        """Change a row of `accounts`, then do `more`, in the generation that is now; whether a row was changed.
+
+        `sql` ends with its conditions.  Of none that was changed another generation may be the reason: then again.
+        """
+        generation = self.generation()
+        while True:
+            if self._catalogue.write([(sql + _IN_GENERATION, (*params, generation)), *more])[0]:
+                return True
+            before, generation = generation, self.generation()
+            if before == generation:
+                return False
 
     def usage(self, id: int) -> Tuple[int, int, int]:
         """What an owner has: files, bytes, milliseconds of audio."""
@@ -144,7 +163,7 @@ class People:
 
     def token_was_used(self, id: str, now_ms: int) -> None:
         """Note when a token was shown last."""
-        self._change("UPDATE tokens SET used_ms = ? WHERE id = ?", now_ms, id)
+        self._change("UPDATE tokens SET used_ms = ? WHERE id = ? AND coalesce(used_ms, 0) < ?", now_ms, id, now_ms)
 
     def _change(self, sql: str, *params: Any) -> int:
         return self._catalogue.write([(sql, params)])[0]

@@ -50,6 +50,12 @@ _INSERT = (
     "ON CONFLICT DO NOTHING"
 )
 _UPDATE = f"UPDATE files SET {', '.join(column + ' = ?' for column in Row._fields)} WHERE id = ? AND version = ?"
+# Other bytes came now: the file goes to the end of the numbers, which rise with time.  `search` is named although it
+# stays, so that the search index goes along (search.sql).
+_MOVE = (
+    "UPDATE files SET n = (SELECT max(n) + 1 FROM files), uploaded_ms = ?, search = search "
+    "WHERE id = ? AND version = ? AND uploaded_ms <> ?"
+)
 _DROP_LABELS = "DELETE FROM labels WHERE file = (SELECT n FROM files WHERE id = ? AND version = ?)"
 _ADD_LABEL = (
     "INSERT OR IGNORE INTO labels (owner, label, value, uploaded_ms, file) "
@@ -66,7 +72,8 @@ def added(record: Dict[str, Any], row: Row) -> List[Statement]:
 def changed(record: Dict[str, Any], row: Row, version: int) -> List[Statement]:
     """What makes the file that has this `version` into `row`; the last count is 0 when it has another by now."""
     return [
-        (_DROP_LABELS, (row.id, version)), *_labels(record, row, version), (_UPDATE, (*row, row.id, version)),
+        (_DROP_LABELS, (row.id, version)), (_MOVE, (row.uploaded_ms, row.id, version, row.uploaded_ms)),
+        *_labels(record, row, version), (_UPDATE, (*row, row.id, version)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 rqlite is SQLite behind Raft: a write is acknowledged when most nodes have it.  What was learned about it and holds
 here: an answer 200 may carry an error; an answer that says "failed" may belong to a write that was done, or that
-comes to be done later, when a hung node wakes (so every write can be repeated, and what is removed leaves a note);
+comes to be done later, when a hung node wakes (so every call says who it is, and counts once: audiokit/catalogue/once.py);
 PRAGMA, BEGIN and RETURNING break the cluster and are never sent; a read asks the leader (level=weak), since a
 follower's own copy lags and a file just uploaded would be missing.
 
@@ -26,6 +26,7 @@ from .address import Address
 from .errors import CatalogueDown, TooSlow
 from .guard import allowed, bindable
 from .nodes import Nodes, Patience, Unfit
+from .once import COUNTS, TABLE, Once, counts_in, is_repeated
 from .search import SEARCH, is_derived
 
 Statement = Tuple[str, Sequence[Any]]
@@ -42,6 +43,9 @@ _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY NOT NULL, since_ms INTEGER NOT NULL) "
     "WITHOUT ROWID"
 )
+_SECRETS = "CREATE TABLE IF NOT EXISTS secrets (what TEXT PRIMARY KEY NOT NULL, word TEXT NOT NULL) WITHOUT ROWID"
+# Tables beside the schema: a catalogue in a file has no use for them, and no copy shows what is secret.
+_CLUSTERS_OWN = {"versions": _VERSIONS, "writes": TABLE, "secrets": _SECRETS}
 _SEARCH_VERSION = -1  # its row says that somebody made the search index
 
 
@@ -61,11 +65,15 @@ class RqliteCatalogue:
         self.failure: Optional[str] = None  # why the last write failed, None after one that did not
         self.address = address.text
         self._nodes = Nodes(address, patience)
+        self._once = Once()
         self._write_path = f"/db/execute?transaction&timeout={_HOP_S:g}s"
         self._read_path = f"/db/query?level={address.level}&timeout={_HOP_S:g}s&db_timeout="
         self._raised = frozenset(_RAISED.findall(schema))
         try:
             self.versions = _bring_up(self, schema, migrate)  # before and after
+            there = {name for (name,) in self.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not there.issuperset(_CLUSTERS_OWN):
+                self.tell([(sql, ()) for sql in _CLUSTERS_OWN.values()])
             self.has_trigrams = bool(self.read("SELECT 1 FROM sqlite_master WHERE name = 'words_in'"))
         except BaseException:
             self._nodes.close()
@@ -85,13 +93,30 @@ class RqliteCatalogue:
             results = _results(answer, len(queries), seconds)
             return [list(map(tuple, result.get("values") or ())) for result in results]
 
+        for sql, _ in queries:
+            allowed(sql)
         return self._nodes.ask(f"{self._read_path}{seconds:g}s", _said(queries), judged, _READING)
 
-    def write(self, statements: Sequence[Statement], patience: Optional[Patience] = None) -> List[int]:
-        """Carry out the statements as one transaction; how many rows each touched, once most nodes have it.
+    def write(self, statements: Sequence[Statement]) -> List[int]:
+        """Carry out the statements as one transaction, once; how many rows each touched, when most nodes have it."""
+        for sql, _ in statements:
+            allowed(sql)
+        call = self._once.begun(statements)
+        try:
+            counts = call.counts(self.tell(call.statements))
+        except sqlite3.IntegrityError as error:
+            if not is_repeated(error):
+                self._once.give_up(call)  # an earlier try may be in a node's hands, and fit later on
+                raise
+            counts = counts_in(self.read(COUNTS, call.word)[0][0])
+        except BaseException:
+            self._once.give_up(call)
+            raise
+        self._once.was_done(call)
+        return counts
 
-        A count of 0 may mean that an earlier try of this very call had been carried out: see what is there.
-        """
+    def tell(self, statements: Sequence[Statement], patience: Optional[Patience] = None) -> List[int]:
+        """The same as the nodes are told it: what is carried out twice counts twice.  For the schema's own steps."""
         def judged(answer: Any) -> List[int]:
             return [result.get("rows_affected", 0) for result in _results(answer, len(statements), raised=self._raised)]
 
@@ -102,6 +127,13 @@ class RqliteCatalogue:
             raise
         self.failure = None
         return counts
+
+    def agreed(self, what: str, ours: str) -> str:
+        """A secret that all servers share: `ours`, unless another one was first.  It is in no copy."""
+        ask = "SELECT word FROM secrets WHERE what = ?", (what,)
+        if not self.read(*ask):
+            self.write([("INSERT OR IGNORE INTO secrets (what, word) VALUES (?, ?)", (what, ours))])
+        return self.read(*ask)[0][0]
 
     @property
     def generation(self) -> float:
@@ -119,7 +151,8 @@ class RqliteCatalogue:
         with closing(sqlite3.connect(str(target), isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode=DELETE")
             version = copy.execute("SELECT max(version) FROM versions").fetchone()[0]
-            copy.execute("DROP TABLE versions")
+            for table in _CLUSTERS_OWN:
+                copy.execute(f"DROP TABLE IF EXISTS {table}")
             copy.execute(f"PRAGMA user_version = {int(version)}")
 
     def dump(self) -> Iterator[str]:
@@ -166,11 +199,7 @@ class _Copy:
 
 
 def _said(statements: Sequence[Statement]) -> List[List[Any]]:
-    said = []
-    for sql, params in statements:
-        allowed(sql)
-        said.append([sql, *(bindable(value) for value in params)])
-    return said
+    return [[sql, *map(bindable, params)] for sql, params in statements]
 
 
 def _results(
@@ -210,7 +239,7 @@ def _bring_up(door: RqliteCatalogue, schema: str, migrate: bool) -> Tuple[int, i
     if before == wanted:
         return before, wanted
     if before == 0:
-        door.write([(_VERSIONS, ())])
+        door.tell([(_VERSIONS, ())])
         _step(door, schema, wanted)
         _search(door)
         return before, wanted
@@ -223,8 +252,9 @@ def _bring_up(door: RqliteCatalogue, schema: str, migrate: bool) -> Tuple[int, i
 
 
 def _version(door: RqliteCatalogue) -> int:
-    if not door.read("SELECT 1 FROM sqlite_master WHERE name = 'versions'"):
-        if door.read("SELECT 1 FROM sqlite_master WHERE name = 'files'"):
+    there = {name for (name,) in door.read("SELECT name FROM sqlite_master WHERE name IN ('versions', 'files')")}
+    if "versions" not in there:
+        if "files" in there:
             raise migrations.MigrationError(f"{door.address} holds something that is no catalogue of ours")
         return 0
     return door.read("SELECT coalesce(max(version), 0) FROM versions")[0][0]
@@ -233,9 +263,9 @@ def _version(door: RqliteCatalogue) -> int:
 def _step(door: RqliteCatalogue, script: str, version: int) -> None:
     """One step, or nothing when somebody else was first: the row comes before what it speaks of."""
     statements: List[Statement] = [_claim(version)]
-    statements += [(sql, ()) for sql in migrations.statements(script) if not _is_pragma(sql)]
+    statements += [(sql, ()) for sql in migrations.statements(script) if not _is_pragma(sql) and allowed(sql)]
     try:
-        door.write(statements, _LONG)
+        door.tell(statements, _LONG)
     except sqlite3.IntegrityError:
         if _version(door) < version:
             raise
@@ -245,7 +275,7 @@ def _search(door: RqliteCatalogue) -> None:
     """The search index, where rqlite's SQLite can; the same queries scan without it."""
     statements = [(sql, ()) for sql in migrations.statements(SEARCH.read_text("utf-8"))]
     try:
-        door.write([_claim(_SEARCH_VERSION), *statements], _LONG)
+        door.tell([_claim(_SEARCH_VERSION), *statements], _LONG)
     except (sqlite3.IntegrityError, sqlite3.OperationalError):
         pass
 

@@ -5,7 +5,7 @@ so that sixteen waiting uploads cost one sync of the disk.  Every other thread r
 WAL with synchronous=FULL: NORMAL may lose the last commits when the power goes.  In WAL a reader sees a commit
 only after it is synced, so what is read is durable.
 
-Raises OSError(ENOSPC) for a full disk, `InDoubt` when a commit failed (it may yet come back after a crash),
+Raises OSError(ENOSPC) for a full disk, OSError(EMFILE) where a reader finds no descriptors, `InDoubt` when a commit failed (it may yet come back after a crash),
 `TooSlow` when a read passes its deadline, sqlite3.IntegrityError as it is.  Being busy is waited out, never raised.
 """
 
@@ -100,12 +100,17 @@ class Catalogue:
         """All rows of a query; TooSlow when it takes longer than `deadline_s` seconds."""
         allowed(sql)
         try:
-            connection = self._here.connection
-        except AttributeError:
-            connection = self._reader()
-        if deadline_s is None:
-            return connection.execute(sql, params).fetchall()
-        return _within(connection, deadline_s, sql, params)
+            try:
+                connection = self._here.connection
+            except AttributeError:
+                connection = self._reader()
+            if deadline_s is None:
+                return connection.execute(sql, params).fetchall()
+            return _within(connection, deadline_s, sql, params)
+        except sqlite3.OperationalError as error:
+            if "unable to open" not in str(error):
+                raise
+            raise self._why_closed() from error
 
     def read_all(self, queries: Sequence[Statement], deadline_s: Optional[float] = None) -> List[List[tuple]]:
         """The rows of several queries; one round trip where the engine is on another machine."""
@@ -231,6 +236,14 @@ class Catalogue:
             self._readers.append(connection)
         self._here.connection = connection
         return connection
+
+    def _why_closed(self) -> OSError:
+        """What the system says where SQLite only says that it could not open its files, of which a reader has three."""
+        try:
+            os.close(os.open(str(self.path), os.O_RDONLY))
+        except OSError as known:
+            return known
+        return OSError(errno.EMFILE, "no descriptors for the catalogue", str(self.path))
 
     # -- the writer's thread ---------------------------------------------------------------------------
 
@@ -362,6 +375,7 @@ def _fit_search(connection: sqlite3.Connection, can: bool) -> None:
             for statement in migrations.statements(SEARCH.read_text("utf-8")):
                 connection.execute(statement)
             connection.execute("INSERT INTO words (words) VALUES ('rebuild')")
+            connection.execute("INSERT INTO words (words) VALUES ('optimize')")  # each piece of it costs a question
         else:
             for trigger in ("words_in", "words_out", "words_anew"):
                 connection.execute("DROP TRIGGER " + trigger)

@@ -18,16 +18,14 @@ from functools import lru_cache
 from operator import mul
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+from .blocks import GRANULE, LONG, SHORT, window_of
 from .packed import Slots, slots
 from .tables import ALIAS_C, ANALYSIS_WINDOW, SFB_SHORT
 
-GRANULE = 576  # samples a channel, and lines
 SUBBANDS = 32
 SLOTS = 18  # subband samples of a granule in one subband
 HISTORY = 2  # granules: the MDCT overlaps one, whose polyphase window reaches into another
 WIDTH = 48  # bits of a packed slot
-
-NORMAL, START, SHORT, STOP = range(4)  # block_type (2.4.2.7)
 
 SUBBAND_FRACTION = 8  # bits below one step of PCM
 LINE_FRACTION = 7
@@ -112,15 +110,6 @@ def polyphase(planes: Vectors, slot: Slots) -> List[Vectors]:
 
 
 @lru_cache(maxsize=None)
-def mdct_window(block_type: int) -> Tuple[float, ...]:
-    """The window of a block type (2.4.3.4.10.3): 36 values, 12 for each of the short ones."""
-    long = [math.sin(math.pi / 36 * (i + 0.5)) for i in range(36)]
-    short = [math.sin(math.pi / 12 * (i + 0.5)) for i in range(12)]
-    start = long[:18] + [1.0] * 6 + short[6:] + [0.0] * 6
-    return tuple((long, start, short, start[::-1])[block_type])
-
-
-@lru_cache(maxsize=None)
 def _fold_table(block_type: int, inverted: int) -> Tuple[Tuple[int, int, int, int], ...]:
     """(sample, factor, sample, factor) of each of the 18 inputs of the DCT, from 36 samples.
 
@@ -128,13 +117,13 @@ def _fold_table(block_type: int, inverted: int) -> Tuple[Tuple[int, int, int, in
     factor 2 cos(pi (2n+1) / 72) turns a DCT-IV into a DCT-II, of which each output is the sum of
     two neighbouring lines.  `inverted`: odd samples of odd subbands are negative (C.1.5.3.3).
     """
-    window = mdct_window(block_type)
+    weights = window_of(block_type)
     rows = []
     for n in range(18):
         first, second, sign = (26 - n, 27 + n, -1) if n < 9 else (n - 9, 26 - n, 1)
         cosine = 2 * math.cos(math.pi / 72 * (2 * n + 1)) * (1 << _FOLD_BITS)
-        a = sign * window[first] * cosine
-        b = -window[second] * cosine
+        a = sign * weights[first] * cosine
+        b = -weights[second] * cosine
         if inverted:
             a, b = (-a if first & 1 else a), (-b if second & 1 else b)
         rows.append((first, round(a), second, round(b)))
@@ -215,7 +204,7 @@ def gather(subbands: List[Vectors], groups: Sequence[Sequence[int]], slot: Slots
 
 
 def mdct_long(samples: Overlap, block_type: int) -> Vectors:
-    """576 lines of NORMAL, START or STOP blocks, aliasing reduced; `lines_of` reads them."""
+    """576 lines of LONG, START or STOP blocks, aliasing reduced; `lines_of` reads them."""
     slot = samples.slot
     rescale = slot.rescale
     tables = [_fold_table(block_type, inverted) for inverted in (0, 1)]
@@ -256,8 +245,7 @@ def _reduce_aliasing(lines: Vectors) -> Vectors:
 def mdct_short(samples: Overlap) -> List[Vectors]:
     """[window][192 lines] of short blocks, in order of frequency."""
     rescale = samples.slot.rescale
-    window = mdct_window(SHORT)
-    factors = [round(w * (1 << _FOLD_BITS)) for w in window]
+    factors = [round(w * (1 << _FOLD_BITS)) for w in window_of(SHORT)]
     out: List[Vectors] = [[], [], []]
     for band in range(SUBBANDS):
         z = [row[band] for row in samples.previous] + [row[band] for row in samples.current]
@@ -312,11 +300,11 @@ class Spectra:
     def transform(self, block_types: Sequence[int]) -> None:
         """Fills the spectra: block_types[granule] for every granule, history included."""
         slot = self._slot
-        normal = mdct_long(overlap(self._subbands, slot), NORMAL)
+        normal = mdct_long(overlap(self._subbands, slot), LONG)
         self._long = lines_of(normal, slot)
         lanes: Dict[int, List[int]] = {}
         for granule in range(HISTORY, self.granules):
-            if block_types[granule] != NORMAL:
+            if block_types[granule] != LONG:
                 for channel in range(self.channels):
                     lane = channel * self.granules + granule
                     lanes.setdefault(block_types[granule], []).append(lane)

@@ -21,6 +21,7 @@ from array import array
 from bisect import bisect_right
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from audiokit.codec.blocks import DECODER_DELAY, GRANULE
 from audiokit.codec.hybrid import SILENCE, WIDTH, Block, hybrid
 from audiokit.codec.main_data import RESERVOIR_BYTES, Blocks, Report, Unpacker
 from audiokit.codec.packed import flip_signs, slots
@@ -37,9 +38,6 @@ from audiokit.formats.mpeg_header import (
 # low (200 at 44.1 kHz: 2.6 s, some 30 MB).
 BATCH_GRANULES = 200
 HISTORY_GRANULES = 2  # one for the overlap, and one for the 15 time slots of the synthesis window
-GRANULE = 576  # samples a channel
-# 528 of the filterbank and 1: what a decoder adds to the encoder's delay, by the LAME tag's rule.
-DECODER_DELAY = 529
 
 __all__ = [
     "Decoder",

@@ -29,10 +29,11 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence
 
-from .analysis import GRANULE, HISTORY, Spectra
+from .analysis import HISTORY, Spectra
+from .blocks import DECODER_DELAY, GRANULE
 from .frame import MID_SIDE, FrameWriter, Granule, main_data, side_info
 from .granule import Spectrum, code, left_right, mid_side, wanted_scalefactors
-from .info_tag import DECODER_DELAY, ENCODER_DELAY, StreamRecord
+from .info_tag import ENCODER_DELAY, StreamRecord
 from .parameters import BadParameters, Parameters, parameters
 from .quantize import HIGHEST_GAIN
 from .reservoir import Budget, ConstantRate, VariableRate

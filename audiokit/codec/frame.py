@@ -19,7 +19,7 @@ from ..formats.mpeg_header import (
     SIDE_INFO_BYTES,
     SINGLE_CHANNEL,
 )
-from .analysis import GRANULE, NORMAL
+from .blocks import GRANULE, LONG
 from .entropy import Coding
 from .scalefactors import Scalefactors
 
@@ -120,7 +120,7 @@ class Granule(NamedTuple):
             format(len(self.main), "012b") + format(coding.big_values, "09b"),
             format(self.global_gain, "08b") + compress,
         ]
-        if self.block_type == NORMAL:
+        if self.block_type == LONG:
             out.append("0" + "".join([format(table, "05b") for table in tables]))
             out.append(format(coding.split.region0_count << 3 | coding.split.region1_count, "07b"))
         else:

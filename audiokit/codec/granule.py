@@ -17,7 +17,8 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 from . import analysis
 from . import psychoacoustics as hearing
-from .analysis import GRANULE, LINE_SCALE, NORMAL, SHORT
+from .analysis import LINE_SCALE
+from .blocks import GRANULE, LONG, SHORT
 from .entropy import PAIRS, Split, choose, long_splits, switched_splits, write
 from .frame import MAX_PART2_3_LENGTH, Granule, StreamFormat
 from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, quantize, search_gain
@@ -75,7 +76,7 @@ class Spectrum(NamedTuple):
 
     def splits(self) -> Sequence[Split]:
         """Where big_values may be divided into regions."""
-        if self.block_type == NORMAL:
+        if self.block_type == LONG:
             return long_splits(self.layout.sample_rate)
         return switched_splits(self.layout.sample_rate, self.block_type == SHORT)
 

@@ -23,9 +23,9 @@ from functools import lru_cache
 from operator import mul
 from typing import List, NamedTuple, Sequence, Tuple
 
+from audiokit.codec.blocks import LONG, SHORT, START, STOP, window_of
 from audiokit.codec.packed import MAGIC_BITS, Slots, slots
 from audiokit.codec.requantize import FRACTION_BITS
-from audiokit.codec.side_info import LONG, SHORT, START, STOP
 from audiokit.codec.stereo import MAGIC_BYTES
 from audiokit.codec.tables import ALIAS_C
 
@@ -134,24 +134,13 @@ def reduce_alias(lines: List[int], blocks: Sequence[Block], arithmetic: Slots) -
 # --- Long blocks -----------------------------------------------------------------------------
 
 
-def window36(block_type: int) -> List[float]:
-    """The window of block type 0, 1 or 3 (2.4.3.4.10.3)."""
-    sine36 = [math.sin(math.pi / 36 * (i + 0.5)) for i in range(36)]
-    sine12 = [math.sin(math.pi / 12 * (i + 0.5)) for i in range(12)]
-    if block_type == START:
-        return sine36[:18] + [1.0] * 6 + sine12[6:] + [0.0] * 6
-    if block_type == STOP:
-        return [0.0] * 6 + sine12[:6] + [1.0] * 6 + sine36[18:]
-    return sine36
-
-
 def _unfolded(block_type: int, odd_subband: int) -> List[int]:
     """The factor of each output, fixed point: window, the fold's sign, 2 cos, and the inversion.
 
     Output i of the IMDCT is u[9 + i] (i < 9), -u[26 - i] (i < 27), -u[i - 27].
     """
     factors = []
-    for i, weight in enumerate(window36(block_type)):
+    for i, weight in enumerate(window_of(block_type)):
         n = _unfold_index(i)
         sign = 1 if i < 9 else -1
         if odd_subband and i & 1:

@@ -26,7 +26,6 @@ from typing import List, Tuple
 from .parameters import WORST, Parameters
 
 ENCODER_DELAY = 576  # samples that the encoder puts in front
-DECODER_DELAY = 529  # samples by which any decoder is late (C.1.5.4.1's 528, and one)
 
 _NAME = b"LAMEstyle"  # ffmpeg and browsers believe delay and padding only behind these four letters
 _ALL_FIELDS = 0xF

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from .analysis import GRANULE
+from .blocks import GRANULE
 from .frame import StreamFormat, stream_format
 
 DEFAULT_BITRATE = 64  # kbit/s a channel in MPEG-1, half of that in the lower rates

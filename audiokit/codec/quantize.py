@@ -24,7 +24,8 @@ import struct
 from functools import lru_cache
 from typing import Callable, NamedTuple, Sequence, Tuple
 
-from .analysis import GRANULE, LINE_SCALE
+from .analysis import LINE_SCALE
+from .blocks import GRANULE
 from .entropy import LARGEST, PAIRS, Split, choose
 
 LOWEST_GAIN, HIGHEST_GAIN = -210, 45  # global_gain is 0 to 255

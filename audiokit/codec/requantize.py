@@ -16,9 +16,10 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
+from audiokit.codec.blocks import SHORT
 from audiokit.codec.huffman import LINES
 from audiokit.codec.packed import MAGIC
-from audiokit.codec.side_info import SHORT, Granule
+from audiokit.codec.side_info import Granule
 from audiokit.codec.tables import PRETAB, SFB_LONG, SFB_SHORT
 
 FRACTION_BITS = 7  # 2**-7 of a last place: rounding here is 17 dB below that of the output

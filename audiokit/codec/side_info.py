@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Sequence, Tuple
 
+from audiokit.codec.blocks import LONG, SHORT
 from audiokit.codec.tables import LSF_PARTITIONS, SCFSI_BANDS, SLEN
 from audiokit.formats.mpeg_header import FrameHeader
-
-LONG, START, SHORT, STOP = range(4)  # block_type (2.4.2.7): the window of a granule
 
 
 class Damaged(Exception):

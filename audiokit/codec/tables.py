@@ -1,7 +1,7 @@
 """The tables of Layer III: values of ISO/IEC 11172-3:1993 Annex B and of ISO/IEC 13818-3.
 
 Pure data, and the few functions that turn its compact form into codes.  What has a formula (the
-windows of the IMDCT, the alias coefficients, |x|**(4/3), the cosine transforms) is computed by the
+alias coefficients, |x|**(4/3), the cosine transforms; the windows: blocks.py) is computed by the
 stage that uses it, with the formula above it.  Tables are numbered as in the standard.  Tables 1 to
 24 of the Huffman codes are Table B.7 of 11172-3; scalefactor bands are Table B.8 (and 13818-3 Table
 B.2 for the lower rates; 8 to 12 kHz, "MPEG 2.5", are those in common use, no standard has them).

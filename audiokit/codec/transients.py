@@ -13,7 +13,8 @@ import math
 import struct
 from typing import List, Sequence
 
-from .analysis import GRANULE, HISTORY, NORMAL, SHORT, START, STOP
+from .analysis import HISTORY
+from .blocks import GRANULE, LONG, SHORT, START, STOP
 
 LOOKAHEAD = 2  # granules: the next one's attack is wanted, and its last samples lie behind it
 
@@ -82,7 +83,7 @@ def block_types(attacked: Sequence[bool], previous: int) -> List[int]:
         elif after_short:
             block_type = STOP
         else:
-            block_type = START if following else NORMAL
+            block_type = START if following else LONG
         out.append(block_type)
         previous = block_type
     return out
@@ -106,10 +107,10 @@ class WindowSwitch:
         attacked = attacked_granules(pcm, self._channels)
         end = len(attacked) - LOOKAHEAD
         if self._last < 0:
-            self._last = block_types(attacked[: HISTORY + 1], NORMAL)[-1]
+            self._last = block_types(attacked[: HISTORY + 1], LONG)[-1]
         else:
             attacked[HISTORY] = self._attacked
         types = block_types(attacked[HISTORY : end + 1], self._last)
         self._last = (types or [self._last])[-1]
         self._attacked = attacked[end]
-        return [NORMAL] * HISTORY + types
+        return [LONG] * HISTORY + types

@@ -7,7 +7,8 @@ library's aifc cannot serve: it is gone from Python 3.13 and knew half of the co
 
     "FORM", u32 size, "AIFF" or "AIFC"; chunks: 4 characters, u32 size, content, a pad byte if odd
     COMM  i16 channels, u32 sample frames, i16 bits, 80-bit float rate; AIFC: 4 characters
-    compression, its name SSND  u32 offset, u32 block size, samples
+          compression, its name
+    SSND  u32 offset, u32 block size, samples
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack, Musepack and
-others.
+"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack and Musepack.
 
 Hydrogenaudio's "APEv2 specification": items between an optional header and a footer, both of 32
 bytes:
 
-    "APETAGEX", u32 version (1000 or 2000), u32 size (items and footer), u32 items, u32 flags, 8
-    zeros item: u32 size of the value, u32 flags, key in ASCII, a zero, the value
+    both  "APETAGEX", u32 version (1000 or 2000), u32 size (items and footer), u32 items, u32 flags,
+          8 zeros
+    item  u32 size of the value, u32 flags, key in ASCII, a zero, the value
 
 Raises nothing on any content: a broken tag ends early.
 """

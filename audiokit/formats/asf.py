@@ -4,8 +4,8 @@ Microsoft's "Advanced Systems Format (ASF) Specification" 01.20.03.  Reads the h
 data object only the first and the last packet, where the header does not tell the duration.  Raises
 NotAudio where no stream is audio, Damaged where sizes make no sense.
 
-    object  GUID, u64 size with this header, content; the header object: u32 objects, 2 bytes,
-    objects
+    object  GUID, u64 size with this header, content
+    header  u32 objects, 2 bytes, objects
 """
 
 from __future__ import annotations

@@ -2,11 +2,9 @@
 channels.
 
 ISO/IEC 14496-12 section 12.2.3 (audio), 14496-14 section 5.6 (esds), Apple's "QuickTime File
-Format" (sound sample
-descriptions version 0 to 2, wave), the Opus, FLAC and ALAC encapsulations, ETSI TS 102 366 annex F
-(dac3, dec3),
-ISO/IEC 23003-5 (PCM).  Pure functions over the bytes of an entry.  What is not known raises
-NotAudio.
+Format" (sound sample descriptions version 0 to 2, wave), the Opus, FLAC and ALAC encapsulations,
+ETSI TS 102 366 annex F (dac3, dec3), ISO/IEC 23003-5 (PCM).  Pure functions over the bytes of an
+entry.  What is not known raises NotAudio.
 """
 
 from __future__ import annotations
@@ -243,8 +241,7 @@ def _ac3_rate(code: int) -> int:
 
 def _enhanced_ac3(data: bytes) -> Codec:
     """13 bits data rate, 3 substreams - 1; each 2 rate, 5 bsid, 1, 1, 3 bsmod, 3 acmod, 1 lfe, 3, 4
-    dependent
-    substreams and, if any, 9 bits of where their channels are (annex F.6)."""
+    dependent substreams and, if any, 9 bits of where their channels are (annex F.6)."""
     packed = int.from_bytes(data[2:6].ljust(4, b"\0"), "big")
     channels = _AC3_CHANNELS[packed >> 17 & 7] + (packed >> 16 & 1)
     if packed >> 9 & 15:  # pairs Lc/Rc, Lrs/Rrs, Lsd/Rsd, Lw/Rw, Lvh/Rvh; singles Cs, Ts, Cvh, LFE2

@@ -1,8 +1,7 @@
 """Tags of MP4 and QuickTime: iTunes' list, QuickTime's keys and texts, 3GPP's boxes.
 
 Apple's "QuickTime File Format" (user data, metadata) and 3GPP TS 26.244 section 8.  Reads texts
-only; pictures
-stay where they are.  Raises nothing on any content.
+only; pictures stay where they are.  Raises nothing on any content.
 """
 
 from __future__ import annotations

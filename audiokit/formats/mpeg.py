@@ -2,16 +2,13 @@
 missing shows.
 
 ISO/IEC 11172-3 section 2.4 and 13818-3; the frame header is in mpeg_header.  Reads the tags behind
-the audio,
-then the frames from the first to the last in steps of 1 MiB; looks for a first frame within 64 KiB
-and gives
-up beyond.  Raises NotAudio where no frames are, Damaged where less than half of the bytes are.
+the audio, then the frames from the first to the last in steps of 1 MiB; looks for a first frame
+within 64 KiB and gives up beyond.  Raises NotAudio where no frames are, Damaged where less than
+half of the bytes are.
 
 A syncword is eleven bits, which anything can contain, so what counts as frames is strict: layer I,
-whose
-headers resemble the tables of executables, only right at the start; layers II and III where two
-more frames
-of the same version, layer and rate follow.
+whose headers resemble the tables of executables, only right at the start; layers II and III where
+two more frames of the same version, layer and rate follow.
 """
 
 from __future__ import annotations
@@ -301,8 +298,7 @@ def _equal_frames(data: bytes, sizes: List[int], pair: Tuple[int, int]) -> int:
     """Bytes of the frames at the start of `data` that all have one third byte, so one length.
 
     Constant bit rates without padding (rates that divide, speech above all) are counted by slices
-    with
-    a stride, at the speed of C.
+    with a stride, at the speed of C.
     """
     if len(data) < 3 or sizes[data[2]] >= len(data):
         return 0

@@ -1,10 +1,9 @@
 """The MPEG audio frame header, and the frames that only describe (Xing, Info, LAME, VBRI).
 
 ISO/IEC 11172-3 section 2.4.2.3 (version 1), ISO/IEC 13818-3 section 2.4.2.3 (version 2, lower
-sampling
-frequencies) and Fraunhofer's unofficial "2.5".  Pure functions over bytes, shared by the reader
-that counts
-frames and by the decoder.  Nothing here raises on what a file holds: what is not a header is None.
+sampling frequencies) and Fraunhofer's unofficial "2.5".  Pure functions over bytes, shared by the
+reader that counts frames and by the decoder.  Nothing here raises on what a file holds: what is not
+a header is None.
 """
 
 from __future__ import annotations
@@ -209,8 +208,7 @@ def free_format_bytes(data: bytes, start: int = 0) -> int:
 
     The bit rate is constant (2.4.2.3), so the distance to the next header of the same kind is the
     length; a third header must stand where that length says, unless the data ends before it.  Such
-    a
-    header within the side information shows that this is no frame at all.
+    a header within the side information shows that this is no frame at all.
     """
     header = parse_header(data[start : start + HEADER_BYTES])
     if header is None or not header.is_free_format:
@@ -252,10 +250,8 @@ class StreamNote(NamedTuple):
 
 
 # "Xing" or "Info", then u32 flags: 1 frames, 2 bytes, 4 a table of 100 bytes, 8 quality; those
-# fields follow
-# in that order, then LAME's extension of 36 bytes: 9 encoder, 1 revision and method, 1 lowpass, 4
-# peak,
-# 2 + 2 gains, 1 flags, 1 bitrate, 3 delay (12 bits) and padding (12 bits), …
+# fields follow in that order, then LAME's extension of 36 bytes: 9 encoder, 1 revision and method,
+# 1 lowpass, 4 peak, 2 + 2 gains, 1 flags, 1 bitrate, 3 delay (12 bits) and padding (12 bits), …
 _XING_FRAMES, _XING_BYTES, _XING_TOC, _XING_QUALITY = 1, 2, 4, 8
 _LAME_METHODS = {1: "CBR", 2: "ABR", 3: "VBR", 4: "VBR", 5: "VBR", 6: "VBR", 8: "CBR", 9: "ABR"}
 _LAME_DELAY_OFFSET = 21

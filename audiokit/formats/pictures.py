@@ -1,8 +1,7 @@
 """Embedded pictures: what their type numbers mean, and what their first bytes say.
 
 The numbers are ID3v2.4's (section 4.14 of its frames), which FLAC and ASF share.  Bytes of pictures
-are never
-read beyond their first few: a `Picture` is a place in the file.
+are never read beyond their first few: a `Picture` is a place in the file.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """The WAV family: RIFF and RIFX, RF64 and BW64 beyond 4 GiB, Sony's Wave64.
 
 IBM's and Microsoft's "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, WAVE,
-INFO), EBU Tech
-3285 (bext) and 3306 (RF64), ITU-R BS.2088 (BW64), Sony Pictures' "Sony Wave64".  Reads chunk
-headers, the format,
-the tags; of the samples nothing, except where frames of MPEG audio, AAC or AC-3 are to be counted.
-Raises NotAudio for what is no WAVE, Damaged where a promised part is missing altogether.
+INFO), EBU Tech 3285 (bext) and 3306 (RF64), ITU-R BS.2088 (BW64), Sony Pictures' "Sony Wave64".
+Reads chunk headers, the format, the tags; of the samples nothing, except where frames of MPEG
+audio, AAC or AC-3 are to be counted.  Raises NotAudio for what is no WAVE, Damaged where a promised
+part is missing altogether.
 
     RIFF/RIFX  "RIFF", u32 size, "WAVE"; chunks: 4 characters, u32 size, content, a pad byte if odd
     RF64/BW64  the same with sizes of FFFFFFFF, the true ones in a first chunk "ds64":

@@ -2,10 +2,9 @@
 encoding.
 
 The names are those of the record (title, artist, album, albumartist, date, track, …).  Schemes
-whose keys are
-free text (Vorbis comments, APEv2, ID3v2's TXXX, Matroska, iTunes' "----") keep a key that is not
-known here,
-in lower case.  What a file says is bounded in count and length; nothing here raises on any content.
+whose keys are free text (Vorbis comments, APEv2, ID3v2's TXXX, Matroska, iTunes' "----") keep a key
+that is not known here, in lower case.  What a file says is bounded in count and length; nothing
+here raises on any content.
 """
 
 from __future__ import annotations
@@ -243,8 +242,7 @@ def canonical(scheme: str, key: str) -> Optional[str]:
     """The record's name of `key` in `scheme`, or None where it is nothing for the record.
 
     Schemes: id3 (frames of all versions, and TXXX descriptions), mp4 (atoms, and names of "----"),
-    riff,
-    aiff, asf, vorbis, ape, matroska, caf.
+    riff, aiff, asf, vorbis, ape, matroska, caf.
     """
     known = _CODED.get(scheme, {}).get(key)
     if known is not None or scheme not in _FREE_TEXT_SCHEMES:

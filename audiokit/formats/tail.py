@@ -2,8 +2,7 @@
 audio.
 
 Lyrics3 v1 and v2 by id3.org's descriptions, the appended ID3v2 by "ID3 tag version 2.4.0" section
-3.4.  Reads
-only the last bytes and the tags themselves.  Raises nothing on any content.
+3.4.  Reads only the last bytes and the tags themselves.  Raises nothing on any content.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """WAVEFORMATEX: the description of a codec that WAV, ASF and Matroska share.
 
 Microsoft's "Multiple Channel Audio Data and WAVE Files", mmreg.h and RFC 2361 for the format tags.
-A pure
-function over bytes; raises NotAudio where the fields describe no audio.
+A pure function over bytes; raises NotAudio where the fields describe no audio.
 
     u16 wFormatTag, u16 nChannels, u32 nSamplesPerSec, u32 nAvgBytesPerSec, u16 nBlockAlign,
     u16 wBitsPerSample, u16 cbSize, cbSize bytes; for tag FFFE these are
@@ -172,8 +171,7 @@ def _samples_per_block(tag: int, channels: int, block_align: int) -> int:
     """Samples a channel in a block, by its layout; 0 for codecs that have no such thing.
 
     IMA: a header of 4 bytes a channel holds a first sample, then 4 bits a sample.  Microsoft: a
-    header
-    of 7 bytes a channel holds two.  GSM: two frames of 160 samples in 65 bytes.
+    header of 7 bytes a channel holds two.  GSM: two frames of 160 samples in 65 bytes.
     """
     if tag == GSM610:
         return 320 if block_align == 65 else 0

@@ -1,10 +1,8 @@
 """The header packets of Vorbis, Opus and Speex, and how long a packet of theirs sounds.
 
 Xiph's "Vorbis I specification" sections 4.2 and 4.3, RFC 7845 section 5.1 and RFC 6716 section 3.1
-for Opus, the
-Speex manual's "Ogg file format".  Pure functions over bytes, shared by Ogg and Matroska.  A header
-that describes
-no audio is None.
+for Opus, the Speex manual's "Ogg file format".  Pure functions over bytes, shared by Ogg and
+Matroska.  A header that describes no audio is None.
 """
 
 from __future__ import annotations
@@ -40,6 +38,14 @@ class SpeexHead(NamedTuple):
     channels: int
     sample_rate: int  # Hz
     packet_samples: int  # a channel
+
+
+def laced_size(data: bytes, at: int) -> Tuple[int, int]:
+    """The size at `at` in Xiph's lacing, the sum of bytes up to one below 255, and the place behind it."""
+    size = 0
+    while at < len(data) and data[at] == 255:
+        size, at = size + 255, at + 1
+    return size + (data[at] if at < len(data) else 0), at + 1
 
 
 def parse_opus_head(packet: bytes) -> Optional[OpusHead]:
@@ -83,12 +89,9 @@ def parse_vorbis_modes(setup: bytes) -> Tuple[bool, ...]:
     unclear.
 
     The modes are its last field: for each a bit for the block, 16 zeros for the window, 16 zeros
-    for the
-    transform, 8 bits of mapping; before them 6 bits with their number less one, behind them a
-    framing
-    bit.  Bits fill bytes from the lowest.  They are read from the end, since what stands before
-    them is
-    long; the number shows where they begin.
+    for the transform, 8 bits of mapping; before them 6 bits with their number less one, behind them
+    a framing bit.  Bits fill bytes from the lowest.  They are read from the end, since what stands
+    before them is long; the number shows where they begin.
     """
     bits = int.from_bytes(setup, "little")
     top = bits.bit_length() - 1  # the framing bit is the highest that is set
@@ -128,8 +131,7 @@ class VorbisClock:
 
 def parse_speex_head(packet: bytes) -> Optional[SpeexHead]:
     """A Speex header, or None: 8 + 20 bytes of names, i32 version, size, rate, mode, bit stream
-    version,
-    channels, bit rate, frame size, VBR, frames a packet, …"""
+    version, channels, bit rate, frame size, VBR, frames a packet, …"""
     if packet[:8] != b"Speex   " or len(packet) < 68:
         return None
     _, _, rate, _, _, channels, _, frame, _, frames = struct.unpack_from("<10i", packet, 28)

@@ -76,6 +76,8 @@ def _run(connection: sqlite3.Connection, script: str, before: int, after: int) -
     connection.execute("BEGIN IMMEDIATE")
     try:
         if version_of(connection) == before:
+            if before == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+                raise MigrationError("there is a database already, which is no catalogue of ours")
             for statement in statements(script):
                 connection.execute(statement)
         if version_of(connection) != after:

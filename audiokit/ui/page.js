@@ -40,12 +40,13 @@ export function bytes(count) {
   return measured(count, units[at], at && count < 100 ? 1 : 0);
 }
 
+const two = (digits) => String(digits).padStart(2, "0");
+
 /** Seconds as a clock shows them: 0:07, 3:25, 1:02:03; below a second 0.25 s. */
 export function clock(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   if (seconds > 0 && seconds < 1) return measured(seconds, "second", 2);
   const whole = Math.round(seconds);
-  const two = (number) => String(number).padStart(2, "0");
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor(whole / 60) % 60;
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
@@ -193,7 +194,8 @@ async function ask(method, target, { json, ...more } = {}) {
   return response;
 }
 
-const content = (id) => `/files/${encodeURIComponent(id)}/content`;
+const record = (id) => `/files/${encodeURIComponent(id)}`;
+const content = (id) => `${record(id)}/content`;
 const address = (id) => `/file/${encodeURIComponent(id)}`;
 const curlLine = (id) => `curl -O -J "${location.origin}${content(id)}"`;
 
@@ -897,7 +899,7 @@ async function remove(files, { taken = () => () => {}, gone = () => {} } = {}) {
   say(`Removed ${what}.`, {
     undo: () => { settle(); giveBack(); },
     after: async () => {
-      const refused = await each(files, 4, (file) => ask("DELETE", "/files/" + encodeURIComponent(file.id), { keepalive: true })
+      const refused = await each(files, 4, (file) => ask("DELETE", record(file.id), { keepalive: true })
         .catch((error) => { if (error.status !== 404) throw error; }));
       settle();
       if (refused.length) say(`${counted(refused.length, "file")} could not be removed. ${refused[0].message}`);
@@ -939,7 +941,6 @@ function span(name) {
 }
 
 function day(name, isEnd) {
-  const two = (number) => String(number).padStart(2, "0");
   return { node: el("input", { type: "date" }),
     read(p) {
       const date = new Date(p.get(name) ?? NaN);
@@ -1469,7 +1470,7 @@ class FilePage {
   }
 
   static async open(id) {
-    const response = await ask("GET", "/files/" + encodeURIComponent(id));
+    const response = await ask("GET", record(id));
     await session.ready;
     return new FilePage(await response.json(), isConvertible(response));
   }
@@ -1501,7 +1502,7 @@ class FilePage {
   // . changes
 
   async change(what) {
-    this.file = await (await ask("PATCH", "/files/" + encodeURIComponent(this.file.id), { json: what })).json();
+    this.file = await (await ask("PATCH", record(this.file.id), { json: what })).json();
     list.touch();
   }
 
@@ -1594,7 +1595,7 @@ class FilePage {
       button("Copy", () => copy(text), { kind: "quiet", label: `Copy: ${label}` }));
     return el("section", { class: "card" }, el("h2", {}, "Elsewhere"),
       line("Download in a terminal", curlLine(this.file.id)),
-      line("The record as JSON", `curl "${location.origin}/files/${this.file.id}"`),
+      line("The record as JSON", `curl "${location.origin}${record(this.file.id)}"`),
       line("This page", location.origin + address(this.file.id)));
   }
 }
@@ -1621,7 +1622,7 @@ class Wave {
   /** Fetch points that are fine enough for the view; false where the server decodes no such sound. */
   async load(isDecoded) {
     try {
-      isDecoded ??= isConvertible(await ask("GET", "/files/" + encodeURIComponent(this.file.id)));
+      isDecoded ??= isConvertible(await ask("GET", record(this.file.id)));
       if (!isDecoded) return false;
       if (!this.whole || this.whole.width < this.bars) this.whole = await this.fetch({ width: Math.max(FEWEST, this.bars) });
       this.draw();
@@ -1647,7 +1648,7 @@ class Wave {
       query.set("from", start.toFixed(6));
       query.set("to", stop.toFixed(6));
     }
-    const response = await ask("GET", `/files/${encodeURIComponent(this.file.id)}/peaks?${query}`);
+    const response = await ask("GET", `${record(this.file.id)}/peaks?${query}`);
     const { data, channels, length, bits, sample_rate: hertz, samples_per_pixel: each } = await response.json();
     const heights = new Float32Array(length);
     for (let at = 0; at < data.length; at += 1) {
@@ -2108,7 +2109,7 @@ function sharingCard(page) {
   const shows = el("select", {}, el("option", { value: "true" }, "downloads it"), el("option", { value: "" }, "opens it in the browser"));
   const kept = new Kept({
     title: "Share", about: "Whoever has such a link can read this file, without an account.",
-    path: `/files/${file.id}/links`, collection: "links", removePath: "/links/", make: "Make a link",
+    path: `${record(file.id)}/links`, collection: "links", removePath: "/links/", make: "Make a link",
     of: (link) => line(`Link ${link.id}`, link.download ? "downloads" : "opens", `ends ${longDate.format(new Date(link.expires))}`),
     fields: el("div", { class: "fields" }, labelled("Lasts", expires), labelled("It", shows)),
     wish: () => ({ expires: expires.value, download: Boolean(shows.value) }),

@@ -52,7 +52,7 @@ class Source:
 class Sink:
     """Where a request's body goes; one thread at a time calls it, never the loop.
 
-    `open` comes first, then any number of `write` and `moved`, then `finish` or `abandon`, once.
+    `open` comes first, then any number of `write` and `lend`, then `finish` or `abandon`, once.
     Where `likes_company` says so, `finishing` may be carried out instead of `finish`, among others (company.py).
     """
 
@@ -61,15 +61,12 @@ class Sink:
     def open(self) -> None:
         """Make ready to take bytes; may raise Refusal."""
 
-    def fileno(self) -> Optional[int]:
-        """The descriptor of a file that wants the body just as it is, or None: then `write` is called."""
-        return None
-
     def write(self, piece: memoryview) -> None:
-        """Take some bytes; the memory is only lent."""
+        """Take some bytes; the memory is somebody else's after the call."""
 
-    def moved(self, count: int) -> None:
-        """`count` bytes went straight into the file of `fileno()`."""
+    def lend(self, view: memoryview, piece: Any) -> None:
+        """The same, of memory that lasts until `piece.give_back()` where `piece.keep()` says so."""
+        self.write(view)
 
     def finish(self) -> Union[Response, Pending]:
         """All bytes are there: the answer, or where it will come from."""

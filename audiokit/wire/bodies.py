@@ -38,6 +38,9 @@ _PARTIAL_CHUNK_LINE = re.compile(
 )
 _TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):[\t\x20-\x7e\x80-\xff]*\r\n")
 _PARTIAL_TRAILER = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?")
+# section 7: a coding with parameters, of which chunked has none; and those that are registered, besides it
+_CODING = re.compile(rf"(?!chunked[ \t]*;){TOKEN}(?:[ \t]*;[ \t]*{TOKEN}[ \t]*=[ \t]*(?:{TOKEN}|\"[^\"\\]*\"))*")
+_OTHER_CODINGS = ("compress", "deflate", "gzip", "identity", "x-compress", "x-gzip")
 # RFC 9110 section 6.5.1: what frames, routes, authenticates or modifies a request cannot come
 # behind it.
 _NOT_IN_TRAILERS = frozenset(
@@ -95,7 +98,11 @@ def _check_coding(value: str) -> None:
     codings = [coding.strip(" \t").lower() for coding in value.split(",")]
     if codings == ["chunked"]:
         return
-    if "chunked" in codings[:-1] or not all(re.fullmatch(TOKEN, coding) for coding in codings):
+    if (
+        "chunked" in codings[:-1]
+        or not all(_CODING.fullmatch(coding) for coding in codings)
+        or codings[-1] in _OTHER_CODINGS  # nobody could say where such a body ends
+    ):
         raise _bad(f"Transfer-Encoding: {value[:80]!r} does not end with chunked, once")
     raise Refusal(
         "not-implemented",
@@ -207,3 +214,25 @@ class ChunkedDecoder:
             raise _bad(f"{line[:40]!r} is not a trailer")
         if found.group(1).lower() in _NOT_IN_TRAILERS:
             raise _bad(f"{found.group(1).decode('ascii')} cannot be a trailer")
+
+
+class Unwanted:
+    """An unread body that is small enough to be read and dropped, so that the connection can go on."""
+
+    def __init__(self, length: Optional[int], limit: int) -> None:
+        self._left, self._limit = length, limit
+        self._chunks = ChunkedDecoder() if length is None else None
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Drop the body's part of `data`, give back what follows it."""
+        if self._chunks is None:
+            rest = data[self._left :]
+            self._left -= len(data) - len(rest)
+            self.done = not self._left
+            return rest
+        self._limit -= sum(map(len, self._chunks.feed(data)))
+        if self._limit < 0:
+            raise Refusal("too-large", "an unwanted body, and a long one", close=True)
+        self.done = self._chunks.done
+        return bytes(self._chunks.leftover) if self.done else b""

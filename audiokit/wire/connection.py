@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from .answers import Later, Login, Pending, Receive, Stream
-from .bodies import ChunkedDecoder
+from .bodies import Unwanted
 from .company import Work
 from .heads import check_partial
 from .pace import LAGS, LOST, Pace
@@ -43,28 +43,6 @@ _INLINE = 1 << 20  # bytes of an answer in memory that leave from the loop at on
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
 _BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class _Unwanted:
-    """An unread body that is small enough to be read and dropped, so that the connection can go on."""
-
-    def __init__(self, length: Optional[int], limit: int) -> None:
-        self._left, self._limit = length, limit
-        self._chunks = ChunkedDecoder() if length is None else None
-        self.done = length == 0
-
-    def feed(self, data: bytes) -> bytes:
-        """Drop the body's part of `data`, give back what follows it."""
-        if self._chunks is None:
-            rest = data[self._left :]
-            self._left -= len(data) - len(rest)
-            self.done = not self._left
-            return rest
-        self._limit -= sum(map(len, self._chunks.feed(data)))
-        if self._limit < 0:
-            raise Refusal("too-large", "an unwanted body, and a long one", close=True)
-        self.done = self._chunks.done
-        return bytes(self._chunks.leftover) if self.done else b""
 
 
 class _Said(NamedTuple):
@@ -101,7 +79,7 @@ class Connection:
         self.pace: Optional[Pace] = None  # of the body
         self.sending: Optional[Sending] = None
         self.files: tuple = ()  # descriptors to close when the answer is out
-        self.unwanted: Optional[_Unwanted] = None
+        self.unwanted: Optional[Unwanted] = None
         self.closing = False  # no request after this answer
         self.request: Any = None  # the handler's note of the request being answered, for the log
         self.started = 0.0
@@ -162,6 +140,7 @@ class Connection:
         self._drop_sink()
         self._cancel()
         self._sent(whole=False)
+        self.handler.connection = None  # each knows the other: thousands that end at once would wait for a collection
         try:
             self.sock.close()
         except OSError:
@@ -319,7 +298,7 @@ class Connection:
         if handler.expects_continue or (framing.length or 0) > limit:
             self.closing = True
         elif not self.closing:
-            self.unwanted = _Unwanted(framing.length, limit)
+            self.unwanted = Unwanted(framing.length, limit)
 
     # -- bodies in -------------------------------------------------------------------------------------
 
@@ -327,9 +306,7 @@ class Connection:
         framing = self.handler.framing
         first, self.buffer = self.buffer, b""
         self.sink = receive.sink
-        self.receiving = Receiving(
-            self.sock, receive.sink, framing.length, first, receive.limit, self.reactor.limits.portable
-        )
+        self.receiving = Receiving(self.sock, receive.sink, framing.length, first, receive.limit)
         if not self.handler.keep_alive:
             self.closing = True
         if self.handler.expects_continue and not first:
@@ -393,10 +370,8 @@ class Connection:
             if is_first:
                 self.sink.open()
             outcome: Any = self._turns(self.receiving)
-        except Refusal as refusal:
-            outcome = refusal
-        except PeerGone as gone:
-            outcome = gone
+        except (Refusal, PeerGone) as end:
+            outcome = end.with_traceback(None)  # it names us, and we it: only a collection could tell them apart
         except Exception as bug:
             outcome = self.handler.bug(bug)
         if outcome is DONE and self.sink.likes_company and self.receiving.received <= _RECV:
@@ -417,7 +392,7 @@ class Connection:
             outcome: Any = yield from self.sink.finishing()
             self.sink = None
         except Refusal as refusal:
-            outcome = refusal
+            outcome = refusal.with_traceback(None)
         except Exception as bug:
             outcome = self.handler.bug(bug)
         self._abandon_in_worker()
@@ -674,7 +649,7 @@ class Connection:
         try:
             outcome: Any = self._turns(self.sending)
         except PeerGone as gone:
-            outcome = gone
+            outcome = gone.with_traceback(None)
         except Exception as bug:
             self.handler.bug(bug)
             outcome = PeerGone("cannot go on sending")

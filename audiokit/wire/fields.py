@@ -96,7 +96,7 @@ def parse_host(value: str) -> Tuple[str, Optional[int]]:
     if found is None:
         raise _bad_host(value)
     literal, name, port = found.groups()
-    if literal is not None and not is_ip_literal(literal):
+    if literal is not None and not (":" in literal and is_ip_literal(literal)):  # brackets are of IPv6
         raise _bad_host(value)
     if port and int(port) > 65535:
         raise _bad_host(value)

@@ -22,6 +22,8 @@ DONE, WAIT, AGAIN = "done", "wait", "again"  # finished; wants the socket ready;
 SOURCE, SEEK = "source", "seek"  # wants the source's socket ready; wants `seek` called where waiting is allowed
 BUDGET = 8 << 20  # bytes a step may move before others get their turn
 _PIECE = 1 << 20  # bytes a system call moves; larger gains nothing (measured), smaller costs calls
+_KEPT = 8  # pieces that sinks may have at a time: what the process holds in memory of all uploads
+_WORTH = _PIECE // 2  # bytes in a piece from which it may be kept: slow clients must not use up all of them
 _CORK = getattr(socket, "TCP_CORK", None)  # Linux: only full segments leave until it is taken off
 _CORKED = 1 << 18  # bytes of a file from which that pays: 10 % of 100 MB, as no call ends in a short segment
 _DRAWN = 1 << 17  # bytes taken from a source at once: what a slow client makes us hold
@@ -34,65 +36,81 @@ class PeerGone(Exception):
     """The client ended or broke the connection."""
 
 
-class _Pipe:
-    """A pipe that ends with whoever has it: a thread that ends leaves no descriptor."""
+class Piece:
+    """Memory for a part of a body.  One that is `kept` lasts until it is given back, from any thread."""
 
-    def __init__(self) -> None:
-        self.ends = os.pipe()
-        _widen(self.ends[1])
+    __slots__ = ("view", "_home", "_is_kept")
 
-    def __del__(self) -> None:
-        for end in getattr(self, "ends", ()):  # there may have been no descriptors for it
-            os.close(end)
+    def __init__(self, home: Optional[Deque[Piece]] = None) -> None:
+        self.view = memoryview(bytearray(_PIECE))
+        self._home = home
+        self._is_kept = False
+
+    def __enter__(self) -> Piece:
+        self._is_kept = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_kept:
+            self.give_back()
+
+    def keep(self) -> bool:
+        """Whether what is in it may be read after the call that it came with; then `give_back` has to follow."""
+        self._is_kept = self._home is not None
+        return self._is_kept
+
+    def give_back(self) -> None:
+        """Its memory may be used for something else."""
+        if self._home is not None:
+            self._home.append(self)
+
+
+class _Pieces:
+    """The pieces that sinks may keep, a few for the whole process; who finds none has one that cannot be kept."""
+
+    def __init__(self, most: int) -> None:
+        self._free: Deque[Piece] = deque()
+        self._unmade = iter(range(most))  # `next` of it is one step for all threads
+
+    def take(self) -> Piece:
+        """Memory to receive into; a context manager that gives it back unless it was kept."""
+        try:
+            return self._free.pop()  # the one last used: it is still in the processor's cache
+        except IndexError:
+            return _mine.piece if next(self._unmade, None) is None else Piece(self._free)
 
 
 class _PerThread(threading.local):
-    """What each moving thread keeps: a buffer for the plain path, a pipe for splice."""
+    """What each moving thread keeps: a buffer, made when first needed."""
 
     def __init__(self) -> None:
-        self._buffer: Optional[bytearray] = None
-        self._pipe: Optional[_Pipe] = None
+        self._piece: Optional[Piece] = None
 
     @property
-    def buffer(self) -> bytearray:
-        if self._buffer is None:
-            self._buffer = bytearray(_PIECE)
-        return self._buffer
+    def piece(self) -> Piece:
+        if self._piece is None:
+            self._piece = Piece()
+        return self._piece
 
     @property
-    def pipe(self) -> tuple:
-        if self._pipe is None:
-            self._pipe = _Pipe()
-        return self._pipe.ends
-
-    def drop_pipe(self) -> None:
-        """A pipe that still holds a client's bytes must never carry another's."""
-        self._pipe = None
+    def buffer(self) -> memoryview:
+        return self.piece.view
 
 
 _mine = _PerThread()
-
-
-def _widen(pipe_end: int) -> None:
-    try:
-        import fcntl
-
-        fcntl.fcntl(pipe_end, 1031, _PIECE)  # F_SETPIPE_SZ (Linux); its name came with Python 3.10
-    except (ImportError, OSError):
-        pass  # 64 KiB moves a sixteenth a call, and is as right
+_pieces = _Pieces(_KEPT)
 
 
 class Receiving:
     """The body of one request on its way to `sink`.
 
     `length` is Content-Length, or None for chunked.  `first` is what was read already.
-    The sink has `write(piece)`, `moved(count)`, `fileno()` (a file that wants the bytes just as they are, or
-    None).  `leftover` holds what came behind the body: the next request.
+    The sink has `write(view)`, and `lend(view, piece)` for bytes that it may keep for a while.  `leftover` holds what
+    came behind the body: the next request.
     """
 
     def __init__(
         self, sock: socket.socket, sink: Any, length: Optional[int], first: bytes, limit: int,
-        portable: bool = False,
     ) -> None:
         self.leftover = b""
         self.received = 0
@@ -101,17 +119,14 @@ class Receiving:
         self._left = length
         self._chunks = ChunkedDecoder() if length is None else None
         self._is_bare = type(sock) is socket.socket
-        self._may_splice = hasattr(os, "splice") and not portable and self._is_bare
 
     def step(self, budget: int = BUDGET) -> str:
         """Move up to about `budget` bytes; DONE, WAIT (for the socket to be readable) or AGAIN."""
         if self.first:
             first, self.first = self.first, b""
             self._take(memoryview(first))
-        if self._chunks is not None:
-            return self._step_buffered(budget)
-        if self._may_splice and self._left and self._left > 65536 and self._sink.fileno() is not None:
-            return self._step_spliced(budget)
+        if self._is_bare and self._chunks is None:
+            return self._step_in_pieces(budget)
         return self._step_buffered(budget)
 
     @property
@@ -137,78 +152,65 @@ class Receiving:
         for piece in pieces:
             self._write(piece)
 
-    def _write(self, piece: memoryview) -> None:
-        if not len(piece):
+    def _write(self, view: memoryview, piece: Optional[Piece] = None) -> None:
+        if not len(view):
             return
-        self.received += len(piece)
+        self.received += len(view)
         if self.received > self._limit:
             raise Refusal(
                 "too-large", f"the body is larger than {self._limit} bytes", close=True, limit=self._limit
             )
-        self._sink.write(piece)
+        if piece is None:
+            self._sink.write(view)
+        else:
+            self._sink.lend(view, piece)
 
     def _step_buffered(self, budget: int) -> str:
-        buffer = _mine.buffer
-        view = memoryview(buffer)
+        """What has to be looked into: chunks, and what TLS decrypts.  All is taken that came: a poller sees only the
+        socket."""
+        view = _mine.buffer
         while budget > 0:
             if self.is_complete:
                 return DONE
-            # A body of known length is read no further than its end: what follows stays in the kernel.  Under TLS
-            # it would stay where no poller sees it, so there all is taken.
-            wanted = min(self._left, _PIECE) if self._is_bare and self._left is not None else _PIECE
-            try:
-                count = self._sock.recv_into(view[:wanted])
-            except _AGAIN:
+            count = self._receive_into(view)
+            if count is None:
                 return WAIT
-            except OSError as error:
-                raise PeerGone(str(error)) from error
-            if not count:
-                raise _incomplete(self.received, self._left)
             self._take(view[:count])
             budget -= count
         return DONE if self.is_complete else AGAIN
 
-    def _step_spliced(self, budget: int) -> str:
-        """Socket to pipe to file without a copy in this process (Linux, Python 3.10 and later)."""
-        source, target = self._sock.fileno(), self._sink.fileno()
-        out_end, in_end = _mine.pipe
-        while budget > 0:
-            if not self._left:
-                return DONE
-            try:
-                count = os.splice(source, in_end, min(self._left, _PIECE))
-            except _AGAIN:
+    def _step_in_pieces(self, budget: int) -> str:
+        """A body of known length, a megabyte at a time: so a file system takes it at half the cost of its pages.
+
+        It is read no further than its end: what follows stays in the kernel.
+        """
+        while self._left:
+            if budget <= 0:
+                return AGAIN
+            with _pieces.take() as piece:
+                view = piece.view[: min(self._left, _PIECE)]
+                filled, count = 0, 1
+                while filled < len(view) and count is not None:
+                    count = self._receive_into(view[filled:], filled)
+                    filled += count or 0
+                self._left -= filled
+                budget -= filled
+                self._write(view[:filled], piece if filled >= _WORTH else None)
+            if count is None:
                 return WAIT
-            except OSError as error:
-                if error.errno in _UNSUITED:
-                    self._may_splice = False
-                    return AGAIN
-                raise PeerGone(str(error)) from error
-            if not count:
-                raise _incomplete(self.received, self._left)
-            self._left -= count
-            self.received += count
-            budget -= count
-            try:
-                _pour(out_end, target, count)
-            except BaseException:
-                _mine.drop_pipe()
-                raise
-            self._sink.moved(count)
-        return DONE if not self._left else AGAIN
+        return DONE
 
-
-def _pour(pipe_end: int, target: int, count: int) -> None:
-    while count:
+    def _receive_into(self, view: memoryview, filled: int = 0) -> Optional[int]:
+        """How many bytes came, None when there are none yet; `filled` came before and are not counted yet."""
         try:
-            moved = os.splice(pipe_end, target, count)
+            count = self._sock.recv_into(view)
+        except _AGAIN:
+            return None
         except OSError as error:
-            if is_full(error):
-                raise Refusal("no-space", "the disk is full", close=True) from error
-            raise
-        if not moved:
-            raise OSError(f"the file took none of {count} bytes")
-        count -= moved
+            raise PeerGone(str(error)) from error
+        if not count:
+            raise _incomplete(self.received + filled, self._left and self._left - filled)
+        return count
 
 
 def _incomplete(received: int, left: Optional[int]) -> Refusal:
