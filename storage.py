@@ -71,6 +71,7 @@ from audiokit.names import free_names, other_names, valid_name
 from audiokit.removals import Removals
 from audiokit.results import Results
 from audiokit.spool import Spool, Upload
+from audiokit.wire.company import Joint, Work, alone, one_by_one
 from audiokit.wire.problems import Refusal
 
 __all__ = [
@@ -172,6 +173,12 @@ class Storage:
             )
             stack.callback(self._blobs.close)
             self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
+            self.likes_company = not (self.is_far or self.asks_far)  # whether `keeping` costs less among others
+            self._put_all = one_by_one(self._blobs.put) if self.is_far else self._blobs.put_all
+            self._write_all = (
+                one_by_one(lambda *statements: self._catalogue.write(statements)) if self.asks_far
+                else self._catalogue.write_all
+            )
             self._ownership = Ownership(self._catalogue, self._blobs, may_claim=exclusive)
             self.removals = Removals(self._catalogue, self._blobs, clock_ms, self.leave_for_sweep)
             self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
@@ -270,14 +277,19 @@ class Storage:
         """Something could not be removed: the next start must look."""
         self._is_clean = False
 
-    def keep(
+    def keep(self, upload: Upload, **what: Any) -> Kept:
+        """Make a received file one of ours, as `keeping` does, alone."""
+        return alone(self.keeping(upload, **what))
+
+    def keeping(
         self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
         metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
         now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
         check: Optional[Look] = None,
-    ) -> Kept:
+    ) -> Work[Kept]:
         """Make a received file one of ours, durable when this returns; the upload is over either way.
 
+        A work that costs less in company (wire/company.py): its sync and its commit are shared.
         `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
         `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
         bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
@@ -296,9 +308,11 @@ class Storage:
             names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
             if drop is not None:
                 names = other_names(next(names), os.urandom)
-            return self._place(upload, incoming, names, name is None or drop is not None)
+            return (yield from self._placing(upload, incoming, names, name is None or drop is not None))
 
-    def _place(self, upload: Upload, incoming: _Incoming, names: Iterator[str], is_generated: bool) -> Kept:
+    def _placing(
+        self, upload: Upload, incoming: _Incoming, names: Iterator[str], is_generated: bool
+    ) -> Work[Kept]:
         """Find out under which name, then move the bytes and write the row."""
         key = ""
         name = next(names)
@@ -321,9 +335,10 @@ class Storage:
                 self.removals.drop(key)
                 raise Refusal("name-taken", f"there is another file named {name!r}", parameter="name")
             if not key:
-                key = self._put(upload, incoming)
+                key = yield from self._putting(upload, incoming)
             try:
-                kept = self._replace(there, key, incoming) if there else self._create(key, incoming)
+                work = self._replacing(there, key, incoming) if there else self._creating(key, incoming)
+                kept = yield from work
             except BaseException as error:
                 self.removals.disown(key)
                 raise self._refusal_of(error, incoming) from None
@@ -341,7 +356,7 @@ class Storage:
             self.removals.carry_out(before.key)
         return Kept("replaced" if before else "created", there.id, there.record, f'"{there.sha256}"')
 
-    def _put(self, upload: Upload, incoming: _Incoming) -> str:
+    def _putting(self, upload: Upload, incoming: _Incoming) -> Work[str]:
         key = self._blobs.new_key()
         sha256, size = incoming.identity
         try:
@@ -349,27 +364,28 @@ class Storage:
         except OSError as error:
             raise refusal_of(error) from error
         try:
-            self._blobs.put(key, upload.file, size, sha256)
+            yield Joint(self._put_all, (key, upload.file, size, sha256))
         except OSError as error:
             self.removals.drop(key)
             raise refusal_of(error) from error
         upload.give_away()
         return key
 
-    def _create(self, key: str, incoming: _Incoming) -> Optional[Kept]:
+    def _creating(self, key: str, incoming: _Incoming) -> Work[Optional[Kept]]:
         record = incoming.fields
         record["id"] = b32encode(os.urandom(15)).decode("ascii").lower()  # 120 bits
         row = incoming.row(key, 1)
         through = [came_through(incoming.drop, key)] if incoming.drop is not None else []
-        if not self._catalogue.write(added(record, row) + through)[0]:
+        counts = yield Joint(self._write_all, added(record, row) + through)
+        if not counts[0]:
             return None
         return Kept("created", record["id"], row.record, f'"{record["sha256"]}"')
 
-    def _replace(self, there: _File, key: str, incoming: _Incoming) -> Optional[Kept]:
+    def _replacing(self, there: _File, key: str, incoming: _Incoming) -> Work[Optional[Kept]]:
         record = incoming.fields
         record["id"], record["shared"] = there.id, bool(there.shared)
         row = incoming.row(key, there.version + 1)
-        counts = self._catalogue.write([
+        counts = yield Joint(self._write_all, [
             noted(there.id, there.version, incoming.now_ms), *changed(record, row, there.version),
         ])
         if not counts[-1]:

@@ -18,8 +18,9 @@ from .links import Drop, Link
 from .names import valid_name
 from .parameters import bad
 from .quotas import Limits, Usage
-from .uploads import ReceivingSink, Wishes, wishes_of
+from .uploads import KeepingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
+from .wire.company import Work
 from .wire.fields import format_digest
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -274,7 +275,7 @@ def _nothing_replaced() -> Refusal:
     return bad("overwrite", "nothing is replaced through a drop")
 
 
-class _DropSink(ReceivingSink):
+class _DropSink(KeepingSink):
     """The body of POST /drop/{token}: received as every upload is, and always a new file."""
 
     def __init__(self, request: Any, drop: Drop, wishes: Wishes, room: Optional[int]) -> None:
@@ -292,7 +293,7 @@ class _DropSink(ReceivingSink):
     def _over_room(self) -> Refusal:
         return quotas.drop_is_full()
 
-    def finish(self) -> Response:
+    def finishing(self) -> Work[Response]:
         """Check, look, keep; 201 and a receipt."""
         services, drop, upload = self._services, self._drop, self._upload
         name, overwrite, metadata = self._said()
@@ -301,7 +302,7 @@ class _DropSink(ReceivingSink):
         sha256 = self._checked_digest()
         info = self._look(upload)
         extension = services.extension_of(info)
-        kept = services.storage.keep(
+        kept = yield from services.storage.keeping(
             upload,
             name=name,
             info=info,

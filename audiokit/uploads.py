@@ -16,6 +16,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 from .formats.info import AudioInfo, Damaged, NotAudio
 from .names import valid_name
 from .wire.answers import Sink
+from .wire.company import Work, alone
 from .wire.fields import format_digest, parse_content_disposition, parse_digest_field
 from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
 from .wire.problems import Refusal
@@ -24,6 +25,7 @@ from .wire.targets import split_query
 
 _PIECE = 1 << 19  # bytes a read of the follower takes: the hash's own speed is reached from 256 KiB on
 _BEHIND = 1 << 20  # bytes the follower may lag before it is sent after the writer
+_SMALL = 1 << 16  # bytes of a body that one read takes
 _TURN = 32 << 20  # bytes it hashes before another upload gets its turn
 METADATA_KEYS = 64  # uploader's own fields a file may have
 METADATA_BYTES = 16 << 10  # bytes of UTF-8 they may take together: a record stays a page, not a book
@@ -238,7 +240,8 @@ class ReceivingSink(Sink):
         """`room`: bytes of audio that a quota leaves, None for any number."""
         self._wishes, self._storage, self._identify, self._crew = wishes, storage, identify, crew
         self._room = room
-        self._follows = hasattr(os, "preadv") and not portable
+        # What comes in one piece is hashed as it passes: reading it back would cost more than it saves.
+        self._follows = hasattr(os, "preadv") and not portable and (wishes.length is None or wishes.length > _SMALL)
         self._upload: Any = None
         self._digest: Any = None
         self._message = hashlib.sha256() if wishes.boundary and wishes.content_digest else None
@@ -324,7 +327,23 @@ class ReceivingSink(Sink):
             raise Refusal("not-audio", other.reason, **_offset(other))
 
 
-class UploadSink(ReceivingSink):
+class KeepingSink(ReceivingSink):
+    """One that is kept in the storage, at less cost in company where that is on this disk; see `finishing`."""
+
+    def __init__(self, wishes: Wishes, storage: Any, *others: Any) -> None:
+        super().__init__(wishes, storage, *others)
+        self.likes_company = storage.likes_company
+
+    def finish(self) -> Response:
+        """Check, look, keep; the answer to whoever sent it."""
+        return alone(self.finishing())
+
+    def finishing(self) -> Work[Response]:
+        """The same, in company."""
+        raise NotImplementedError
+
+
+class UploadSink(KeepingSink):
     """The body of POST /post on its way into the storage (a `Sink`)."""
 
     def __init__(
@@ -336,13 +355,13 @@ class UploadSink(ReceivingSink):
         super().__init__(wishes, storage, identify, crew, portable, room)
         self._extension_of, self._who, self._check = extension_of, who, check
 
-    def finish(self) -> Response:
+    def finishing(self) -> Work[Response]:
         """Check, look, keep; 201 or 200 with the record."""
         upload = self._upload
         name, overwrite, metadata = self._said()
         sha256 = self._checked_digest()
         info = self._look(upload)
-        kept = self._storage.keep(
+        kept = yield from self._storage.keeping(
             upload, name=name, info=info, sha256=sha256.hex(), size=upload.written, metadata=metadata,
             overwrite=overwrite, default_extension=self._extension_of(info), owner=self._who.account,
             uploaded_by=self._who.name, check=self._check,

@@ -493,16 +493,17 @@ import sys, threading
 sys.path.insert(0, sys.argv.pop(1))
 how, sync_ms = sys.argv.pop(1), float(sys.argv.pop(1))
 import audioserver, storage, audiokit.blobs.directory as blobs, audiokit.blobs.fileops as fileops
-import audiokit.catalogue.sqlite as door
+import audiokit.catalogue.sqlite as door, audiokit.wire.reactor as reactor
 if how != "group":  # every upload syncs its directory and commits its row for itself
-    door.MOST_CALLS = 1
+    door.MOST_CALLS = reactor._CROWD = 1
+    reactor._CROWDS = 8  # a thread each
     blobs.SyncedTogether = lambda sync, begun: type("Alone", (), {"sync": lambda self, path: (begun(), sync(path))})()
 if how == "serial":  # and from its first sync to its commit no other upload is under way
-    lock, keep = threading.Lock(), storage.Storage.keep
+    lock, keeping = threading.Lock(), storage.Storage.keeping
     def alone(self, *given, **named):
         with lock:
-            return keep(self, *given, **named)
-    storage.Storage.keep = alone
+            return (yield from keeping(self, *given, **named))
+    storage.Storage.keeping = alone
 if sync_ms:  # a disk whose syncs take longer than this machine's
     import time
     def slow(act):

@@ -14,9 +14,10 @@ import sqlite3
 
 import pytest
 from support import wav
-from test_storage import content, leftovers, upload
+from test_storage import INFO, content, leftovers, upload
 
 from audiokit.blobs import FileOps
+from audiokit.wire.company import together
 from audiokit.wire.problems import Refusal
 from storage import Storage
 
@@ -247,3 +248,51 @@ def test_a_start_that_fails_lets_go_of_the_folder(tmp_path):
             Storage(tmp_path / kind, ops=ops)
         ops.fail("", 0, 0, None)
         Storage(tmp_path / kind, ops=ops).close()
+
+
+# How many of four fail with one operation.  The last sync is the directory's, which is of all of them.
+COMPANY = [("sync", 4), ("rename", 1), ("sync_directory", 4), ("commit", 4)]
+
+
+def keeping(storage, data, name):
+    """What keeps `data` once it was received, as a work."""
+    received = storage.begin_upload(len(data))
+    received.write(data)
+    return storage.keeping(
+        received, name=name, info=INFO, sha256=hashlib.sha256(data).hexdigest(), size=len(data), metadata={}
+    )
+
+
+@pytest.mark.parametrize("kind, most", COMPANY)
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_what_fails_in_company_fails_for_those_whose_it_was_and_leaves_nothing(empty, tmp_path, kind, most, number):
+    sounds = {f"{n}.wav": wav(0.02 + n / 100) for n in range(4)}
+    for at in range(1, 20):
+        folder = tmp_path / f"{at}"
+        shutil.copytree(empty, folder)
+        ops = FailingOps()
+        with Storage(folder, ops=ops, free_space_kept=0) as storage:
+            works = [keeping(storage, data, name) for name, data in sounds.items()]
+            ops.fail(kind, at, 0, OSError(number, os.strerror(number)))
+            outcomes = dict(zip(sounds, together(works)))
+            was_reached = ops.has_failed
+            ops.fail("", 0, 0, None)
+            failed = [name for name, outcome in outcomes.items() if isinstance(outcome, BaseException)]
+            assert len(failed) <= (1 if kind == "sync" and at <= 4 else most) and (failed or not was_reached)
+            for name, data in sounds.items():
+                assert content(storage, name=name) == (None if name in failed else data), (at, name)
+            assert leftovers(storage) == []
+        with Storage(folder, free_space_kept=0) as storage:
+            for name, data in sounds.items():
+                assert content(storage, name=name) == (None if name in failed else data), (at, name)
+        if not was_reached:
+            return
+    raise AssertionError("it never stopped failing")
+
+
+def test_of_two_in_company_who_want_one_name_one_gets_it(empty, tmp_path):
+    shutil.copytree(empty, tmp_path / "var")
+    with Storage(tmp_path / "var") as storage:
+        first, second = together([keeping(storage, sound, "a.wav") for sound in (SOUND, OTHER)])
+        assert first.outcome == "created" and second.code == "name-taken"
+        assert content(storage, name="a.wav") == SOUND and leftovers(storage) == []

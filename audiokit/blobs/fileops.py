@@ -121,6 +121,9 @@ class FileOps:
 
     def free_bytes(self, path: str) -> int:
         """What an ordinary user may still write to the file system of `path`."""
+        if hasattr(os, "statvfs"):  # a fifth of what shutil takes, and each upload asks twice
+            found = os.statvfs(path)
+            return found.f_bavail * found.f_frsize
         return shutil.disk_usage(path).free
 
     def commit(self, connection: sqlite3.Connection) -> None:

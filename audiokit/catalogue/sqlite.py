@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from .. import migrations
 from .errors import InDoubt, TooSlow
@@ -36,12 +36,21 @@ _STEP = 1000  # SQLite instructions between two looks at a deadline: some 10 us
 
 
 class _Call:
+    """One transaction that somebody waits for; with an `error` at once where it says what no engine could do."""
+
     __slots__ = ("statements", "counts", "error", "done")
 
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = statements
         self.counts: List[int] = []
         self.error: Optional[BaseException] = None
+        try:
+            for sql, params in statements:
+                allowed(sql)
+                for value in params:
+                    bindable(value)
+        except ValueError as error:
+            self.error = error
         self.done = threading.Lock()
         self.done.acquire()
 
@@ -109,19 +118,23 @@ class Catalogue:
 
     def write(self, statements: Sequence[Statement]) -> List[int]:
         """Carry out the statements as one transaction; how many rows each touched, once that is durable."""
-        for sql, params in statements:
-            allowed(sql)
-            for value in params:
-                bindable(value)
-        call = _Call(statements)
+        (outcome,) = self.write_all([statements])
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def write_all(self, calls: Sequence[Sequence[Statement]]) -> List[Union[List[int], BaseException]]:
+        """Many calls of `write` for one wait: of each the counts, or what it would have raised."""
+        made = [_Call(statements) for statements in calls]
+        good = [call for call in made if call.error is None]
         with self._lock:
             if self._closed:
                 raise ValueError("the catalogue is closed")
-            self._calls.put(call)
-        call.done.acquire()
-        if call.error is not None:
-            raise call.error
-        return call.counts
+            for call in good:
+                self._calls.put(call)
+        for call in reversed(good):  # the last is done last: one wait for all of them
+            call.done.acquire()
+        return [call.counts if call.error is None else call.error for call in made]
 
     # -- beside the door: what only a local file can do ----------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Optional, Union
 
+from .company import Work
 from .responses import Response
 
 
@@ -52,7 +53,10 @@ class Sink:
     """Where a request's body goes; one thread at a time calls it, never the loop.
 
     `open` comes first, then any number of `write` and `lend`, then `finish` or `abandon`, once.
+    Where `likes_company` says so, `finishing` may be carried out instead of `finish`, among others (company.py).
     """
+
+    likes_company = False
 
     def open(self) -> None:
         """Make ready to take bytes; may raise Refusal."""
@@ -66,6 +70,10 @@ class Sink:
 
     def finish(self) -> Union[Response, Pending]:
         """All bytes are there: the answer, or where it will come from."""
+        raise NotImplementedError
+
+    def finishing(self) -> Work[Union[Response, Pending]]:
+        """What `finish` does, as a work that costs less in company."""
         raise NotImplementedError
 
     def abandon(self) -> None:

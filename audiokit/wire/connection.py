@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import Unwanted
+from .company import Work
 from .heads import check_partial
 from .pace import LAGS, LOST, Pace
 from .poller import BEHIND, READ, WRITE
@@ -56,7 +57,7 @@ class Connection:
 
     __slots__ = (
         "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
-        "receiving", "sink", "sending", "files", "unwanted", "closing", "request", "started",
+        "receiving", "is_untouched", "sink", "sending", "files", "unwanted", "closing", "request", "started",
         "linger_until", "source", "cancel", "on_end", "upstream", "pace",
     )
 
@@ -73,6 +74,7 @@ class Connection:
         self.checked = 0  # bytes of an unfinished head that were found good
         self.timer: Any = None  # the wheel that holds us
         self.receiving: Optional[Receiving] = None
+        self.is_untouched = False  # the body: no worker has begun with it
         self.sink: Any = None
         self.pace: Optional[Pace] = None  # of the body
         self.sending: Optional[Sending] = None
@@ -99,7 +101,7 @@ class Connection:
                 self._watch(0)  # it may be given to another connection before we look again
             self._continue_sending()
         elif state is RECEIVING:
-            self._hand_off(self.reactor.bulk, self._receive_in_worker)
+            self._continue_body()
         elif state is LINGERING:
             self._linger_read()
         elif state is PENDING:
@@ -124,7 +126,7 @@ class Connection:
 
     def on_rested(self) -> None:
         """A body that lags is looked at again."""
-        self._hand_off(self.reactor.bulk, self._receive_in_worker)
+        self._continue_body()
 
     def close(self) -> None:
         """End it now; what a request had begun is undone."""
@@ -314,9 +316,38 @@ class Connection:
                 return self.close()
         self.state = RECEIVING
         self.pace = Pace(self.reactor.limits.body_rate, time.monotonic())
-        is_whole = framing.length is not None and len(first) >= framing.length
-        crew = self.reactor.work if is_whole else self.reactor.bulk
-        self._hand_off(crew, self._receive_in_worker, True)
+        self.is_untouched = True
+        if first or framing.length is None or not 0 < framing.length <= _RECV:
+            self._begin_body()
+        else:
+            self._read_body()
+
+    def _read_body(self) -> None:
+        """In the loop: what one read gives of a small body.  Most often that is all of it, and saves a hand-over."""
+        try:
+            data = self.sock.recv(_RECV)
+        except (BlockingIOError, InterruptedError):
+            return self._await_body()
+        except OSError:
+            return self.close()
+        self.receiving.first += data
+        self._begin_body()
+
+    def _begin_body(self) -> None:
+        self.is_untouched = False
+        if not self.receiving.is_here:
+            self._hand_off(self.reactor.bulk, self._receive_in_worker, True)
+        elif self.sink.likes_company:
+            self._lend()
+            self.reactor.crowds.submit(self._completing(True))
+        else:
+            self._hand_off(self.reactor.work, self._receive_in_worker, True)
+
+    def _continue_body(self) -> None:
+        if self.is_untouched:
+            self._read_body()
+        else:
+            self._hand_off(self.reactor.bulk, self._receive_in_worker)
 
     def _await_body(self) -> None:
         pace = self.pace
@@ -343,12 +374,29 @@ class Connection:
             outcome = end.with_traceback(None)  # it names us, and we it: only a collection could tell them apart
         except Exception as bug:
             outcome = self.handler.bug(bug)
-        if outcome is DONE:
+        if outcome is DONE and self.sink.likes_company and self.receiving.received <= _RECV:
+            self.reactor.crowds.submit(self._completing())
+        elif outcome is DONE:
             self.reactor.far.submit(self._finish_in_worker)
         else:
             if outcome is not WAIT and outcome is not AGAIN:
                 self._abandon_in_worker()
             self.reactor.post(self, outcome)
+
+    def _completing(self, is_first: bool = False) -> Work[None]:
+        """In a worker, among others of its kind: a small body that is here whole, and the route's answer."""
+        try:
+            if is_first:
+                self.sink.open()
+                self.receiving.step()
+            outcome: Any = yield from self.sink.finishing()
+            self.sink = None
+        except Refusal as refusal:
+            outcome = refusal.with_traceback(None)
+        except Exception as bug:
+            outcome = self.handler.bug(bug)
+        self._abandon_in_worker()
+        self.reactor.post(self, outcome)
 
     def _finish_in_worker(self) -> None:
         try:

@@ -26,8 +26,11 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .connection import HEAD, LINGERING, Connection
 from .poller import BEHIND, NEW, READ, best_poller
-from .workers import Lane, Workers
+from .company import together
+from .workers import Crowds, Lane, Workers
 
+_CROWDS = 2  # on their way to the disk at once: one works while the other waits
+_CROWD = 32  # small uploads of one: the first waits for the last, some 5 ms
 _SWEEP_S = 0.25  # s between looks at the clocks; what a deadline may be late
 INLINE = 1 << 20  # bytes of files that leave from the loop in a turn: under 0.2 ms, less than two hand-offs cost
 _REST_S = 4.0  # s between looks at a body that lags
@@ -99,6 +102,7 @@ class Reactor:
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
         self.scans = Lane(self.work, max(1, limits.work_threads // 2))
+        self.crowds = Crowds(self.work, _CROWDS, _CROWD, together)
         self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
         # What waits for another machine must not hold up what only waits on the disk.
         self.far = Workers(limits.far_threads, "far", on_bug) if limits.is_far else self.work

@@ -105,7 +105,7 @@ _pieces = _Pieces(_KEPT)
 class Receiving:
     """The body of one request on its way to `sink`.
 
-    `length` is Content-Length, or None for chunked.  `first` is what was read together with the head.
+    `length` is Content-Length, or None for chunked.  `first` is what was read already.
     The sink has `write(view)`, and `lend(view, piece)` for bytes that it may keep for a while.  `leftover` holds what
     came behind the body: the next request.
     """
@@ -116,19 +116,24 @@ class Receiving:
         self.leftover = b""
         self.received = 0
         self._sock, self._sink, self._limit = sock, sink, limit
-        self._first = first
+        self.first = first
         self._left = length
         self._chunks = ChunkedDecoder() if length is None else None
         self._is_bare = type(sock) is socket.socket
 
     def step(self, budget: int = BUDGET) -> str:
         """Move up to about `budget` bytes; DONE, WAIT (for the socket to be readable) or AGAIN."""
-        if self._first:
-            first, self._first = self._first, b""
+        if self.first:
+            first, self.first = self.first, b""
             self._take(memoryview(first))
         if self._is_bare and self._chunks is None:
             return self._step_in_pieces(budget)
         return self._step_buffered(budget)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether `first` has all that is still to come."""
+        return self._left is not None and len(self.first) >= self._left
 
     @property
     def is_complete(self) -> bool:

@@ -146,6 +146,36 @@ class Lane:
                 self._crew.submit(self._run, *following)
 
 
+class Crowds:
+    """A way to the threads of a crew on which all that waits is taken at once, up to `most`, and handed to `act`.
+
+    At most `threads` of them do so at a time: while one crowd waits for the disk the next one gathers.
+    """
+
+    def __init__(self, crew: Workers, threads: int, most: int, act: Callable[[List[Any]], None]) -> None:
+        self._crew, self._free, self._most, self._act = crew, threads, most, act
+        self._waiting: List[Any] = []
+        self._lock = threading.Lock()
+
+    def submit(self, item: Any) -> None:
+        """Have `act` called soon with this item among others."""
+        with self._lock:
+            self._waiting.append(item)
+            if not self._free:
+                return
+            self._free -= 1
+        self._crew.submit(self._run)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                crowd, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                if not crowd:
+                    self._free += 1
+                    return
+            self._act(crowd)
+
+
 def _lower_priority() -> None:
     try:  # Linux takes a thread's number where POSIX means a process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
