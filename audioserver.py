@@ -34,8 +34,8 @@ from audiokit.accesslog import AccessLog
 from audiokit.accounts import ANYONE, EVERYBODY, NOBODY, Who, not_admitted
 from audiokit.authentication import Authenticator
 from audiokit.conversions import Conversions
-from audiokit.jobs import Jobs
 from audiokit.failures import refusal_of
+from audiokit.jobs import Jobs
 from audiokit.keyfile import BadKey
 from audiokit.pages import Pages
 from audiokit.peaks import PeakCache

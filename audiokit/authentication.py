@@ -20,8 +20,20 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 from . import accounts
 from .accounts import (
-    BASIC, EVERYBODY, NOBODY, PUBLIC_READER, READ, SESSION, TOKEN, Account, Basic, Guesses, Who, network_of,
-    too_many, unauthorized,
+    BASIC,
+    EVERYBODY,
+    NOBODY,
+    PUBLIC_READER,
+    READ,
+    SESSION,
+    TOKEN,
+    Account,
+    Basic,
+    Guesses,
+    Who,
+    network_of,
+    too_many,
+    unauthorized,
 )
 from .sessions import shown as shown_cookie
 from .wire.answers import Login

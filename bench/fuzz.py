@@ -4,9 +4,9 @@ little memory.
     python3 bench/fuzz.py [--count 40000] [--seed 1] [--corpus DIR] [--one N]
 
 A mutation is a failure when anything but NotAudio is raised, when it takes more than 0.2 s of CPU
-time (on a slow machine longer, by a loop that is timed beside it), or more than 20 MB of memory.  Every failure is printed with its number, and `--one N` writes
-that very file to fuzz.bin and runs it again with its traceback.  The seeds are built here, and
-taken from the corpus where there is one."""
+time (on a slow machine longer, by a loop that is timed beside it), or more than 20 MB of memory.  Every failure is
+printed with its number, and `--one N` writes that very file to fuzz.bin and runs it
+again with its traceback.  The seeds are built here, and taken from the corpus where there is one."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from audioserver import AudioServer  # noqa: E402
 from support import request, wav  # noqa: E402
+
+from audioserver import AudioServer  # noqa: E402
 
 EXAMPLES = "20"  # a parameter's values that are tried, at most
 # What a schema cannot say: which parameters belong together, which bytes are audio, what a condition holds of.

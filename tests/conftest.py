@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 import told
 from support import Running
 

@@ -182,7 +182,8 @@ def some_user(house):
 BODIES = {
     "/session": lambda house: {"name": "ann", "password": house.owner.password},
     "/users": lambda house: {"name": "n" + next(fresh)[:-4], "password": "a good one"},
-    "/tokens": lambda house: {}, "/drops": lambda house: {}, "/me": lambda house: {"old_password": "sesame of ann", "password": "sesame of ann"},
+    "/tokens": lambda house: {}, "/drops": lambda house: {},
+    "/me": lambda house: {"old_password": "sesame of ann", "password": "sesame of ann"},
 }
 OTHERS = {
     "/users/": some_user, "/drops/": lambda house: house.drop()["id"],

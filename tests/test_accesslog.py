@@ -10,7 +10,6 @@ import struct
 import sys
 
 import pytest
-
 from support import long_wav, raw, request, wav
 
 SOUND = wav(0.1)

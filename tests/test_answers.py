@@ -7,11 +7,11 @@ import socket
 import threading
 
 import pytest
+from support import raw, request
 
 from audiokit import routes
 from audiokit.wire.answers import Pending, Stream
 from audiokit.wire.responses import FileBody, Response, json_response
-from support import raw, request
 
 
 @pytest.fixture

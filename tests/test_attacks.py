@@ -17,13 +17,13 @@ import time
 import weakref
 
 import pytest
+from support import ROOT, long_wav, raw, request, wav
 
 from audiokit import routes
 from audiokit.uploads import FollowingDigest
 from audiokit.wire import pace, reactor
 from audiokit.wire.pace import GOES, LAGS, LOST, Pace
 from audiokit.wire.responses import Response
-from support import ROOT, long_wav, raw, request, wav
 
 SOUND = wav(0.5)
 HEAD = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"

@@ -13,10 +13,10 @@ import sys
 import threading
 
 import pytest
+from support import ROOT, request, wav
 
 from audiokit import migrations
 from audiokit.commands import _plain
-from support import ROOT, request, wav
 
 SOUND = wav(0.25)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from support import ROOT
 
 from audiokit import routes
 from audiokit.settings import TABLE
 from audiokit.wire.problems import PROBLEMS
-from support import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")

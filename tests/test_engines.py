@@ -73,9 +73,9 @@ def test_a_life_on_a_real_engine(engine, serve, tmp_path, capsys):
     data = long_wav(400)
     assert server.post("a.wav", WAV)[0] == 201 and server.post("long.wav", data)[0] == 201
     assert server.get("/download?name=long.wav")[2] == data
-    for start, stop in ((0, 1), (1000, 70_000), (len(data) - 5, len(data))):
-        status, _, body = server.get("/download?name=long.wav", Range=f"bytes={start}-{stop - 1}")
-        assert (status, body) == (206, data[start:stop])
+    for first, stop in ((0, 1), (1000, 70_000), (len(data) - 5, len(data))):
+        status, _, body = server.get("/download?name=long.wav", Range=f"bytes={first}-{stop - 1}")
+        assert (status, body) == (206, data[first:stop])
     status, _, body = server.get("/download?name=long.wav", Range="bytes=0-9,100-109")
     assert status == 206 and data[:10] in body and data[100:110] in body
     check(server)

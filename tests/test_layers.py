@@ -7,7 +7,6 @@ import re
 import sys
 
 import pytest
-
 from support import ROOT
 
 GONE = {"aifc", "audioop", "cgi", "cgitb", "chunk", "imghdr", "sndhdr", "sunau", "crypt", "pipes", "telnetlib", "uu",

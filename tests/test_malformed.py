@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from support import Running
 from malformed import CASES, INCOMPLETE, answers, converse, run_case
+from support import Running
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import struct
 
-import pytest
-
 import audio_files
+import pytest
+from support import wav
+from test_formats_matroska import block, cluster, element, info, movie, track
+
 import audiometa
 from audiokit import conversion_worker as worker
 from audiokit.offers import is_decoded
-from support import wav
-from test_formats_matroska import block, cluster, element, info, movie, track
 
 SAMPLES = list(struct.unpack("<400h", wav(0.05)[44:]))
 BIG = struct.pack(">400h", *SAMPLES)

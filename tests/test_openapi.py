@@ -6,11 +6,11 @@ import json
 import re
 
 import pytest
+from support import ROOT, request, wav
 
 from audiokit import listing, peak_routes, resample_routes, routes
 from audiokit.listing import RECORD_FIELDS, SORTS
 from audiokit.wire.problems import PROBLEMS
-from support import ROOT, request, wav
 
 UI = ROOT / "audiokit" / "ui"
 DESCRIPTION = json.loads((UI / "openapi.json").read_text("utf-8"))

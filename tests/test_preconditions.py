@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from support import request, wav
 
 from audiokit.preconditions import record_etag
 from audiokit.wire.fields import http_date
 from audiokit.wire.problems import Refusal
-from support import request, wav
 
 SOUND, OTHER = wav(0.02), wav(0.03)
 # Fields, and whether they hold for a file: BYTES and RECORD stand for its two entity tags, OLD and NEW for dates.

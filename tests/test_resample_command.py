@@ -11,11 +11,11 @@ import sys
 import wave
 
 import pytest
+from support import ROOT, wav
+from test_offers import PCM_IN_MATROSKA
 
 import audiometa
 from audiokit.resample_command import Progress
-from support import ROOT, wav
-from test_offers import PCM_IN_MATROSKA
 
 PROGRAM = [sys.executable, str(ROOT / "audioserver.py"), "resample"]
 SOUND = wav(1.0, rate=44100, channels=2)

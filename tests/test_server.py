@@ -11,7 +11,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from support import long_wav, raw, request, wav
 
 SOUND = wav(0.5)
@@ -410,7 +409,7 @@ class TestEmbedding:
                 thread = threading.Thread(target=server.serve_forever)
                 thread.start()
                 assert post(server.server_address, SOUND)[0] == 201
-                1 / 0
+                raise ZeroDivisionError
         thread.join(10)
         assert not thread.is_alive()
         server.serve_forever()  # over is over, also for a thread that comes late
@@ -434,7 +433,8 @@ class TestEmbedding:
     def test_shutdown_lets_a_running_upload_finish(self, running):
         server = running()
         with socket.create_connection(server.address, timeout=10) as sock:
-            sock.sendall(b"POST /post?name=late.wav HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SOUND))
+            sock.sendall(b"POST /post?name=late.wav HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                         b"Content-Length: %d\r\n\r\n" % len(SOUND))
             assert sock.recv(100).startswith(b"HTTP/1.1 100")
             server.server.stop()
             sock.sendall(SOUND)

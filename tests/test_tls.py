@@ -19,10 +19,10 @@ import threading
 from contextlib import closing
 
 import pytest
-
-from audiokit.settings import networks
 from people import Person
 from support import ROOT, Running, long_wav, raw, request, wav
+
+from audiokit.settings import networks
 
 ssl = pytest.importorskip("ssl")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from people import Person
+from support import raw, request, wav
 
 from audiokit.settings import BadSetting, Settings, networks, origins
 from audiokit.wire import policies
 from audiokit.wire.cors import EXPOSED, Sharing
 from audiokit.wire.proxies import Proxies
-from people import Person
-from support import raw, request, wav
 
 SITE = "https://app.example"
 TRUSTED = Proxies(networks("10.0.0.0/8,192.0.2.1,2001:db8::/32"))

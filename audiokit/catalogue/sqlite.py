@@ -5,8 +5,9 @@ so that sixteen waiting uploads cost one sync of the disk.  Every other thread r
 WAL with synchronous=FULL: NORMAL may lose the last commits when the power goes.  In WAL a reader sees a commit
 only after it is synced, so what is read is durable.
 
-Raises OSError(ENOSPC) for a full disk, OSError(EMFILE) where a reader finds no descriptors, `InDoubt` when a commit failed (it may yet come back after a crash),
-`TooSlow` when a read passes its deadline, sqlite3.IntegrityError as it is.  Being busy is waited out, never raised.
+Raises OSError(ENOSPC) for a full disk, OSError(EMFILE) where a reader finds no descriptors, `InDoubt` when a
+commit failed (it may yet come back after a crash), `TooSlow` when a read passes its deadline,
+sqlite3.IntegrityError as it is.  Being busy is waited out, never raised.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def evaluate(
     """304, 412 or None (go on) for a representation with these validators, in the order of section
     13.2.2.
 
-    `etag` is quoted, or several that are; none means that there is no representation. `last_modified` is in whole seconds since 1970, None where no time says
-    anything of the representation: then fields with dates are ignored.
+    `etag` is quoted, or several that are; none means that there is no representation. `last_modified` is in whole seconds
+    since 1970, None where no time says anything of the representation: then fields with dates are ignored.
     """
     is_read = method in ("GET", "HEAD")
     etags = (etag,) if isinstance(etag, str) else etag

@@ -24,9 +24,9 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
+from .company import together
 from .connection import HEAD, LINGERING, Connection
 from .poller import BEHIND, NEW, READ, best_poller
-from .company import together
 from .workers import Crowds, Lane, Workers
 
 _CROWDS = 2  # on their way to the disk at once: one works while the other waits

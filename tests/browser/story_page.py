@@ -252,7 +252,8 @@ class TestTheList:
         three.browser.labelled("Filters").click()
         three.browser.script("""
             const set = (label, value) => {
-              const field = [...document.querySelectorAll('.filters label')].find((node) => node.textContent.startsWith(label)).querySelector('input, select');
+              const field = [...document.querySelectorAll('.filters label')]
+                .find((node) => node.textContent.startsWith(label)).querySelector('input, select');
               field.value = value;
               field.dispatchEvent(new Event('input', { bubbles: true }));
             };
