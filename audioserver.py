@@ -151,8 +151,9 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             busy = Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
             return self.problem(busy)
-        if isinstance(error, OSError) and isinstance(refusal_of(error), Refusal):  # an engine elsewhere is away
-            return self.problem(refusal_of(error))
+        refusal = refusal_of(error)
+        if isinstance(refusal, Refusal):  # an engine elsewhere is away, or all is being moved
+            return self.problem(refusal)
         number = secrets.token_hex(6)
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))
@@ -612,7 +613,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {error}", file=sys.stderr)
     except CatalogueError as error:
-        print(f"audioserver: the catalogue is broken: {error}", file=sys.stderr)
+        refusal = refusal_of(error)
+        words = str(refusal) if isinstance(refusal, Refusal) else f"the catalogue is broken: {error}"
+        print(f"audioserver: {words}", file=sys.stderr)
     return 1
 
 

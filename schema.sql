@@ -8,6 +8,7 @@
 --   version 3   where the audio is kept
 --   version 4   conversions that every server of a cluster knows
 --   version 5   ranges newest first, names with filters: indexes, and how far uploads came out of order
+--   version 6   what leaves for another engine is frozen
 --
 -- Written for SQLite 3.26: no RETURNING, no STRICT, no generated columns.  Ids and times come from the program.
 -- The trigram index behind `q` and name patterns is not here: not every SQLite has it, so the program makes and
@@ -292,7 +293,9 @@ END;
 
 -- One row per engine on another machine that keeps something of this catalogue's, and per move to one.
 CREATE TABLE places (
-    what    TEXT PRIMARY KEY NOT NULL,          -- "blobs"; "id": there is none now; "moving": a move was begun
+    -- "blobs"; "id": there is none now; "moving": a move was begun; "leaving", "left": of the rows, too;
+    -- "arriving": not all rows are here yet
+    what    TEXT PRIMARY KEY NOT NULL,
     word    TEXT NOT NULL,                      -- random; the engine has it too, so that it is surely the right one
     address TEXT NOT NULL                       -- for people: s3://BUCKET/PREFIX
 ) WITHOUT ROWID;
@@ -342,4 +345,51 @@ WHEN EXISTS (SELECT 1 FROM places WHERE what = 'moving') BEGIN
     SELECT RAISE(ABORT, 'the audio is being moved');
 END;
 
-PRAGMA user_version = 5;
+-- While the rows leave for another engine, and once they have left, nothing else of them may change either.  Not so the
+-- sessions: they do not move.
+CREATE TRIGGER accounts_frozen_in BEFORE INSERT ON accounts
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER accounts_frozen BEFORE UPDATE ON accounts
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER accounts_frozen_out BEFORE DELETE ON accounts
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER tokens_frozen_in BEFORE INSERT ON tokens
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER tokens_frozen_out BEFORE DELETE ON tokens
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER links_frozen_in BEFORE INSERT ON links
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER links_frozen_out BEFORE DELETE ON links
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER drops_frozen_in BEFORE INSERT ON drops
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+CREATE TRIGGER drops_frozen_out BEFORE DELETE ON drops
+WHEN EXISTS (SELECT 1 FROM places WHERE what = 'leaving') BEGIN
+    SELECT RAISE(ABORT, 'the audio is being moved');
+END;
+
+PRAGMA user_version = 6;

@@ -49,7 +49,7 @@ from audiokit import keyfile, quotas
 from audiokit.accounts import ALL, OWN, SHARED
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
-from audiokit.blobs.moving import Moved, address_of, cancel, move
+from audiokit.blobs.moving import cancel
 from audiokit.blobs.ownership import Ownership
 from audiokit.catalogue import TooSlow
 from audiokit.catalogue.backups import back_up
@@ -61,11 +61,12 @@ from audiokit.catalogue.people import People
 from audiokit.catalogue.recognition import recognise
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.catalogue.sessions import Sessions
-from audiokit.engines import open_blobs, open_catalogue, was_left
+from audiokit.engines import open_blobs, open_catalogue
 from audiokit.failures import frozen_or, is_frozen, refusal_of
 from audiokit.formats.info import AudioInfo
 from audiokit.health import Health
 from audiokit.migrations import MigrationError
+from audiokit.moves import Moved, Origin, move, refuse_unfinished
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.removals import Removals
 from audiokit.results import Results
@@ -164,6 +165,7 @@ class Storage:
             # First: in a folder that is not ours nothing is made.
             self._catalogue = open_catalogue(catalogue, self.data / "catalogue.db", self.ops, create, exclusive)
             stack.callback(self._catalogue.close)
+            refuse_unfinished(self._catalogue)
             self.asks_far = self._catalogue.is_far  # whether reading a row waits for another machine
             self._spool = Spool(self.data / "uploads", self.ops, free_space_kept, self.leave_for_sweep)
             self._blobs = open_blobs(
@@ -618,42 +620,20 @@ class Storage:
                 removed.append(key)
         return removed
 
-    def move(self, blobs: str, say: Callable[[str], None] = lambda text: None) -> Moved:
-        """Move all audio to the store `blobs` ("": the folder); a server may go on reading meanwhile."""
-        target = open_blobs(blobs, self.data / "files", self.ops)
-        try:
-            self._ownership.ensure_still()
-            if address_of(target) == address_of(self._blobs):
-                raise FileExistsError(errno.EEXIST, "the audio is there already", address_of(target))
-            return move(self._catalogue, self._blobs, target, self._spool.folder, self.ops, say)
-        finally:
-            target.close()
+    def move(
+        self, *, catalogue: Optional[str] = None, blobs: Optional[str] = None, say: Callable[[str], None] = lambda text: None,
+    ) -> Moved:
+        """Move the rows to the cluster `catalogue`, all audio to the store `blobs`; "": to the folder, None: neither.
 
-    def move_rows(self, address: str, say: Callable[[str], None] = lambda text: None) -> Any:
-        """Move the catalogue to the cluster `address` ("": to the folder); a server may go on reading meanwhile.
-
-        FileExistsError when there are other files; `Differs` when the rows that arrived are not those that left.
+        A server may go on reading meanwhile.  Interrupted, the same call goes on.
         """
-        from audiokit.catalogue.moving import move_rows
-
-        path = self.data / "catalogue.db"
-        arriving = path if address else path.with_name("catalogue.db.arriving")
-        if bool(address) == self.asks_far or not address and not was_left(path):
-            raise FileExistsError(errno.EEXIST, "there is a catalogue already", address or str(path))
-        target = open_catalogue(address, arriving, self.ops, True, True)
-        try:
-            moved = move_rows(self._catalogue, target, target.address if address else "the data folder", say)
-        finally:
-            target.close()
-        if not address:
-            if path.exists():
-                self.ops.rename(str(path), str(path.with_name("catalogue.db.left")))
-            self.ops.rename(str(arriving), str(path))
-            self.ops.sync_directory(str(self.data))
-        return moved
+        if blobs is not None:
+            self._ownership.ensure_still()
+        origin = Origin(self._catalogue, self._blobs, self.data, self._spool.folder, self.data / LINK_KEY, self.ops)
+        return move(origin, catalogue, blobs, say)
 
     def cancel_move(self) -> bool:
-        """Let files be changed again after a move that was begun and not finished; whether there was one."""
+        """Let everything be changed again after a move that was begun and not finished; whether there was one."""
         return cancel(self._catalogue)
 
     def cut(self) -> None:

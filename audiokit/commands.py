@@ -11,12 +11,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, TextIO
+from typing import Any, Callable, Dict, List, Optional, TextIO
 
 from .formats.info import NotAudio
 from .settings import add_flags
 
 OK, FAILED = 0, 1
+_FOLDER = "folder"  # as an address: the data folder
 
 
 def add_db(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
         "migrate": "bring an older catalogue up to this program; the server does so by itself when it starts",
         "dump": "print the catalogue as SQL",
         "check": "compare rows with bytes, both ways",
-        "move": "move the audio to a store, or back to the folder, while a server goes on reading",
+        "move": "move catalogue, audio or both to other engines, or back, while a server goes on reading",
         "backup": "copy catalogue and bytes to a folder that --data can serve, while the server runs",
     }
     for name, text in about.items():
@@ -41,13 +42,14 @@ def add_db(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--deep", action="store_true", help="read every file and verify its sha256")
             action.add_argument("--fix", action="store_true", help="repair what can be repaired")
         if name == "move":
-            whither = action.add_mutually_exclusive_group(required=True)
-            whither.add_argument("--blobs", dest="to_blobs", metavar="URL", help="the store to move to")
-            whither.add_argument("--to", metavar="URL", help="where to move the catalogue: rqlite://HOST:4001,… or folder")
-            whither.add_argument("--home", action="store_true", help="move to the data folder")
+            action.add_argument("--to", metavar="URL", help="where to move the catalogue: rqlite://HOST:4001,… or folder")
+            whither = action.add_mutually_exclusive_group()
+            whither.add_argument("--blobs", dest="to_blobs", metavar="URL", help="where to move the audio: s3://… or folder")
+            whither.add_argument("--home", dest="to_blobs", action="store_const", const=_FOLDER, help="the same as --blobs folder")
             whither.add_argument("--cancel", action="store_true", help="give up a move that was begun")
             action.add_argument("--from-blobs", dest="blobs", metavar="URL", help="the store where the audio is now "
                                 "(default: AUDIOSERVER_BLOBS, else the data folder)")
+            action.set_defaults(wrong=action.error)
         if name == "backup":
             action.add_argument("directory", metavar="DIR", help="a folder that does not exist, or is empty")
 
@@ -121,22 +123,35 @@ def _backup(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
 
 
 def _move(given: argparse.Namespace, data: Path, storage_class: Any) -> int:
+    if given.cancel == bool(given.to or given.to_blobs):
+        given.wrong("say where to: --to for the catalogue, --blobs or --home for the audio, or both; or --cancel alone")
     with storage_class(data, create=False, exclusive=False, blobs=given.blobs) as storage:
         if given.cancel:
             was = storage.cancel_move()
-            print("files may be changed again" if was else "no move was under way")
+            print("everything may be changed again" if was else "no move was under way")
             return OK
-        if given.to:
-            home = given.to == "folder"
-            rows = storage.move_rows("" if home else given.to, lambda text: print(text, file=sys.stderr))
-            print(f"moved {rows.rows} rows, {rows.files} of them files, compared by sha256")
-            print("serve them without --catalogue" if home else f"serve them with --catalogue '{given.to}'")
-            return OK
-        target = given.to_blobs or ""
-        moved = storage.move(target, lambda text: print(text, file=sys.stderr))
-    print(f"moved {moved.files} files of {moved.bytes} bytes, each verified; {moved.copied} were not there yet")
-    print(f"serve them with --blobs '{target}'" if target else "serve them without --blobs")
+        moved = storage.move(
+            catalogue=_engine(given.to), blobs=_engine(given.to_blobs), say=lambda text: print(text, file=sys.stderr)
+        )
+    if moved.bytes is not None:
+        print(f"moved {moved.bytes.files} files of {moved.bytes.bytes} bytes, each verified; "
+              f"{moved.bytes.copied} were not there yet")
+    if moved.rows is not None:
+        print(f"moved {moved.rows.rows} rows, {moved.rows.files} of them files, compared by sha256")
+    print(f"serve them {_flags(given)}")
     return OK
+
+
+def _engine(address: Optional[str]) -> Optional[str]:
+    return "" if address == _FOLDER else address
+
+
+def _flags(given: argparse.Namespace) -> str:
+    """What a server has to be told after a move; of what did not move that is as before."""
+    moved = [(flag, address) for flag, address in (("--catalogue", given.to), ("--blobs", given.to_blobs)) if address]
+    return " and ".join(
+        f"without {flag}" if address == _FOLDER else f"with {flag} '{address}'" for flag, address in moved
+    )
 
 
 _DB: Dict[str, Callable[[argparse.Namespace, Path, Any], int]] = {

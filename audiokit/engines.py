@@ -39,8 +39,10 @@ def was_left(path: Path) -> bool:
     """Whether there is no catalogue, or one whose rows were moved elsewhere."""
     if not path.exists():
         return True
+    from .catalogue.moving import has_left
+
     left = open_catalogue("", path, FileOps(), False, False)
     try:
-        return bool(left.read("SELECT 1 FROM places WHERE what = 'moving'"))
+        return has_left(left)
     finally:
         left.close()

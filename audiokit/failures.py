@@ -12,8 +12,12 @@ from .wire.problems import Refusal, is_full
 _FROZEN = "the audio is being moved"  # as the triggers of schema.sql say it
 
 
-def refusal_of(error: OSError) -> Union[Refusal, OSError]:
-    """The refusal that a full disk, or an engine elsewhere that fails, means; any other error as it is."""
+def refusal_of(error: Exception) -> Union[Refusal, Exception]:
+    """The refusal that a full disk, an engine elsewhere that fails, or a move means; any other error as it is."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return frozen_or(error)
+    if not isinstance(error, OSError):
+        return error
     if isinstance(error, (CatalogueDown, CatalogueRefused)):
         return _busy("the catalogue", isinstance(error, CatalogueDown))
     if isinstance(error, StoreError):
@@ -34,7 +38,7 @@ def is_frozen(error: sqlite3.IntegrityError) -> bool:
 
 
 def frozen_or(error: sqlite3.IntegrityError, other: Optional[Refusal] = None) -> BaseException:
-    """What a constraint means: that the audio is being moved, else `other`, else a fault of ours."""
+    """What a constraint means: that what is kept here is being moved, else `other`, else a fault of ours."""
     if is_frozen(error):
-        return Refusal("busy", "the audio is being moved: it can only be read", headers=[("Retry-After", "60")])
+        return Refusal("busy", "what is kept here is being moved: it can only be read", headers=[("Retry-After", "60")])
     return other or error

@@ -45,6 +45,11 @@ def shared(path: Path, agreed: Callable[[str], str]) -> bytes:
     return bytes.fromhex(text)
 
 
+def replace(path: Path, ops: Any, key: bytes) -> None:
+    """Make `key` the one in the file `path`, durable."""
+    _make(path, ops, key.hex())
+
+
 def _read(path: Path) -> bytes:
     with open(path, encoding="ascii", errors="replace") as file:
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:

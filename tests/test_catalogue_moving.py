@@ -20,6 +20,8 @@ from storage import Storage
 
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")
 
+MARKS = ("'moving'", "'leaving'", "'left'", "'arriving'", '"sessions"')  # and log-ins, which do not move
+
 
 def add(storage, name, data):
     with storage.begin_upload(len(data)) as upload:
@@ -47,7 +49,8 @@ def contents(door, tmp_path, name):
     db = sqlite3.connect(str(path))
     try:
         return sorted(
-            line for line in db.iterdump() if line.startswith("INSERT INTO") and "words" not in line and "'moving'" not in line
+            line for line in db.iterdump()
+            if line.startswith("INSERT INTO") and "words" not in line and not any(mark in line for mark in MARKS)
         )
     finally:
         db.close()

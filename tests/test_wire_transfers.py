@@ -164,9 +164,9 @@ def large_body(size, seed):
 @pytest.mark.parametrize("size, first, why", [
     (1, 0, "a byte"),
     (100, 100, "all of it came with the head"),
-    (1 << 20, 0, "one piece to the byte"),
-    ((1 << 20) + 1, 0, "a byte more than a piece"),
-    (3_333_333, 999, "pieces, and a part that came with the head"),
+    (2 << 20, 0, "one piece to the byte"),
+    ((2 << 20) + 1, 0, "a byte more than a piece"),
+    (5_555_555, 999, "pieces, and a part that came with the head"),
     (20 << 20, 0, "more than may be kept at a time"),
 ])
 def test_a_body_arrives_as_it_was_sent_whoever_keeps_its_pieces(pair, shelf, size, first, why):

@@ -21,6 +21,7 @@ class TinyRqlite:
     def __init__(self, count=2):
         self.is_twice = False  # every write is carried out twice, and the second answer is the one that is given
         self.loses = lambda number: False  # whether the answer to the n-th write (from 1) is lost, when it is done
+        self.refuses = lambda path: False  # whether what is asked is answered 400, which nobody asks again
         self.writes = 0
         self.told = []  # what was asked of `/db/execute`, in the order in which it came
         self._hung, self._is_read = set(), False
@@ -131,6 +132,8 @@ class TinyRqlite:
 
             def do_POST(self):
                 question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if tiny.refuses(self.path):
+                    return self.say(b"refused", 400)
                 work = tiny._written if self.path.startswith("/db/execute") else tiny._asked
                 answer = work(question, number)
                 if answer is None:
@@ -139,11 +142,13 @@ class TinyRqlite:
                     self.say(json.dumps(answer).encode())
 
             def do_GET(self):
+                if tiny.refuses(self.path):
+                    return self.say(b"refused", 400)
                 self.say(tiny.copy())
 
-            def say(self, body):
+            def say(self, body, status=200):
                 with contextlib.suppress(OSError):  # whoever asked is tired of waiting
-                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                    self.wfile.write(b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
 
             def log_message(self, *_):
                 pass

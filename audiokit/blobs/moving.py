@@ -25,12 +25,16 @@ from .errors import StoreRefused
 HOME = "the data folder"  # as an address: where the audio is when no store has it
 _ROWS = 1000  # looked at in one query
 _TRIES = 3  # copies of one file, before a store that does not keep what it is given is told of
-_WORD = "SELECT word FROM places WHERE what IN ('blobs', 'id', 'moving')"
+_WORD = "SELECT word FROM places WHERE what IN ('blobs', 'id', 'moving') ORDER BY what"
 _MOVING = "SELECT address FROM places WHERE what = 'moving'"
 _FREEZE = "INSERT OR IGNORE INTO places (what, word, address) VALUES ('moving', ?, ?)"
 _OVER = "DELETE FROM places WHERE what = 'moving' AND address = ?"
-_THAW = "DELETE FROM places WHERE what = 'moving'"
+_THAW = "DELETE FROM places WHERE what IN ('moving', 'leaving')"
 _FORGET = "DELETE FROM places WHERE what IN ('blobs', 'id')"
+_KEEP_WORD = (
+    "INSERT OR IGNORE INTO places (what, word, address) SELECT 'id', ?, ? "
+    "WHERE NOT EXISTS (SELECT 1 FROM places WHERE what = 'blobs')"
+)
 _PLACE = "INSERT OR IGNORE INTO places (what, word, address) VALUES (?, ?, ?)"
 
 
@@ -48,12 +52,18 @@ class Moved(NamedTuple):
 
 def move(catalogue: Any, source: Any, target: Any, spool: Path, ops: Any, say: Callable[[str], None]) -> Moved:
     """Bring the bytes of every file from the store `source` to `target`, and make that the place."""
-    address, here = address_of(target), address_of(source)
-    _refuse_another(catalogue, {address, here})
+    moved, place = bring(catalogue, source, target, address_of(target), spool, ops, say)
+    catalogue.write([(_FORGET, ()), (_PLACE, place)])
+    return moved
+
+
+def bring(
+    catalogue: Any, source: Any, target: Any, address: str, spool: Path, ops: Any, say: Callable[[str], None],
+) -> Tuple[Moved, Tuple[str, str, str]]:
+    """Steps 1 to 4 of a move that is called `address`; and the row of `places` that makes the target the place."""
+    _refuse_another(catalogue, {address, address_of(source)})
     word = _claim(catalogue, target)
-    # The move that brought the audio here is over, whether a server has begun since or not.
-    catalogue.write([(_OVER, (here,)), (_FREEZE, (word, address))])
-    _refuse_another(catalogue, {address})
+    begin(catalogue, source, address)
     files = total = copied = 0
     for key, size, sha256 in _rows(catalogue):
         copied += _bring(key, size, sha256, source, target, spool, ops)
@@ -61,9 +71,16 @@ def move(catalogue: Any, source: Any, target: Any, spool: Path, ops: Any, say: C
         if files % _ROWS == 0:
             say(f"{files} files, {total} bytes are there")
     _count(catalogue, target, files)
-    what = "blobs" if target.is_far else "id"
-    catalogue.write([(_FORGET, ()), (_PLACE, (what, word, address))])
-    return Moved(files, total, copied)
+    return Moved(files, total, copied), ("blobs" if target.is_far else "id", word, address_of(target))
+
+
+def begin(catalogue: Any, source: Any, address: str) -> None:
+    """Freeze the files for a move that is called `address`; StoreRefused where another one was begun."""
+    here = address_of(source)
+    _refuse_another(catalogue, {address, here})
+    # The move that brought the audio here is over, whether a server has begun since or not.
+    catalogue.write([(_OVER, (here,)), (_FREEZE, (word_of(catalogue), address))])
+    _refuse_another(catalogue, {address})
 
 
 def cancel(catalogue: Any) -> bool:
@@ -100,6 +117,8 @@ def _refuse_another(catalogue: Any, addresses: Set[str]) -> None:
 
 
 def _claim(catalogue: Any, target: Any) -> str:
+    # Kept before the store has it: an interrupted or cancelled move must not leave a mark that nobody knows.
+    catalogue.write([(_KEEP_WORD, (word_of(catalogue), HOME))])
     word = word_of(catalogue)
     if target.is_far:
         mark = target.mark()

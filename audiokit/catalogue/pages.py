@@ -21,29 +21,22 @@ from operator import itemgetter
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import newest
+from .clauses import MOST_VALUES, TRAITS, Clause, clause_of, indexed
 from .errors import TooSlow
-from .merging import LAST, SEPARATOR, Found, Walk, merged, sort_value
-from .rows import fold, label_value, whole
+from .merging import SEPARATOR, Found, Walk, merged, sort_value
 
 TOTAL_CAP = 10_000  # beyond this a total is not counted
 _REMEMBERED = 1000  # counts that are kept
 _STALE = 200  # commits after which a count is too old even for choosing a way
-_MOST_TRIGRAMS = 64  # asked of the index; more narrow it no further
-_MOST_VALUES = 16  # of one field that are looked up one by one
 _SKIP_US = 0.08  # an entry of an index that is walked along and does not fit
 _NEAR_US = 0.25  # one that is gathered and sorted
 _ROW_US = 0.8  # a look at a row beside the last one
 _FAR_US = 2.0  # a look at a row anywhere
 _BLOCK_US = 1.7  # two looks into a block of numbers
 _WORDS_US = 100.0  # a question to the index of words; all measured at a million rows
-_TRAITS = {"format", "codec", "samplerate", "channels", "bits", "duration", "size"}  # that the indexes carry along
 _GROWTH = 8  # how many times larger each batch of an owner's records is than the one before
 _TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL
 
-
-# The last of all numbers, one to two blocks of them: what share of them fits a filter is taken for the share of all.
-_RECENT = f"(SELECT ((max(n) >> {newest.BLOCK_BITS}) - 1) << {newest.BLOCK_BITS} FROM files)"
-_RECENT_MS = f"(SELECT uploaded_ms FROM files WHERE n >= {_RECENT} ORDER BY n LIMIT 1)"
 
 _Query = newest.Query
 _LAST_NUMBER: _Query = ("SELECT coalesce(max(n), 0) FROM files", ())
@@ -78,63 +71,6 @@ _ORDERS = {
     ("bitrate", False): _Order("coalesce(f.bitrate, 4611686018427387904)", "files_by_bitrate"),
     ("bitrate", True): _Order("coalesce(f.bitrate, -1)", "files_by_bitrate_down"),
 }
-_IN_BLOCKS = {field: f"files_in_blocks_by_{field}" for field in ("duration", "size", "name")}
-# field: (column, index of equality in the default order, index of ranges)
-_COLUMNS = {
-    "format": ("f.family", "files_of_family", "files_of_family"),
-    "codec": ("f.codec", "files_of_codec", "files_of_codec"),
-    "samplerate": ("f.sample_rate", "files_of_samplerate", "files_by_samplerate"),
-    "channels": ("f.channels", "files_of_channels", "files_of_channels"),
-    "bits": ("f.bits", "files_of_bits", "files_of_bits"),
-    "truncated": ("f.truncated", "files_of_truncated", "files_of_truncated"),
-    "sha256": ("f.sha256", "files_of_sha256", "files_of_sha256"),
-    "duration": ("f.duration", None, "files_by_duration"),
-    "size": ("f.size", None, "files_by_size"),
-    "bitrate": ("coalesce(f.bitrate, 4611686018427387904)", None, "files_by_bitrate"),
-    "uploaded": ("f.uploaded_ms", None, "files_by_uploaded_down"),
-}
-
-
-class _Clause(NamedTuple):
-    """One filter as SQL over `files f`."""
-
-    sql: str
-    params: Tuple[Any, ...]
-    source: Optional[str] = None  # what FROM names to start from this filter; None: no index helps
-    source_params: Tuple[Any, ...] = ()
-    probe: str = ""  # what FROM names, WHERE included, to count the filter by its index alone
-    probe_params: Tuple[Any, ...] = ()
-    is_exact: bool = False  # the probe counts what fits, neither more nor less
-    is_given: bool = False  # the source alone gives what fits: `sql` need not be asked again
-    in_order: bool = False  # the source has its rows in the default order, by `newest`
-    newest: str = "f.uploaded_ms"
-    is_covering: bool = False  # its index has all that the default order compares
-    is_of_all: bool = False  # its source has everybody's rows
-    is_trait: bool = False  # the other indexes carry what it compares, and its own carries what they compare
-    sort: Optional[str] = None  # the sort whose index is this filter's own
-    stream: Optional[newest.Stream] = None  # its files by number
-    values: Optional[newest.Values] = None  # its files by value
-    recent: str = ""  # what FROM names, WHERE included, to count those among the last numbers
-    is_of_few: bool = False  # no more rows than it has values can fit it: there is nothing to weigh
-
-
-def _indexed(index: str) -> str:
-    return f"files f INDEXED BY {index}"
-
-
-def _by_index(index: str, owner: Optional[int], sql: str, params: Tuple[Any, ...], **more: Any) -> _Clause:
-    """A filter that an index of `files` answers."""
-    source = _indexed(index)
-    probe = f"{source} WHERE f.owner = ? AND {sql}"
-    if more.get("in_order"):
-        more["recent"] = f"{probe} AND f.uploaded_ms >= {_RECENT_MS}"
-    elif more.get("is_trait") or more.get("stream"):  # what the default order's index carries
-        more["recent"] = (
-            f"{_indexed('files_by_uploaded_down')} WHERE f.owner = ? AND {sql} AND f.uploaded_ms >= {_RECENT_MS}"
-        )
-    return _Clause(
-        sql, params, source, (), probe, (owner, *params), is_exact=True, is_covering=index != "files_by_name", **more
-    )
 
 
 class Pages:
@@ -277,27 +213,30 @@ class Pages:
         ways = sorted(self._ways(clauses, listing, owner), key=itemgetter(0))
         return [(cost, *_select(way, clauses, listing, owner)) for cost, way in ways]
 
-    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[_Clause], str, Tuple[Any, ...]]:
+    def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[Clause], str, Tuple[Any, ...]]:
         clauses = [self._clause(filter, owner) for filter in listing.filters]
         _, way = min(self._ways(clauses, listing, owner), key=itemgetter(0))
         return (clauses, *_select(way, clauses, listing, owner))
+
+    def _clause(self, filter: Any, owner: Optional[int]) -> Clause:
+        return clause_of(filter, owner, self._families, self._catalogue.has_trigrams)
 
     def _read(self, sql: str, params: Tuple[Any, ...]) -> List[tuple]:
         return self._catalogue.read(sql, params, self._seconds)
 
     # -- counting --------------------------------------------------------------------------------------
 
-    def _total(self, clauses: List[_Clause], owner: Optional[int]) -> int:
+    def _total(self, clauses: List[Clause], owner: Optional[int]) -> int:
         return self._numbers([self._total_query(clauses, owner)], 0)[0]
 
-    def _total_query(self, clauses: List[_Clause], owner: Optional[int]) -> _Query:
+    def _total_query(self, clauses: List[Clause], owner: Optional[int]) -> _Query:
         if not clauses:
             return self._files_query(owner)
         if len(clauses) == 1 and clauses[0].is_exact:
             return self._count_query(clauses[0].probe, clauses[0].probe_params)
         start = self._rarest(clauses)
         where, params = _where(clauses, owner, start)
-        source = start.source if start else _indexed("files_by_uploaded_down")
+        source = start.source if start else indexed("files_by_uploaded_down")
         return self._count_query(f"{source} WHERE {where}", (start.source_params if start else ()) + params)
 
     def _files_query(self, owner: Optional[int]) -> _Query:
@@ -309,7 +248,7 @@ class Pages:
         """How many rows, up to one more than the cap."""
         return f"SELECT count(*) FROM (SELECT 1 FROM {what} LIMIT {self._cap + 1})", params
 
-    def _rarest(self, clauses: List[_Clause]) -> Optional[_Clause]:
+    def _rarest(self, clauses: List[Clause]) -> Optional[Clause]:
         """The filter with an index that the fewest fit, as far as a count that may be stale can tell."""
         usable = [clause for clause in clauses if clause.source is not None]
         for clause in usable:
@@ -320,10 +259,10 @@ class Pages:
         counts, _ = self._likely(usable)
         return usable[counts.index(min(counts))]
 
-    def _probe(self, clause: _Clause) -> _Query:
+    def _probe(self, clause: Clause) -> _Query:
         return self._count_query(clause.probe, clause.probe_params)
 
-    def _likely(self, clauses: List[_Clause], more: Sequence[_Query] = ()) -> Tuple[List[int], List[int]]:
+    def _likely(self, clauses: List[Clause], more: Sequence[_Query] = ()) -> Tuple[List[int], List[int]]:
         """How many fit each: counted up to the cap, beyond it judged by the last files; and what `more` gives.
 
         All in one round trip.
@@ -368,9 +307,9 @@ class Pages:
 
     # -- choosing --------------------------------------------------------------------------------------
 
-    def _ways(self, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> Iterator[Tuple[float, _Way]]:
+    def _ways(self, clauses: List[Clause], listing: Any, owner: Optional[int]) -> Iterator[Tuple[float, _Way]]:
         """Every way to the page that may be the best, and what it likely costs in microseconds."""
-        walk = _Way(None, _indexed(_ORDERS[listing.sort, listing.descending].index), False)
+        walk = _Way(None, indexed(_ORDERS[listing.sort, listing.descending].index), False)
         usable = [clause for clause in clauses if clause.source is not None and (owner is not None or clause.is_of_all)]
         only = clauses[0] if len(clauses) == 1 else None
         if not usable or only is not None and only.sort == listing.sort:
@@ -387,7 +326,7 @@ class Pages:
             yield from self._priced(clauses, usable, walk, listing, owner)
 
     def _priced(
-        self, clauses: List[_Clause], usable: List[_Clause], walk: _Way, listing: Any, owner: int
+        self, clauses: List[Clause], usable: List[Clause], walk: _Way, listing: Any, owner: int
     ) -> Iterator[Tuple[float, _Way]]:
         eaches = [_number_of(clause.values) for clause in usable if clause.values is not None]
         likely, numbers = self._likely(usable, [self._files_query(owner), _LAST_NUMBER, *eaches])
@@ -401,7 +340,7 @@ class Pages:
         yield shares.looks(min(begins, default=1.0)) * look, walk
         for clause in usable:
             count = shares.counts[clause]
-            near = are_traits and (by_time or listing.sort in _TRAITS)
+            near = are_traits and (by_time or listing.sort in TRAITS)
             near = near or by_time and clause.is_covering and len(clauses) == 1
             if count <= self._cap:
                 yield count * (_NEAR_US if near else _FAR_US), _Way(clause, clause.source or "", True)
@@ -413,142 +352,23 @@ class Pages:
             if clause.stream is not None or clause.values is not None:
                 yield self._floor_us(clause, shares), _Way(clause, "", True, True)
 
-    def _floor_us(self, clause: _Clause, shares: _Shares) -> float:
+    def _floor_us(self, clause: Clause, shares: _Shares) -> float:
         """What a page by a floor costs."""
         looks, limit = shares.looks(shares.of(clause)), shares.limit
         if clause.values is not None:
             each = self._numbers([_number_of(clause.values)], _STALE)[0]
-            return each * (looks * _SKIP_US + limit * _NEAR_US) if each <= _MOST_VALUES else math.inf
+            return each * (looks * _SKIP_US + limit * _NEAR_US) if each <= MOST_VALUES else math.inf
         if clause.is_of_all:
             return _WORDS_US + looks * _ROW_US
         blocks = 1 + shares.looks(1.0) * shares.last / max(shares.files, 1) / newest.BLOCK
         return blocks * (_BLOCK_US + newest.BLOCK * shares.of(clause) * 2 * _SKIP_US) + limit * _NEAR_US
 
-    # -- filters as SQL --------------------------------------------------------------------------------
-
-    def _clause(self, filter: Any, owner: Optional[int]) -> _Clause:
-        kind = type(filter).__name__
-        if kind == "Among":
-            return self._among(filter, owner)
-        if kind == "Between":
-            return _between(filter, owner)
-        if kind == "Labelled":
-            return _labelled(filter, owner)
-        if kind == "Named":
-            return self._named(filter, owner)
-        return self._words(filter)
-
-    def _among(self, filter: Any, owner: Optional[int]) -> _Clause:
-        column, equal_index, range_index = _COLUMNS[filter.field]
-        values = filter.values
-        if filter.field == "format":
-            values = tuple(sorted({self._families.get(value, value) for value in values}))
-        if equal_index is not None and 1 < len(values) <= _MOST_VALUES:
-            each = newest.given(values, column, equal_index)
-        else:
-            each = None
-        return _by_index(
-            equal_index or range_index, owner, _one_of(column, values), values,
-            in_order=equal_index is not None and len(values) == 1, is_trait=filter.field in _TRAITS, values=each,
-            stream=_in_blocks(filter.field),
-        )
-
-    def _named(self, filter: Any, owner: Optional[int]) -> _Clause:
-        if not filter.patterns:
-            return _by_index("files_by_name", owner, _one_of("f.name", filter.names), filter.names, is_of_few=True)
-        parts = [_one_of("f.name", filter.names)] if filter.names else []
-        parts += ["f.name GLOB ?"] * len(filter.patterns)
-        params = filter.names + tuple(pattern.replace("[", "[[]") for pattern in filter.patterns)
-        sql = "(" + " OR ".join(parts) + ")"
-        if len(parts) > 1:
-            return _Clause(sql, params)
-        runs = filter.patterns[0].replace("?", "*").split("*")
-        if not runs[0]:
-            return self._by_trigrams([fold(run) for run in runs], sql, params)
-        end = _behind(runs[0])
-        if end is None:
-            sql, params = f"f.name >= ? AND {sql}", (runs[0], *params)
-        elif filter.patterns[0] == runs[0] + "*":  # then the range says all
-            sql, params = "f.name >= ? AND f.name < ?", (runs[0], end)
-        else:
-            sql, params = f"f.name >= ? AND f.name < ? AND {sql}", (runs[0], end, *params)
-        return _by_index("files_by_name", owner, sql, params, sort="name", stream=_in_blocks("name"))
-
-    def _words(self, filter: Any) -> _Clause:
-        parts, params = [], []
-        for words in filter.alternatives:
-            folded = [fold(word) for word in words]
-            parts.append("(" + " AND ".join(["instr(f.search, ?) > 0"] * len(folded)) + ")")
-            params += folded
-        sql = "(" + " OR ".join(parts) + ")"
-        if len(filter.alternatives) > 1:
-            return _Clause(sql, tuple(params))
-        return self._by_trigrams(params, sql, tuple(params))
-
-    def _by_trigrams(self, runs: List[str], sql: str, params: Tuple[Any, ...]) -> _Clause:
-        """A filter that only text with all trigrams of these runs can fit."""
-        grams = sorted({run[n:n + 3] for run in runs for n in range(len(run) - 2)})
-        if not grams or not self._catalogue.has_trigrams:
-            return _Clause(sql, params)
-        match = " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams[:_MOST_TRIGRAMS])
-        source = "(SELECT rowid AS n FROM words WHERE words MATCH ?) d CROSS JOIN files f ON f.n = d.n"
-        probe = "words WHERE words MATCH ?"
-        return _Clause(
-            sql, params, source, (match,), probe, (match,), is_of_all=True, stream=newest.words_of(match),
-            recent=f"{probe} AND rowid >= {_RECENT}",
-        )
-
 
 class _Way(NamedTuple):
-    start: Optional[_Clause]  # the filter whose index is used, None for the order's own
+    start: Optional[Clause]  # the filter whose index is used, None for the order's own
     source: str
     sorts: bool  # gather and sort, instead of walking in order
     by_floor: bool = False  # newest first, by the filter's stream or values
-
-
-def _between(filter: Any, owner: Optional[int]) -> _Clause:
-    column, _, index = _COLUMNS[filter.field]
-    parts, params = [], []
-    if filter.low is not None:
-        parts.append(f"{column} >= ?")
-        params.append(filter.low)
-    if filter.high is not None or filter.field == "bitrate":  # an unknown one is in no range
-        parts.append(f"{column} <= ?")
-        params.append(filter.high if filter.high is not None else LAST - 1)
-    sql, is_trait = " AND ".join(parts), filter.field in _TRAITS
-    values = None
-    if filter.field in ("samplerate", "channels", "bits"):  # of which there are few
-        values = newest.within(filter.low, filter.high, owner, column, _COLUMNS[filter.field][1])
-    return _by_index(
-        index, owner, sql, tuple(params), sort=filter.field, is_trait=is_trait, values=values,
-        stream=_in_blocks(filter.field),
-    )
-
-
-def _in_blocks(field: str) -> Optional[newest.Stream]:
-    return newest.blocks_of(_IN_BLOCKS[field]) if field in _IN_BLOCKS else None
-
-
-def _labelled(filter: Any, owner: Optional[int]) -> _Clause:
-    values = tuple(sorted({label_value(value) for value in filter.values}))
-    mine = f"l.label = ? AND {_one_of('l.value', values)}"
-    params: Tuple[Any, ...] = (whole(filter.label), *values)
-    if owner is None:
-        mine = "l.owner = f.owner AND " + mine
-    else:
-        mine, params = "l.owner = ? AND " + mine, (owner, *params)
-    sql = f"EXISTS (SELECT 1 FROM labels l WHERE {mine} AND l.uploaded_ms = f.uploaded_ms AND l.file = f.n)"
-    if owner is None:
-        return _Clause(sql, params)
-    if len(values) == 1:
-        return _Clause(
-            sql, params, f"labels l CROSS JOIN files f ON f.n = l.file AND {mine}", params,
-            f"labels l WHERE {mine}", params, is_exact=True, is_given=True, in_order=True, newest="l.uploaded_ms",
-            recent=f"labels l WHERE {mine} AND l.uploaded_ms >= {_RECENT_MS}",
-        )
-    files = f"(SELECT DISTINCT l.file AS n FROM labels l WHERE {mine}) d"  # one may have several of the values
-    source = f"{files} CROSS JOIN files f ON f.n = d.n"
-    return _Clause(sql, params, source, params, files, params, is_exact=True, is_given=True)
 
 
 class _Shares:
@@ -556,14 +376,14 @@ class _Shares:
 
     def __init__(self, files: int, last: int, limit: int) -> None:
         self.files, self.last, self.limit = files, last, limit
-        self.counts: Dict[_Clause, int] = {}
+        self.counts: Dict[Clause, int] = {}
         self._all = 1.0
 
-    def add(self, clause: _Clause, count: int) -> None:
+    def add(self, clause: Clause, count: int) -> None:
         self.counts[clause] = count
         self._all *= self.of(clause)
 
-    def of(self, clause: _Clause) -> float:
+    def of(self, clause: Clause) -> float:
         """The share of the files that fits one filter."""
         return min(max(self.counts[clause], 1) / max(self.files, 1), 1.0)
 
@@ -576,33 +396,19 @@ def _is_default(listing: Any) -> bool:
     return listing.sort == "uploaded" and listing.descending
 
 
-def _recent(clause: _Clause) -> Optional[_Query]:
+def _recent(clause: Clause) -> Optional[_Query]:
     return (f"SELECT count(*) FROM {clause.recent}", clause.probe_params) if clause.recent else None
 
 
 def _number_of(values: newest.Values) -> _Query:
     sql = f"WITH RECURSIVE each_value (v) AS ({values.each}) SELECT count(v) FROM (SELECT v FROM each_value LIMIT %d)"
-    return sql % (_MOST_VALUES + 2), values.params
-
-
-def _one_of(column: str, values: Tuple[Any, ...]) -> str:
-    if len(values) == 1:
-        return f"{column} = ?"
-    return f"{column} IN ({', '.join('?' * len(values))})"
-
-
-def _behind(prefix: str) -> Optional[str]:
-    """The least text behind all that begin with `prefix`."""
-    last = ord(prefix[-1]) + 1
-    if last == 0xD800:
-        last = 0xE000
-    return prefix[:-1] + chr(last) if last <= 0x10FFFF else None
+    return sql % (MOST_VALUES + 2), values.params
 
 
 # -- the statement ------------------------------------------------------------------------------------------
 
 
-def _where(clauses: List[_Clause], owner: Optional[int], start: Optional[_Clause]) -> Tuple[str, Tuple[Any, ...]]:
+def _where(clauses: List[Clause], owner: Optional[int], start: Optional[Clause]) -> Tuple[str, Tuple[Any, ...]]:
     """What is left to ask of the rows that `start` gives."""
     asked = [clause for clause in clauses if not (clause is start and clause.is_given)]
     mine = ["f.owner = ?"] if owner is not None else []
@@ -610,7 +416,7 @@ def _where(clauses: List[_Clause], owner: Optional[int], start: Optional[_Clause
     return sql, (*([owner] if mine else []), *(value for clause in asked for value in clause.params))
 
 
-def _select(way: _Way, clauses: List[_Clause], listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
+def _select(way: _Way, clauses: List[Clause], listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
     order = _ORDERS[listing.sort, listing.descending]
     where, params = _where(clauses, owner, way.start)
     params = (way.start.source_params if way.start else ()) + params

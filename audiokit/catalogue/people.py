@@ -9,6 +9,7 @@ somebody has changed accounts since, changes nothing.  So nobody who was disable
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, List, Optional, Sequence, Tuple
 
 from ..accounts import Account, Token
@@ -77,10 +78,12 @@ class People:
         )
 
     def hash_anew(self, account: Account, password: str) -> bool:
-        """The same password under a dearer hash, unless it was changed meanwhile; ends no session."""
-        return bool(self._change(
-            "UPDATE accounts SET password = ? WHERE id = ? AND password = ?", password, account.id, account.password
-        ))
+        """The same password under a dearer hash; ends no session.  Not if it was changed meanwhile, or is being moved."""
+        sql = "UPDATE accounts SET password = ? WHERE id = ? AND password = ?"
+        try:
+            return bool(self._change(sql, password, account.id, account.password))
+        except sqlite3.IntegrityError:
+            return False
 
     def disable(self, id: int, is_disabled: bool = True, but_not_last_admin: bool = False) -> bool:
         """Let an account in no longer, which ends every session of it, or again.

@@ -46,6 +46,7 @@ _VERSIONS = (
 _SECRETS = "CREATE TABLE IF NOT EXISTS secrets (what TEXT PRIMARY KEY NOT NULL, word TEXT NOT NULL) WITHOUT ROWID"
 # Tables beside the schema: a catalogue in a file has no use for them, and no copy shows what is secret.
 _CLUSTERS_OWN = {"versions": _VERSIONS, "writes": TABLE, "secrets": _SECRETS}
+_HAS_OWN = f"SELECT count(*) = {len(_CLUSTERS_OWN)} FROM sqlite_master WHERE name IN {tuple(_CLUSTERS_OWN)}"
 _SEARCH_VERSION = -1  # its row says that somebody made the search index
 
 
@@ -71,8 +72,7 @@ class RqliteCatalogue:
         self._raised = frozenset(_RAISED.findall(schema))
         try:
             self.versions = _bring_up(self, schema, migrate)  # before and after
-            there = {name for (name,) in self.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not there.issuperset(_CLUSTERS_OWN):
+            if not self.read(_HAS_OWN)[0][0]:
                 self.tell([(sql, ()) for sql in _CLUSTERS_OWN.values()])
             self.has_trigrams = bool(self.read("SELECT 1 FROM sqlite_master WHERE name = 'words_in'"))
         except BaseException:
@@ -252,9 +252,10 @@ def _bring_up(door: RqliteCatalogue, schema: str, migrate: bool) -> Tuple[int, i
 
 
 def _version(door: RqliteCatalogue) -> int:
-    there = {name for (name,) in door.read("SELECT name FROM sqlite_master WHERE name IN ('versions', 'files')")}
-    if "versions" not in there:
-        if "files" in there:
+    # In this order: whoever makes ours at this very moment makes `versions` first.
+    has_files = door.read("SELECT 1 FROM sqlite_master WHERE name = 'files'")
+    if not door.read("SELECT 1 FROM sqlite_master WHERE name = 'versions'"):
+        if has_files:
             raise migrations.MigrationError(f"{door.address} holds something that is no catalogue of ours")
         return 0
     return door.read("SELECT coalesce(max(version), 0) FROM versions")[0][0]
