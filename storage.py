@@ -66,7 +66,7 @@ from audiokit.failures import frozen_or, is_frozen, refusal_of
 from audiokit.formats.info import AudioInfo
 from audiokit.health import Health
 from audiokit.migrations import MigrationError
-from audiokit.moves import Moved, Origin, move, refuse_unfinished
+from audiokit.moves import Moved, Origin, discard_arriving, move, refuse_unfinished
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.removals import Removals
 from audiokit.results import Results
@@ -634,7 +634,10 @@ class Storage:
 
     def cancel_move(self) -> bool:
         """Let everything be changed again after a move that was begun and not finished; whether there was one."""
-        return cancel(self._catalogue)
+        was_begun = cancel(self._catalogue)
+        if self.asks_far:  # what had arrived here is of no use for another try
+            discard_arriving(self.data, self.ops)
+        return was_begun
 
     def cut(self) -> None:
         """Whoever waits for a far store fails from now on."""

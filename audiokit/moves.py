@@ -8,6 +8,7 @@ is there already, `Differs` where what arrived is not what left.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from .blobs import moving as of_bytes
 from .engines import open_blobs, open_catalogue, was_left
 
 _HOME = "a file in the data folder"  # as an address of rows
+_ARRIVING_FILE = "catalogue.db.arriving"
 _ARRIVING = "SELECT address FROM places WHERE what = 'arriving'"
 
 
@@ -48,7 +50,7 @@ def move(origin: Origin, catalogue: Optional[str], blobs: Optional[str], say: Ca
     from .catalogue.moving import check_target, move_rows
 
     path = origin.data / "catalogue.db"
-    arriving = path if catalogue else path.with_name("catalogue.db.arriving")
+    arriving = path if catalogue else path.with_name(_ARRIVING_FILE)
     if bool(catalogue) == origin.catalogue.is_far or not catalogue and not was_left(path):
         raise FileExistsError(errno.EEXIST, "there is a catalogue already", catalogue or str(path))
     moved, place = None, None
@@ -71,6 +73,13 @@ def move(origin: Origin, catalogue: Optional[str], blobs: Optional[str], say: Ca
         origin.ops.rename(str(arriving), str(path))
         origin.ops.sync_directory(str(origin.data))
     return Moved(moved, found)
+
+
+def discard_arriving(data: Path, ops: Any) -> None:
+    """Remove what a move to the folder, which is over, had brought of the rows."""
+    for end in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            ops.remove(str(data / (_ARRIVING_FILE + end)))
 
 
 def refuse_unfinished(catalogue: Any) -> None:

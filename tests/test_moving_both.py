@@ -154,7 +154,8 @@ def test_interrupted_at_anything_that_is_asked_of_an_engine_it_goes_on(home, nod
             refusing.disarm()
             if status == 0:
                 break
-            count, stops = count + (3 if begun_anew else 1), stops + 1
+            count, stops = count + 1, stops + 1
+            assert count < 500, "it never arrives"
             if begun_anew:
                 assert move("--data", data, *where, "--cancel") == 0
                 with Storage(data, create=False, exclusive=False, **settings) as storage:

@@ -29,7 +29,7 @@ _WORD = "SELECT word FROM places WHERE what IN ('blobs', 'id', 'moving') ORDER B
 _MOVING = "SELECT address FROM places WHERE what = 'moving'"
 _FREEZE = "INSERT OR IGNORE INTO places (what, word, address) VALUES ('moving', ?, ?)"
 _OVER = "DELETE FROM places WHERE what = 'moving' AND address = ?"
-_THAW = "DELETE FROM places WHERE what IN ('moving', 'leaving')"
+_THAW = "DELETE FROM places WHERE what IN ('moving', 'leaving', 'left')"
 _FORGET = "DELETE FROM places WHERE what IN ('blobs', 'id')"
 _KEEP_WORD = (
     "INSERT OR IGNORE INTO places (what, word, address) SELECT 'id', ?, ? "

@@ -6,8 +6,8 @@
     3 the target is marked ("arriving")     no server begins with it
     4 its rows go there, some hundreds a transaction    interrupted: what is there already stays
     5 a copy of the target is compared with the first: the rows of every table, their number and sha256
-    6 the target loses its mark             from here on servers may begin with it
-    7 the source is marked ("left")         it stays frozen, so that nothing can be added to what was left behind
+    6 the source is marked ("left")         it stays frozen, so that nothing can be added to what was left behind
+    7 the target loses its mark             from here on servers may begin with it
 
 The mark has the word of this move: what an earlier one, that was cancelled, left there is removed first, and so is what
 was left behind there by a move away.  The target's search index and counters are made by its own triggers.  Log-ins do
@@ -73,8 +73,8 @@ def move_rows(
             with closing(sqlite3.connect(str(after), isolation_level=None)) as there:
                 there.execute(_UNMARK)
                 moved = _compared(_sums(rows), _sums(there))
-    target.write([(_UNMARK, ())])
     source.write([(_MARK, ("left", word, address))])
+    target.write([(_UNMARK, ())])
     return moved
 
 
