@@ -75,7 +75,7 @@ stores: $(filter .venv/bin/python,$(TEST_PYTHON))  ## A server on real S3 engine
 
 cluster: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Three rqlite nodes, OpenStack Swift, two servers: one story of deaths and hangs, told as a table
 	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_catalogue_contract.py tests/test_rqlite_secured.py tests/test_board.py \
-		tests/test_round_trips.py tests/test_cluster.py tests/test_cluster_conversions.py
+		tests/test_round_trips.py tests/test_cluster.py tests/test_cluster_conversions.py tests/test_cluster_moving.py
 
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py
