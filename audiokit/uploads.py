@@ -143,8 +143,9 @@ class Wishes(NamedTuple):
 
     @classmethod
     def of(cls, request: Any, name: Optional[str], overwrite: bool, metadata: Dict[str, str]) -> Wishes:
-        """These, and what the header fields of `request` say of its body."""
+        """These, and what the header fields of `request` say of its body; Refusal where it is not the audio itself."""
         fields = request.fields
+        check_is_itself(fields)
         kind = fields.get("content-type", "").split(";")[0].strip().lower()
         return cls(
             name, overwrite, metadata,
@@ -158,6 +159,21 @@ class Wishes(NamedTuple):
     def size(self) -> Optional[int]:
         """Bytes of the audio, where that is known: a form's length is not its file's."""
         return self.length if self.boundary is None else None
+
+
+def check_is_itself(fields: Dict[str, str]) -> None:
+    """Refuse a body under a coding, which would be kept as something else than it is, and a part of one.
+
+    `curl -C` and `curl -r` send a Content-Range with POST, too, and would leave a piece as the file.
+    """
+    codings = {coding.strip(" \t").lower() for coding in fields.get("content-encoding", "").split(",")}
+    if codings - {"", "identity"}:
+        raise Refusal(
+            "not-audio", f"Content-Encoding: {fields['content-encoding'][:80]!r}: audio is taken as it is, under no coding",
+            headers=[("Accept-Encoding", "identity")],  # RFC 9110 sections 12.5.3 and 15.5.16
+        )
+    if "content-range" in fields:  # section 14.5
+        raise Refusal("bad-request", f"Content-Range: {fields['content-range'][:80]!r}: a file is taken whole, not in parts")
 
 
 def disposed_name(fields: Dict[str, str]) -> Optional[str]:

@@ -86,13 +86,13 @@ class TestUploading:
         status, _, chunked = post(address, connection_body, "/post?name=chunked.wav")
         assert (status, chunked["sha256"]) == (201, hashlib.sha256(SOUND).hexdigest())
         form = (
-            b'--XX\r\nContent-Disposition: form-data; name="meta.place"\r\n\r\nhall\r\n'
+            b'--XX\r\nContent-Disposition: form-data; name="meta.place"\r\n\r\nhall,\r\nupstairs\r\n'
             b'--XX\r\nContent-Disposition: form-data; name="file"; filename="form.wav"\r\n'
             b"Content-Type: audio/wav\r\n\r\n" + SOUND + b"\r\n--XX--\r\n"
         )
         status, _, record = post(address, form, **{"Content-Type": "multipart/form-data; boundary=XX"})
         assert (status, record["name"], record["sha256"]) == (201, "form.wav", chunked["sha256"])
-        assert record["metadata"] == {"place": "hall"}
+        assert record["metadata"] == {"place": "hall,\nupstairs"}, "lines, as a form's text has them"
 
     def test_digests_must_match_or_nothing_is_kept(self, server):
         for field in ("Repr-Digest", "Content-Digest"):
@@ -134,6 +134,29 @@ class TestUploading:
             assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
             sock.sendall(SOUND)
             assert sock.recv(100).startswith(b"HTTP/1.1 201 ")
+
+    # Fields of a body that is not the audio itself, and what is said; None: it is that.
+    NOT_ITSELF = [
+        ("Content-Encoding: gzip", 415, "a coding would be kept as if it were the audio (RFC 9110 section 8.4)"),
+        ("Content-Encoding: identity, BR", 415, "one of several codings is one"),
+        ("Content-Encoding: identity", None, "no coding at all (section 12.5.3)"),
+        ("Content-Encoding: , ", None, "an empty list is none (section 5.6.1.2)"),
+        ("Content-Range: bytes 100-199/8044", 400, "a part would be kept as the file: curl -C, section 14.5"),
+        ("Content-Range: x", 400, "what is no range is no whole either"),
+    ]
+
+    @pytest.mark.parametrize("line, status, why", NOT_ITSELF, ids=[line for line, _, _ in NOT_ITSELF])
+    @pytest.mark.parametrize("target", ["/post?name=a.wav", "/resample", "drop"])
+    def test_a_body_that_is_not_the_audio_itself_is_refused_by_its_head(self, server, target, line, status, why):
+        if target == "drop":
+            target = json.loads(request(server.address, "POST", "/drops", b"{}")[2])["url"]
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n{line}\r\n\r\n"
+        answer = raw(server.address, head.encode())
+        if status is None:
+            assert answer.startswith(b"HTTP/1.1 100 "), why
+        else:
+            assert answer.startswith(b"HTTP/1.1 %d " % status), why
+            assert (b"Accept-Encoding: identity\r\n" in answer) == (status == 415), "what would do (section 15.5.16)"
 
     def test_a_refused_upload_reads_its_answer_three_megabytes_into_the_body(self, running):
         server = running(max_upload=1000)
