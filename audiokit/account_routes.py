@@ -163,6 +163,7 @@ def log_out(request: Any) -> Answer:
     request.parameters()
 
     def work() -> Response:
+        request.check_conditions()
         _end_session(request)
         return Response(204, (("Set-Cookie", sessions.forget_cookie(request.is_secure)),))
 
@@ -262,7 +263,9 @@ def revoke_token(request: Any) -> Answer:
         )
 
     def work() -> Response:
-        if not request.services.storage.people.revoke(request.id, who.ends):
+        people = request.services.storage.people
+        request.check_conditions(lambda: people.has_token(request.id, who.ends))
+        if not people.revoke(request.id, who.ends):
             raise Refusal("not-found", f"there is no token {request.id!r}")
         _changed(request, f"token {request.id} revoked")
         return Response(204)
@@ -403,6 +406,7 @@ def remove_user(request: Any) -> Answer:
 def _remove_user(request: Any, files: Optional[str]) -> Response:
     storage, account = request.services.storage, _account(request)
     count = storage.people.usage(account.id)[0]
+    request.check_conditions()
     if count and files is None:
         raise bad(
             "files",

@@ -21,6 +21,7 @@ from .job import FAILED, Conversion, Job, Order
 from .names import valid_name
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
 from .parameters import bad, once, one_of
+from .preconditions import guard
 from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_prefer
@@ -251,6 +252,9 @@ def resample(request: Any) -> Answer:
     """POST /resample: converts the body, or a stored file."""
     services, framing = request.services, request.framing
     wanted = _wanted(request)
+    check = guard(request.fields, request.head.method)
+    if check is not None:
+        check(None)  # there is nothing before it, and save_as replaces nothing
     services.jobs.check_room()
     if wanted.stored:
         if framing.is_given and framing.has_body:
@@ -474,6 +478,7 @@ def remove(request: Any) -> Answer:
     """DELETE /resample/{id}: cancels it, or removes what came of it."""
     request.parameters()
     jobs, job = request.services.jobs, _job(request)
+    request.check_conditions()
 
     def work() -> Response:
         jobs.remove(job)
