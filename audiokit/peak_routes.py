@@ -18,6 +18,7 @@ from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
 from .wire.conditions import is_current
+from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -85,7 +86,9 @@ def peaks(request: Any) -> Answer:
             codec=record["codec"],
         )
     etag = _etag(file.sha256, asked)
-    headers = (("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
+    headers = (
+        ("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept"), ("Content-Security-Policy", DATA),
+    )
     # When the bytes were uploaded says nothing of how this waveform is written: tags alone count.
     if is_current(request.fields, request.head.method, etag):
         return Response(304, headers)
