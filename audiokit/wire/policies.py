@@ -1,6 +1,6 @@
 """What browsers are told they may do with an answer: three content policies, and whose the answer is.
 
-`PAGE` is for the page, `DATA` for its parts, JSON and every refusal, `DOWNLOAD` for bytes that somebody
+`PAGE` is for the page and its parts, `DATA` for JSON and every refusal, `DOWNLOAD` for bytes that somebody
 uploaded.  That no browser guesses at a content type ("nosniff") is said by `responses.head_bytes`, of every answer.
 No answer ever contains HTML made from a request.  Values only; see W3C Content Security Policy 3 and Fetch.
 """
