@@ -11,13 +11,13 @@ import struct
 from mmap import PAGESIZE, mmap
 
 import pytest
+from support import request
 
 from audiokit import spool
 from audiokit.blobs.direct import DirectWriter
 from audiokit.blobs.fileops import FileOps
 from audiokit.spool import Spool
 from audiokit.wire.problems import Refusal
-from support import request
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "preadv"), reason="skipped: nothing is lent here")
 LARGE = spool.DIRECT_BYTES
