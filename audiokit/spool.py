@@ -19,7 +19,7 @@ from .wire.problems import Refusal
 from .wire.workers import Workers
 
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
-DIRECT_BYTES = 32 << 20  # of a file from which on it may be written past the page cache: it is too large to stay there
+DIRECT_BYTES = 64 << 20  # of a file from which on it may be written past the page cache: smaller ones are likely to be read soon
 _WRITERS = 2  # threads that write so, while others receive: the disk has the next write when it ends one
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 
