@@ -19,7 +19,16 @@ from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
 from .job import FAILED, Conversion, Job, Order
 from .names import valid_name
-from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
+from .offers import (
+    DECODED,
+    DEFAULT_BITRATE,
+    DEFAULT_RATE,
+    MP3_RATES,
+    WAV_RATES,
+    is_decoded,
+    is_resampled,
+    rates_in_words,
+)
 from .parameters import bad, once, one_of
 from .preconditions import guard
 from .uploads import ReceivingSink, Wishes, disposed_name
@@ -175,6 +184,8 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
             f"{look.codec} in {look.container} is not decoded; {DECODED}, are",
             codec=look.codec,
         )
+    if not is_resampled(look.sample_rate):
+        raise Refusal("unsupported-conversion", rates_in_words(look.sample_rate), codec=look.codec)
     channels = wanted.channels or min(look.channels, 2)
     bitrate = wanted.bitrate
     if wanted.format == "mp3" and bitrate is None and wanted.quality is None:
@@ -197,7 +208,8 @@ def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
     container, codec = (
         record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
     )
-    if not is_decoded(container, codec):
+    rate = record.partition('"sample_rate": ')[2].partition(",")[0]
+    if not (is_decoded(container, codec) and rate.isdigit() and is_resampled(int(rate))):
         return ()
     return (
         (
