@@ -22,7 +22,6 @@ from .quotas import Limits, Usage
 from .uploads import KeepingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
 from .wire.company import Work
-from .wire.fields import format_digest
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
@@ -321,7 +320,7 @@ class _DropSink(KeepingSink):
         self._upload = None
         services.audit(f"file {kept.id} came through drop {drop.id}")
         receipt = _receipt(kept.record, valid_name(name or sha256.hex()[:12] + extension))
-        return json_response(receipt, 201, [("Repr-Digest", format_digest(sha256))])
+        return json_response(receipt, 201)
 
 
 def _receipt(record: str, name: str) -> Dict[str, Any]:

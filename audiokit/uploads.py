@@ -17,7 +17,7 @@ from .formats.info import AudioInfo, Damaged, NotAudio
 from .names import valid_name
 from .wire.answers import Sink
 from .wire.company import Work, alone
-from .wire.fields import format_digest, parse_content_disposition, parse_digest_field
+from .wire.fields import parse_content_disposition, parse_digest_field
 from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -387,9 +387,8 @@ class UploadSink(KeepingSink):
             uploaded_by=self._who.name, check=self._check,
         )
         self._upload = None
-        headers = [("Repr-Digest", format_digest(sha256))]
-        if kept.outcome == "created":
-            headers.append(("Location", f"/files/{kept.id}"))
+        # No Repr-Digest: it would be the record's own, not the audio's (RFC 9530 section 3.1).
+        headers = [("Location", f"/files/{kept.id}")] if kept.outcome == "created" else []
         return json_response(kept.record.encode(), 201 if kept.outcome == "created" else 200, headers)
 
 

@@ -101,6 +101,16 @@ class TestUploading:
         assert on_disk(server.data) == []
         assert post(server.address, SOUND, **{"Repr-Digest": digest(SOUND), "Content-Digest": digest(SOUND)})[0] == 201
 
+    def test_an_answer_has_the_digest_of_what_it_carries_or_none(self, server):
+        """A client that verifies Repr-Digest verifies what came with it (RFC 9530 section 3.1)."""
+        drop = json.loads(request(server.address, "POST", "/drops", b"{}")[2])["url"]
+        for target in ("/post?name=a.wav", "/post?name=a.wav", drop, "/resample?format=wav&rate=8000", "/resample?save_as=b.mp3"):
+            status, fields, body = request(server.address, "POST", target, SOUND)
+            assert status in (200, 201) and fields.get("repr-digest") in (None, digest(body)), target
+        for headers, status in (({}, 200), ({"Range": "bytes=0-9"}, 206)):
+            found, fields, _ = request(server.address, "GET", "/download?name=a.wav", headers=headers)
+            assert (found, fields["repr-digest"]) == (status, digest(SOUND)), "of the whole, whatever part is sent"
+
     def test_names_come_from_the_parameter_then_the_disposition(self, server):
         disposition = {"Content-Disposition": "attachment; filename=\"b.wav\"; filename*=UTF-8''%C3%A4.wav"}
         assert post(server.address, SOUND, "/post?name=a.wav", **disposition)[2]["name"] == "a.wav"
