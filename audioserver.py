@@ -250,7 +250,7 @@ class Handler(BaseHTTPRequestHandler):
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
         return Refusal(
-            "method-not-allowed", f"{self.command} does not apply to {self.head.path}; {allowed} do",
+            "method-not-allowed", f"{self.command} does not apply to {self.head.path or self.head.target}; {allowed} do",
             headers=[("Allow", allowed)],
         )
 
