@@ -217,9 +217,8 @@ def test_a_result_that_became_a_file_says_where(server):
 
 # Sampling rates (Hz) that PCM comes in.  What the resampler does not take is refused before a worker is asked.
 RATES = [
-    (1, 415, "one sample a second"), (999, 415, "below"), (1000, 200, "the lowest"), (4000, 200, "old telephones"),
-    (384000, 200, "what the word hi-fi has come to"), (768000, 200, "the highest"), (768001, 415, "above"),
-    (16000000, 415, "an oscilloscope's"),
+    (1, 415, "one sample a second"), (999, 415, "below"), (1000, 200, "the lowest"), (768000, 200, "the highest"),
+    (768001, 415, "above"),
 ]
 
 
