@@ -130,16 +130,28 @@ class WritingDigest:
         return self._hash.digest()
 
 
+class Promises(NamedTuple):
+    """The sha-256 that a client promises (RFC 9530), before its body or as trailers behind it."""
+
+    audio: Optional[bytes]  # Repr-Digest
+    message: Optional[bytes]  # Content-Digest: the body as sent
+
+    @classmethod
+    def of(cls, fields: Dict[str, str]) -> Promises:
+        """What header fields or trailers promise; Refusal for what is no digest."""
+        return cls(*[parse_digest_field(fields.get(name, "")).get("sha-256") for name in ("repr-digest", "content-digest")])
+
+
 class Wishes(NamedTuple):
     """What the request's head and parameters say of an upload."""
 
     name: Optional[str]  # from name= or Content-Disposition
     overwrite: bool
     metadata: Dict[str, str]
-    repr_digest: Optional[bytes]  # sha-256 of the audio that the client promises
-    content_digest: Optional[bytes]  # sha-256 of the message as sent
+    promises: Promises  # what the client says of the bytes
     boundary: Optional[bytes]  # of multipart/form-data, else None
     length: Optional[int]  # Content-Length, None for chunked
+    is_message_hashed: bool  # whether a digest of the message, and not of the audio alone, is to be held against it
 
     @classmethod
     def of(cls, request: Any, name: Optional[str], overwrite: bool, metadata: Dict[str, str]) -> Wishes:
@@ -147,12 +159,12 @@ class Wishes(NamedTuple):
         fields = request.fields
         check_is_itself(fields)
         kind = fields.get("content-type", "").split(";")[0].strip().lower()
+        promises = Promises.of(fields)
+        announced = {name.strip(" \t").lower() for name in fields.get("trailer", "").split(",")}
         return cls(
-            name, overwrite, metadata,
-            parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-            parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
+            name, overwrite, metadata, promises,
             boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-            request.framing.length,
+            request.framing.length, promises.message is not None or "content-digest" in announced,
         )
 
     @property
@@ -260,7 +272,8 @@ class ReceivingSink(Sink):
         self._follows = hasattr(os, "preadv") and not portable and (wishes.length is None or wishes.length > _SMALL)
         self._upload: Any = None
         self._digest: Any = None
-        self._message = hashlib.sha256() if wishes.boundary and wishes.content_digest else None
+        self._message = hashlib.sha256() if wishes.boundary and wishes.is_message_hashed else None
+        self._promises = [wishes.promises]
         self._form = Form(wishes.boundary) if wishes.boundary else None
 
     def open(self) -> None:
@@ -285,6 +298,13 @@ class ReceivingSink(Sink):
             self._store(view, piece)
         else:
             self.write(view)
+
+    def trailed(self, fields: Dict[str, str]) -> None:
+        """Take digests that were known when all was sent, as of who streams (RFC 9530 sections 2 and 3)."""
+        promises = Promises.of(fields)
+        if promises.message is not None and self._form is not None and self._message is None:
+            raise Refusal("bad-request", "a form's Content-Digest behind it has to be announced: Trailer: Content-Digest")
+        self._promises.append(promises)
 
     def abandon(self) -> None:
         """Leave nothing behind; harmless after `finish`."""
@@ -323,19 +343,20 @@ class ReceivingSink(Sink):
 
     def _checked_digest(self) -> bytes:
         """The sha256 of the audio; Refusal where the client promised another one."""
-        wishes, upload = self._wishes, self._upload
+        upload = self._upload
         if upload.written >= _BEHIND:
             upload.begin_sync()  # the disk works while the rest is hashed
         sha256 = self._digest.digest()
         upload.settle()
         message = sha256 if self._form is None else self._message and self._message.digest()
-        for promised, found, field in (
-            (wishes.repr_digest, sha256, "Repr-Digest"), (wishes.content_digest, message, "Content-Digest"),
-        ):
-            if promised is not None and promised != found:
-                raise Refusal(
-                    "digest-mismatch", f"{field} promises sha-256 {promised.hex()}, the bytes have {found.hex()}"
-                )
+        for promises in self._promises:
+            for promised, found, field in (
+                (promises.audio, sha256, "Repr-Digest"), (promises.message, message, "Content-Digest"),
+            ):
+                if promised is not None and promised != found:
+                    raise Refusal(
+                        "digest-mismatch", f"{field} promises sha-256 {promised.hex()}, the bytes have {found.hex()}"
+                    )
         return sha256
 
     def _look(self, upload: Any) -> AudioInfo:

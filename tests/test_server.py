@@ -101,6 +101,41 @@ class TestUploading:
         assert on_disk(server.data) == []
         assert post(server.address, SOUND, **{"Repr-Digest": digest(SOUND), "Content-Digest": digest(SOUND)})[0] == 201
 
+    FORM = (b'--XX\r\nContent-Disposition: form-data; name="f"; filename="a.wav"\r\n\r\n' + SOUND + b"\r\n--XX--\r\n")
+    AUDIO, MESSAGE, OTHERS = digest(SOUND), digest(FORM), digest(OTHER)
+    # Fields before the body, fields behind it, whether it is a form, the status, and the code of a refusal.
+    TRAILED = [
+        ("", f"Repr-Digest: {AUDIO}", False, 201, "the digest comes when it is known: RFC 9530 section 3"),
+        ("", f"Content-Digest: {AUDIO}\r\nRepr-Digest: {AUDIO}", False, 201, "both, and of a raw body they are one"),
+        ("", f"Repr-Digest: {OTHERS}", False, "digest-mismatch", "when sent it must match, wherever it was sent"),
+        ("", f"content-digest: {OTHERS}", False, "digest-mismatch", "names have no case"),
+        (f"Repr-Digest: {AUDIO}", f"Repr-Digest: {OTHERS}", False, "digest-mismatch", "each must match"),
+        (f"Repr-Digest: {OTHERS}", f"Repr-Digest: {AUDIO}", False, "digest-mismatch", "one does not make up for another"),
+        ("", "Repr-Digest: x", False, "bad-request", "what is no digest promises nothing that could be kept"),
+        ("", "X-Other: y", False, 201, "other trailers mean nothing here"),
+        ("", f"Repr-Digest: {AUDIO}", True, 201, "of a form the audio"),
+        ("", f"Repr-Digest: {MESSAGE}", True, "digest-mismatch", "and not all of it"),
+        ("Trailer: X, content-digest", f"Content-Digest: {MESSAGE}", True, 201, "all of a form, where it was announced"),
+        ("Trailer: Content-Digest", f"Content-Digest: {AUDIO}", True, "digest-mismatch", "and not its audio"),
+        ("", f"Content-Digest: {MESSAGE}", True, "bad-request", "it was not announced: nobody counted from the beginning"),
+    ]
+
+    @pytest.mark.parametrize("before, behind, is_form, outcome, why", TRAILED, ids=[row[4] for row in TRAILED])
+    def test_digests_may_come_behind_a_body_in_chunks(self, both_ways, before, behind, is_form, outcome, why):
+        body = self.FORM if is_form else SOUND
+        head = "POST /post?name=a.wav HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" + (before and before + "\r\n")
+        head += "Content-Type: multipart/form-data; boundary=XX\r\n\r\n" if is_form else "\r\n"
+        chunks = b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(body), body, behind.encode())
+        answer = raw(both_ways.address, head.encode() + chunks + b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        status = outcome if isinstance(outcome, int) else 400
+        assert answer.startswith(b"HTTP/1.1 %d " % status) and answer.count(b"HTTP/1.1 200 ") == 1, "and what follows is answered"
+        if status == 400:
+            assert b'"code": "%b"' % outcome.encode() in answer, why
+            assert request(both_ways.address, "GET", "/info?name=a.wav")[0] == 404, "nothing is kept"
+        else:
+            record = json.loads(request(both_ways.address, "GET", "/info?name=a.wav")[2])
+            assert request(both_ways.address, "DELETE", "/files/" + record["id"])[0] == 204
+
     def test_an_answer_has_the_digest_of_what_it_carries_or_none(self, server):
         """A client that verifies Repr-Digest verifies what came with it (RFC 9530 section 3.1)."""
         drop = json.loads(request(server.address, "POST", "/drops", b"{}")[2])["url"]
@@ -157,11 +192,11 @@ class TestUploading:
 
     @pytest.mark.parametrize("line, status, why", NOT_ITSELF, ids=[line for line, _, _ in NOT_ITSELF])
     @pytest.mark.parametrize("target", ["/post?name=a.wav", "/resample", "drop"])
-    def test_a_body_that_is_not_the_audio_itself_is_refused_by_its_head(self, server, target, line, status, why):
+    def test_a_body_that_is_not_the_audio_itself_is_refused_by_its_head(self, both_ways, target, line, status, why):
         if target == "drop":
-            target = json.loads(request(server.address, "POST", "/drops", b"{}")[2])["url"]
+            target = json.loads(request(both_ways.address, "POST", "/drops", b"{}")[2])["url"]
         head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n{line}\r\n\r\n"
-        answer = raw(server.address, head.encode())
+        answer = raw(both_ways.address, head.encode())
         if status is None:
             assert answer.startswith(b"HTTP/1.1 100 "), why
         else:
