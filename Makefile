@@ -3,6 +3,12 @@ PYTHON ?= python3
 # An importable pytest is used as it is; else a .venv with the pinned one is made.
 TEST_PYTHON = $(shell $(PYTHON) -c "import pytest" 2>/dev/null && echo $(PYTHON) || echo .venv/bin/python)
 
+# Tests start a hundred programs: what one of them compiled is kept for the others, whatever the environment says.
+test-sound test-rest test-all browser stores cluster: export PYTHONDONTWRITEBYTECODE :=
+# Data folders of the quick tests are in memory where there is room for them: they sync what no test takes the power from.
+IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 2000000 {print "/dev/shm"}')
+test-sound test-rest: export TMPDIR := $(or $(TMPDIR),$(IN_MEMORY),/tmp)
+
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
