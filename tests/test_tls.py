@@ -19,7 +19,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from people import Person
+from people import QUICK, Person
 from support import ROOT, Running, long_wav, raw, request, wav
 
 from audiokit.settings import networks
@@ -487,6 +487,7 @@ class TestOrigins:
         """With us, or with a trusted proxy in front of us."""
         server = running(trusted_proxy=networks("127.0.0.1"), **({} if is_behind else ONE))
         person = Person(server, "ann")
+        server.server.authenticator._parameters = QUICK
         server.server.authenticator.changed()
         fields = {"X-Forwarded-Proto": "https"} if is_behind else {}
         asking = request if is_behind else ask
