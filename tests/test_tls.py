@@ -20,7 +20,7 @@ from contextlib import closing
 
 import pytest
 from people import QUICK, Person
-from support import ROOT, Running, long_wav, raw, request, wav
+from support import ROOT, Running, eventually, long_wav, raw, request, wav
 
 from audiokit.settings import networks
 
@@ -368,8 +368,9 @@ class TestEnds:
             with TRUSTING.wrap_socket(below, server_hostname="localhost") as sock:
                 sock.sendall(b"GET /download?name=large.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 sock.recv(1000)
-                while any(one.state == "sending" for one in list(server.server.reactor._connections.values())):
-                    assert ask(server.address, "GET", "/health")[0] == 200
+                assert ask(server.address, "GET", "/health")[0] == 200
+                connections = server.server.reactor._connections
+                eventually(lambda: not any(one.state == "sending" for one in list(connections.values())))
                 rest = 0
                 try:
                     while rest < len(large):
