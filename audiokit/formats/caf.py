@@ -21,6 +21,7 @@ import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from audiokit.formats import tags as tagging
+from audiokit.formats.alac import alac_packet_samples
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import MAX_READ, Source
 
@@ -335,16 +336,10 @@ def _numbers(source: Source, table: _Chunk) -> Iterator[int]:
 def _unfilled(
     source: Source, description: _Description, data: _Data, table: _Chunk, packets: int
 ) -> int:
-    """Frames that the last packet of ALAC lacks, where the table does not tell its remainder.
-
-    A packet begins with 3 bits element, 4 instance, 12 unused, 1 that it is partial, 2 shift,
-    1 escape; if partial, with 32 bits of frames.
-    """
+    """Frames that the last packet of ALAC lacks, where the table does not tell its remainder."""
     last = _walk(source, description, data, table, packets, []).last
-    head = int.from_bytes(source.read(data.offset + last, 7), "big")
-    frames = head >> 1 & 0xFFFFFFFF
-    is_partial = head >> 36 & 1 and 0 < frames < description.packet_frames
-    return description.packet_frames - frames if is_partial else 0
+    whole = description.packet_frames
+    return whole - alac_packet_samples(source.read(data.offset + last, 7), whole)
 
 
 def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:
