@@ -70,6 +70,14 @@ def test_an_id3_tag_in_front_is_stepped_over():
     )
 
 
+def test_junk_behind_the_frames_is_no_missing_end():
+    whole = frame() * 5
+    for junk, word in ((b"\0", "zeros"), (bytes(100000), "zeros"), (b"junk" * 99, "not audio")):
+        info = identify(whole * (1 if len(junk) < 9999 else 200) + junk)
+        assert word in info.warnings[0] and not info.truncated
+    assert identify(whole + frame()[:100]).truncated
+
+
 def test_junk_between_frames_is_told_and_not_counted():
     info = identify(frame() * 5 + b"\0" * 33 + frame() * 5)
     assert info.samples == 10240 and info.warnings == ("33 bytes at byte 1000 are not frames",)

@@ -224,6 +224,12 @@ def test_wavpack_is_what_the_flags_of_its_first_packet_say(flags, bits, style, p
         assert (found.codec_profile, found.lossless) == (profile, lossless)
 
 
+def test_tags_of_other_kinds_behind_the_segment_are_no_cut_elements():
+    for tag in (b"TAG" + b"Title".ljust(125), b"APETAGEX" + b"\x53" * 90):
+        found = identify(opus() + tag)
+        assert (found.samples, found.truncated) == (9600 - 312, False)
+
+
 def test_mu_law_is_not_lossless_here_either():
     header = track("A_MS/ACM", 8000, 1, private=fmt(7, 1, 8000, 8)[8:])
     found = identify(movie(info(), element("1654ae6b", header), cluster(block(bytes(80)))))

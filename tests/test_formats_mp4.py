@@ -11,7 +11,7 @@ import pytest
 
 from audiokit.formats import mp4, mp4_tables
 from audiokit.formats.aac_config import parse_aac_config
-from audiokit.formats.info import NotAudio
+from audiokit.formats.info import Damaged, NotAudio
 from audiokit.formats.mp4_codec import _NAMES, _PCM
 from tests import audio_files, format_kinds
 from tests.format_kinds import identify, refusal
@@ -399,6 +399,26 @@ def test_video_beside_the_sound_is_told():
     video = trak(entry(b"avc1"), number=2, handler=b"vide")
     info = identify(FTYP + film(trak(sample), video) + box(b"mdat", bytes(8000)))
     assert info.codec == "aac" and info.warnings == ("besides the audio there is video",)
+
+
+def test_a_file_that_ends_inside_a_box_behind_the_audio_is_marked():
+    sample = entry(b"mp4a", esds())
+    whole = plain(sample)
+    late = FTYP + box(b"mdat", bytes(8000)) + whole[whole.index(b"moov") - 4 : whole.index(b"mdat") - 4]
+    late += box(b"free", bytes(50))
+    assert not identify(late).truncated
+    cut = identify(late[:-20])
+    assert cut.truncated and "inside its last box" in cut.warnings[0]
+    assert cut.samples == identify(late).samples
+    with pytest.raises(Damaged, match="before its movie box"):
+        identify(FTYP + box(b"mdat", bytes(8000))[:-20])
+
+
+def test_tags_of_other_kinds_behind_the_boxes_are_no_boxes():
+    whole = plain(entry(b"mp4a", esds()))
+    for tag in (b"TAG" + b"Title".ljust(125), b"APETAGEX" + bytes(24)):
+        info = identify(whole + tag)
+        assert not info.truncated and "behind the last box" in info.warnings[0]
 
 
 BAD = (

@@ -96,7 +96,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
             f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
         )
     warnings: List[str] = []
-    is_cut = _damage(frames, tail.end, seconds, warnings)
+    is_cut = _damage(source, frames, tail.end, seconds, warnings)
     channels = first.channels or parse_raw_channels(ahead[first.header_bytes : first.frame_bytes])
     if not channels:
         warnings.append("the number of channels is told in the coded audio only; 2 are assumed")
@@ -122,16 +122,27 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     )
 
 
-def _damage(frames: _Frames, end: int, seconds: float, warnings: List[str]) -> bool:
+def _damage(
+    source: Source, frames: _Frames, end: int, seconds: float, warnings: List[str]
+) -> bool:
+    """Say what is no frame between and behind the frames; whether the end is missing."""
     for offset, size in frames.gaps[:5]:
         warnings.append(f"{size} bytes at byte {offset} are not frames")
-    if frames.is_cut:
+    lost = end - frames.end
+    if not lost:
+        return False
+    rest = source.read(frames.end, min(lost, MAX_READ))
+    if frames.is_cut and rest[:1] == b"\xff":
         warnings.append(
             f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
         )
-    elif frames.end < end:
-        warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")
-    return frames.is_cut or frames.end < end
+        return True
+    if lost < _RESYNC_WINDOW or not rest.strip(b"\0"):
+        kind = "are not audio" if rest.strip(b"\0") else "are zeros"
+        warnings.append(f"{lost} bytes behind the last frame, at byte {frames.end}, {kind}")
+        return False
+    warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")
+    return True
 
 
 def _chained(data: bytes, position: int, is_all: bool) -> bool:

@@ -106,6 +106,7 @@ class _Length(NamedTuple):
     frames: int
     promised: int
     source: str
+    is_cut: bool = False  # in the packet table, so that packets are lost that are there
 
 
 def matches(head: bytes) -> bool:
@@ -138,7 +139,7 @@ def _describe(
     style = _STYLES.get(form.codec)
     if description.format == b"lpcm":
         style = "float" if description.flags & _IS_FLOAT else "int"
-    is_constant = bool(description.packet_bytes)
+    is_constant, is_cut = bool(description.packet_bytes), data.is_cut or length.is_cut
     return AudioInfo(
         container="caf",
         codec=form.codec,
@@ -149,8 +150,8 @@ def _describe(
         duration=duration,
         duration_exact=True,
         duration_source=length.source,
-        duration_declared=length.promised / description.rate if data.is_cut else None,
-        truncated=data.is_cut,
+        duration_declared=length.promised / description.rate if is_cut else None,
+        truncated=is_cut,
         bits_per_sample=_bits(source, chunks, description, form),
         sample_format=style or ("int" if form.lossless else None),
         bitrate=round(data.size * 8 / duration) if duration else None,
@@ -261,26 +262,30 @@ def _length(
             )
         frames = data.size // packet_bytes * per_packet
         return _Length(frames, data.declared // packet_bytes * per_packet, "samples")
+    is_cut = not packet_bytes and table.offset + table.size > source.size
     packets, valid, priming, remainder = _PACKET_TABLE.unpack(head)
     priming, remainder = max(priming, 0), max(remainder, 0)
     if packet_bytes and per_packet:
         held = data.size // packet_bytes * per_packet
         promised = data.declared // packet_bytes * per_packet
-    elif data.is_cut or not per_packet or valid <= 0:
+    elif data.is_cut or is_cut or not per_packet or valid <= 0:
         walked = _walk(source, description, data, table, packets, warnings)
         held, promised = walked.held, walked.promised
     else:
         held = promised = max(packets, 0) * per_packet
     # valid frames are those behind the priming and before the remainder
     wanted = valid if 0 < valid <= promised else max(promised - priming - remainder, 0)
-    if 0 < promised < valid:
+    if 0 < promised < valid and not is_cut:
         warnings.append(f"the packet table says {valid} frames, its packets hold {promised}")
-    if description.format == b"alac" and wanted == promised and not data.is_cut:
+    if is_cut:
+        wanted = valid if valid > 0 else max(packets * per_packet - priming - remainder, wanted)
+    elif description.format == b"alac" and wanted == promised and not data.is_cut:
         wanted -= _unfilled(source, description, data, table, packets)
     present = min(wanted, max(held - priming, 0))
-    if present < wanted and not data.is_cut:
+    if present < wanted and not data.is_cut and not is_cut:
         warnings.append(f"the packet table says {wanted} frames, the data holds {held}")
-    return _Length(present, wanted, "frames" if packet_bytes == 0 and data.is_cut else "header")
+    is_walked = packet_bytes == 0 and (data.is_cut or is_cut)
+    return _Length(present, wanted, "frames" if is_walked else "header", is_cut)
 
 
 class _Walked(NamedTuple):

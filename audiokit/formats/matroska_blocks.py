@@ -84,12 +84,13 @@ class _Walker:
                     self._position < min(self._source.size, self._stop) and len(data) - at < 12
                 )
                 return
+            is_cut = element.stop > self._source.size and self._position < self._stop
             if element.id in (CLUSTER, _BLOCK_GROUP):
-                self._is_cut = not element.is_unknown and element.stop > self._source.size
+                self._is_cut = not element.is_unknown and is_cut
                 self._position = element.start
                 continue
             if element.stop > self._source.size:
-                self._is_cut = True
+                self._is_cut = is_cut  # what is behind the segment is something else
                 return
             if element.id == _TIMESTAMP:
                 self._cluster_time = ebml.unsigned(self._source, element)
