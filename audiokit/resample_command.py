@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional, TextIO
 
 from .formats.info import AudioInfo, NotAudio
-from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, WAV_RATES, is_decoded
+from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, SOURCE_RATES, WAV_RATES, is_decoded, is_resampled
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _SHORT = 30.0  # s of audio for which a second process would cost more than it wins
@@ -137,6 +137,9 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
 
     if not is_decoded(info.container, info.codec):
         raise Wrong(f"{given.input}: {info.codec} in {info.container} is not decoded; {DECODED}, are")
+    if not is_resampled(info.sample_rate):
+        low, high = SOURCE_RATES
+        raise Wrong(f"{given.input}: samples of {info.sample_rate} Hz are not converted; {low} to {high} Hz are")
     kind = given.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3"}.get(Path(given.output).suffix.lower())
     if kind is None and given.output != "-":
         raise Wrong(f"{given.output}: .mp3 or .wav says what it becomes, or --format does", USAGE)

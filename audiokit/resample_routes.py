@@ -19,7 +19,16 @@ from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
 from .job import FAILED, Conversion, Job, Order
 from .names import valid_name
-from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
+from .offers import (
+    DECODED,
+    DEFAULT_BITRATE,
+    DEFAULT_RATE,
+    MP3_RATES,
+    SOURCE_RATES,
+    WAV_RATES,
+    is_decoded,
+    is_resampled,
+)
 from .parameters import bad, once, one_of
 from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
@@ -172,6 +181,13 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
         raise Refusal(
             "unsupported-conversion",
             f"{look.codec} in {look.container} is not decoded; {DECODED}, are",
+            codec=look.codec,
+        )
+    if not is_resampled(look.sample_rate):
+        raise Refusal(
+            "unsupported-conversion",
+            f"samples of {look.sample_rate} Hz are not converted; "
+            f"{SOURCE_RATES[0]} to {SOURCE_RATES[1]} Hz are",
             codec=look.codec,
         )
     channels = wanted.channels or min(look.channels, 2)

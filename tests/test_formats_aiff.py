@@ -114,6 +114,7 @@ def test_sizes_that_lie_do_not_move_the_truth(frames, size, samples, declared, t
         truncated,
     ), why
     assert bool(info.warnings) == (why != "all agree")
+    assert info.audio_bytes == 2 * samples, "what is converted is what is told"
 
 
 def test_samples_may_start_at_an_offset_and_chunks_in_any_order():

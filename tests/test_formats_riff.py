@@ -284,6 +284,7 @@ def test_wave64_whose_size_counts_its_padding_has_the_samples_of_fact():
     body = b"wave" + tail + format_chunk + fact + data
     info = identify(w64()[:16] + struct.pack("<Q", 24 + len(body)) + body)
     assert (info.codec, info.samples, info.warnings) == ("pcm_mulaw", 101, ())
+    assert info.audio_bytes == 101, "what is converted is what is told"
 
 
 def test_a_codec_may_be_named_by_a_guid_without_a_format_tag():

@@ -87,6 +87,7 @@ REFUSED = [
     (["{in}", "{in}"], 2, b"the input itself", "the input is never overwritten"),
     (["{text}", "{dir}/out.mp3"], 1, b"text", "no audio"),
     (["{mka}", "{dir}/out.mp3"], 1, b"pcm_s16le in matroska is not decoded", "PCM, but not in one piece"),
+    (["{fast}", "{dir}/out.mp3"], 1, b"800000 Hz are not converted", "a rate that no sound has"),
     (["{dir}/none.wav", "{dir}/out.mp3"], 1, b"none.wav", "no file"),
     (["{in}", "{dir}/none/out.mp3"], 1, b"", "no folder"),
 ]
@@ -96,11 +97,13 @@ REFUSED = [
 def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, words, status, said, why):
     (tmp_path / "notes.txt").write_text("some words that nobody can hear\n" * 9)
     (tmp_path / "in.mka").write_bytes(PCM_IN_MATROSKA)
-    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt", "mka": tmp_path / "in.mka"}
+    (tmp_path / "in.fast").write_bytes(wav(0.001, 800_000))
+    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt", "mka": tmp_path / "in.mka",
+             "fast": tmp_path / "in.fast"}
     found = run(*[word.format(**names) for word in words])
     assert found.returncode == status, found.stderr
     assert said in found.stderr and found.stderr.count(b"\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mka", "in.wav", "notes.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.fast", "in.mka", "in.wav", "notes.txt"]
     assert sound.read_bytes() == SOUND
 
 

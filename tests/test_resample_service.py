@@ -287,6 +287,16 @@ def test_audio_that_is_not_decoded_is_refused_by_its_name(server):
     assert refusal["detail"] == f"flac in flac is not decoded; {DECODED}, are"
 
 
+def test_a_rate_that_is_not_resampled_is_refused_before_a_worker_is_asked(server):
+    for rate in (999, 768_001):
+        status, _, body = resample(server, body=wav(0.01, rate))
+        refusal = json.loads(body)
+        assert (status, refusal["code"]) == (415, "unsupported-conversion")
+        assert refusal["detail"].startswith(f"samples of {rate} Hz are not converted; 1000 to 768000")
+    for rate in (1000, 7350, 768_000):
+        assert resample(server, body=wav(0.1, rate))[0] == 200, rate
+
+
 def test_a_body_or_a_stored_file_is_needed_and_not_both(server):
     post(server, "a.wav")
     assert problem(resample(server, "source=a.wav")) == (400, "bad-request")

@@ -272,8 +272,9 @@ def _describe(
         if style == "int" and common.bits
         else common.sample_bits
     )
-    bitrate = round(sound.size * 8 / seconds) if seconds else None
+    bitrate, size = round(sound.size * 8 / seconds) if seconds else None, sound.size
     if style:
+        size = samples * common.sample_bytes
         bitrate = round(common.rate * common.sample_bits * common.channels)
     return AudioInfo(
         container="aifc" if form == b"AIFC" else "aiff",
@@ -296,5 +297,5 @@ def _describe(
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=sound.offset,
-        audio_bytes=sound.size,
+        audio_bytes=size,
     )

@@ -433,5 +433,5 @@ def _describe(
         warnings=tuple(warnings),
         samples=length.samples,
         audio_offset=data.offset,
-        audio_bytes=data.size,
+        audio_bytes=length.samples * wave.block_align if wave.is_linear else data.size,
     )
