@@ -1,8 +1,7 @@
 """What is converted, and to what: one answer for the service, the command and waveforms.
 
-`is_decoded` says of which files the workers can make samples, `is_resampled` at which rates they can be given; the tables
-say what they make of them.  Pure; never
-looks at a file.  Raises nothing.
+`is_decoded` says of which files the workers can make samples, `is_resampled` at which rates; the tables say what they
+make of them.  Pure; never looks at a file.  Raises nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ DECODED = "MP3, and PCM in WAV, AIFF, AU and CAF"
 # In these all PCM lies in one piece.  Elsewhere heads of blocks stand in between, or tables say where it is.
 _IN_ONE_PIECE = ("wav", "rf64", "bw64", "w64", "aiff", "aifc", "au", "caf")
 MP3_RATES = sorted(rate for rates in SAMPLE_RATES.values() for rate in rates)  # Hz
-WAV_RATES = (8_000, 192_000)  # Hz
-SOURCE_RATES = (1_000, 768_000)  # Hz, the resampler's range
+WAV_RATES = (8_000, 192_000)  # Hz, what the resampler makes
+SOURCE_RATES = (1_000, 768_000)  # Hz, what it makes it of
 DEFAULT_RATE = 32_000  # Hz
 DEFAULT_BITRATE = {1: 64, 2: 128}  # kbit/s by channels
 

@@ -242,6 +242,30 @@ class TestDamage:
         with pytest.raises(Undecodable, match="Layer I+ at byte 3: only Layer III is decoded"):
             decode(b"abc" + head.ljust(size, b"\0") * 3)
 
+    @pytest.mark.parametrize("head, size", [(b"\xff\xfd\x90\x00", 522), (b"\xff\xff\x90\x00", 312)])
+    def test_what_looks_like_another_layer_amid_damage_is_damage(self, head, size):
+        other = head.ljust(size, b"\0") * 3
+        pcm, decoder = decode(MONO + b"abc" + other + MONO)
+        assert len(pcm) >= 2 * len(decode(MONO)[0]) and decoder.report.skipped_bytes >= len(other)
+        pcm, decoder = decode(b"abc" + other + MONO)
+        assert len(pcm) == len(decode(MONO)[0])
+        with pytest.raises(Undecodable, match="Layer I+ at byte 0"):
+            decode(other + MONO)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_how_the_input_is_cut_changes_nothing_in_damaged_streams_either(self, seed):
+        rng = random.Random(seed)
+        data = bytearray(STREAM * 2)
+        for _ in range(4):
+            at = rng.randrange(500, len(data) - 500)
+            if rng.random() < 0.5:
+                del data[at : at + rng.randrange(1, 300)]
+            else:
+                data[at : at + rng.randrange(1, 60)] = rng.getrandbits(240).to_bytes(30, "big")
+        whole = decode(bytes(data))
+        for piece in (7, 1000):
+            assert decode(bytes(data), piece)[0] == whole[0], piece
+
     def test_tags_around_the_audio_are_not_audio(self):
         id3 = b"ID3\x04\0\0" + bytes((0, 0, 2, 0)) + b"\xff\xfb\x90\x00" * 64
         fields = struct.pack("<IIII", 2000, 72, 0, 0xA0000000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import struct
+from array import array
 
 import pytest
 
@@ -59,8 +60,7 @@ def test_the_output_has_exactly_its_share_of_frames(rate_in):
             assert len(run(bytes(2 * frames), rate_in, rate_out)) == 2 * wanted, (rate_out, frames)
 
 
-PAIRS = [(44100, 32000), (48000, 32000), (32000, 44100), (8000, 32000), (96000, 32000), (11025, 48000), (44100, 44056),
-         (4000, 32000), pytest.param(384000, 44100, marks=pytest.mark.slow), pytest.param(768000, 32000, marks=pytest.mark.slow)]
+PAIRS = [(44100, 32000), (48000, 32000), (32000, 44100), (8000, 32000), (96000, 32000), (11025, 48000), (44100, 44056)]
 
 
 @pytest.mark.parametrize("rate_in, rate_out", PAIRS)
@@ -79,7 +79,7 @@ def test_what_lies_above_is_gone(rate_in, rate_out):
     assert max(map(abs, found[500:-500])) <= 1, "at the floor of 16 bits"
 
 
-@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (96000, 32000), (192000, 8000), (768000, 8000)])
+@pytest.mark.parametrize("rate_in, rate_out", [(44100, 32000), (48000, 32000), (96000, 32000), (192000, 8000)])
 def test_by_design_the_stop_band_is_100_db_down(rate_in, rate_out):
     taps = ratio_of(rate_in, rate_out).taps
     weights = _weights(taps, 0.25, 0.5 * rate_out / rate_in)
@@ -161,7 +161,23 @@ def test_three_ways_are_taken():
     assert max(ratio_of(44100, 44056)[:2]) > _PHASED
 
 
-@pytest.mark.parametrize("rates", [(999, 32000), (32000, 768001), (0, 32000)])
+@pytest.mark.parametrize("rates", [(999, 32000), (768_001, 32000), (32000, 7999), (32000, 192_001), (0, 0)])
 def test_rates_out_of_range_are_named(rates):
     with pytest.raises(ValueError, match="Hz"):
         Resampler(*rates, 1)
+
+
+@pytest.mark.parametrize("rate_in, rate_out", [(1000, 8000), (7350, 32000), (352_800, 32000), (768_000, 44100)])
+def test_sources_may_be_slower_and_faster_than_what_is_made(rate_in, rate_out):
+    frames = rate_in // 10
+    pcm = b"".join(
+        round(16000 * math.sin(2 * math.pi * 300 * i / rate_in)).to_bytes(2, "little", signed=True) for i in range(frames)
+    )
+    found = array("h", run(pcm, rate_in, rate_out))
+    assert len(found) == rate_out // 10
+    middle = range(len(found) // 3, 2 * len(found) // 3)
+    assert max(abs(found[i] - 16000 * math.sin(2 * math.pi * 300 * i / rate_out)) for i in middle) < 2
+
+
+def test_the_same_rate_needs_no_range():
+    assert run(b"\1\2\3\4", 7350, 7350) == run(b"\1\2\3\4", 384_000, 384_000) == b"\1\2\3\4"

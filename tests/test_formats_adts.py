@@ -45,12 +45,37 @@ def test_every_frame_is_counted(data, rate, channels, samples, why):
     assert info.duration_exact and not info.truncated and not info.warnings
 
 
+def test_channels_that_the_header_does_not_tell_are_told_by_the_first_element():
+    """Configuration 0: a program config element comes first (13818-7 8.1.1, 14496-3 4.5.1.2.1)."""
+    # 3 bits ID_PCE, 4 + 2 + 4, then a pair, a single and an LFE in front; 8 bits of comment
+    element = "101" "0000" "01" "0100" "0010" "0000" "0000" "01" "000" "0000" "000"
+    element += "1" "0000" "0" "0000" "0000"
+    element += "0" * (-len(element) % 8) + "00000000"
+    block = int(element, 2).to_bytes(len(element) // 8, "big")
+    for protected in (False, True):
+        head = frame(channels=0, protected=protected)
+        at = 9 if protected else 7
+        data = head[:at] + block + head[at + len(block) :]
+        info = identify(data * 5)
+        assert (info.channels, info.warnings) == (4, ()), protected
+    info = identify(frame(channels=0) * 5)
+    assert info.channels == 2 and "2 are assumed" in info.warnings[0]
+
+
 def test_an_id3_tag_in_front_is_stepped_over():
     tag = b"ID3\3\0\0\0\0\0\x10TIT2\0\0\0\6\0\0\0Title"
     info = identify(tag + frame() * 5)
     assert (
         info.samples == 5120 and info.tags == {"title": "Title"} and info.audio_offset == len(tag)
     )
+
+
+def test_junk_behind_the_frames_is_no_missing_end():
+    whole = frame() * 5
+    for junk, word in ((b"\0", "zeros"), (bytes(100000), "zeros"), (b"junk" * 99, "not audio")):
+        info = identify(whole * (1 if len(junk) < 9999 else 200) + junk)
+        assert word in info.warnings[0] and not info.truncated
+    assert identify(whole + frame()[:100]).truncated
 
 
 def test_junk_between_frames_is_told_and_not_counted():

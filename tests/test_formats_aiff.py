@@ -98,6 +98,7 @@ SIZES = [
     (0, 0, 100, None, False, "a pipe: nothing was told"),
     (0xFFFFFFFF, 0xFFFFFFFF, 100, None, False, "a pipe: everything is unknown"),
     (100, 0x7FFFFFFF, 100, None, False, "a pipe, by another program"),
+    (0x3F800000, 0x7F000008, 100, None, False, "SoX to a pipe: COMM counts the same fiction"),
     (500, 1008, 100, 500 / 8000, True, "a download that broke"),
     (500, None, 100, 500 / 8000, False, "COMM lies"),
     (50, None, 50, None, False, "COMM rules where there is more"),
@@ -113,6 +114,7 @@ def test_sizes_that_lie_do_not_move_the_truth(frames, size, samples, declared, t
         truncated,
     ), why
     assert bool(info.warnings) == (why != "all agree")
+    assert info.audio_bytes == 2 * samples, "what is converted is what is told"
 
 
 def test_samples_may_start_at_an_offset_and_chunks_in_any_order():

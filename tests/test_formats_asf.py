@@ -127,12 +127,19 @@ def test_tags_of_all_three_objects():
             ("WM/TrackNumber", 3, struct.pack("<I", 7)),
             ("WM/Track", 3, struct.pack("<I", 6)),
             ("IsVBR", 2, struct.pack("<I", 1)),
+            ("WM/Composer", 0, utf16("K")),
         ),
-        library(("WM/Genre", 0, utf16("Jazz")), ("WM/Genre", 0, utf16("Folk"))),
+        library(
+            ("WM/Composer", 0, utf16("K")),
+            ("Author", 0, utf16("B")),
+            ("WM/Genre", 0, utf16("Jazz")),
+            ("WM/Genre", 0, utf16("Folk")),
+        ),
     )
     assert identify(data).tags == {
         "title": "Tïtel",
-        "artist": "A",
+        "artist": ["A", "B"],  # further values are in the library, which may repeat the first
+        "composer": "K",
         "copyright": "C",
         "comment": "D",
         "album": "Al",

@@ -115,6 +115,12 @@ def test_a_last_packet_of_alac_that_is_partial_tells_its_frames():
 def test_a_table_that_ends_early_or_asks_for_more_than_there_is_is_said():
     early = identify(_opus(0, table=(0, 0, 0, [(200,)] * 50))[:-10])
     assert "ends early" in early.warnings[0] and early.samples == 45 * 960
+    assert early.truncated and early.duration_declared == 1.0
+    told = identify(_opus(47000, 312, 688)[:-10])
+    assert told.truncated and told.samples == 45 * 960 - 312
+    assert told.duration_declared == 47000 / 48000
+    alac = identify(_opus(48000, form=b"alac")[:-10])
+    assert alac.truncated and alac.samples == 45 * 960, "without sizes packets cannot be told apart"
     with pytest.raises(Damaged, match="how long packets are"):
         identify(_opus(0, packet_frames=0))
     more = identify(_opus(0, data=bytes(4000)))

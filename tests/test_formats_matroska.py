@@ -9,6 +9,7 @@ from format_kinds import (
     check,
     flac,
     flac_frame,
+    fmt,
     identify,
     mpeg_frame,
     mutations,
@@ -125,6 +126,8 @@ def test_padding_at_the_end_is_not_presented():
     assert identify(whole).samples == 1920 - 312 - 480
 
 
+ALAC_CONFIG = struct.pack(">IBBBBBBHIII", 4096, 0, 24, 40, 10, 14, 1, 255, 0, 0, 44100)
+
 CODECS = [
     # track, packet, codec, samples a packet, bits, why
     (track("A_PCM/INT/LIT", 8000, 1, 16), bytes(320), "pcm_s16le", 160, 16, "PCM by its bytes"),
@@ -151,11 +154,43 @@ CODECS = [
     ),
     (
         track("A_WAVPACK4", 44100, 2, 16),
-        struct.pack("<III", 500, 0, 0) + bytes(90),
+        struct.pack("<III", 500, 1, 0) + bytes(90),
         "wavpack",
         500,
         16,
-        "WavPack",
+        "WavPack, of two bytes by its flags",
+    ),
+    (
+        track("A_ALAC", 8000, 1, private=ALAC_CONFIG),
+        bytes.fromhex("0000100000012c") + bytes(90),
+        "alac",
+        150,
+        24,
+        "ALAC: 150 samples of 4096, as only a partial packet tells",
+    ),
+    (
+        track("A_ALAC", 8000, 1, private=ALAC_CONFIG),
+        bytes.fromhex("00000000000300") + bytes(90),
+        "alac",
+        4096,
+        24,
+        "ALAC: a whole packet",
+    ),
+    (
+        track("A_MS/ACM", 8000, 2, private=fmt(7, 2, 8000, 8)[8:]),
+        bytes(320),
+        "pcm_mulaw",
+        160,
+        8,
+        "samples of WAV by their bytes",
+    ),
+    (
+        track("A_AAC", 44100, 2, private=bytes.fromhex("1214")),
+        b"aac",
+        "aac",
+        960,
+        None,
+        "AAC of 960 samples, as digital radio has it",
     ),
 ]
 
@@ -167,6 +202,88 @@ def test_packets_are_measured_by_their_codec(header, packet, codec, samples, bit
     )
     assert (found.codec, found.samples, found.bits_per_sample) == (codec, 7 * samples, bits), why
     assert found.duration_exact and found.bitrate == round(7 * len(packet) * 8 / found.duration)
+
+
+@pytest.mark.parametrize(
+    "flags, bits, style, profile, lossless",
+    [
+        (1, 16, "int", "lossless", True),
+        (1 | 4 << 13, 12, "int", "lossless", True),
+        (3 | 1 << 7, 32, "float", "lossless", True),
+        (1 | 1 << 3, 16, "int", "hybrid", False),
+    ],
+)
+def test_wavpack_is_what_the_flags_of_its_first_packet_say(flags, bits, style, profile, lossless):
+    packet = struct.pack("<III", 500, flags, 0) + bytes(90)
+    for name in ("a3", "a0"):
+        one = block(packet) if name == "a3" else element("a0", block(packet, name="a1"))
+        found = identify(
+            movie(info(), element("1654ae6b", track("A_WAVPACK4", bits=16)), cluster(one))
+        )
+        assert (found.bits_per_sample, found.sample_format) == (bits, style)
+        assert (found.codec_profile, found.lossless) == (profile, lossless)
+
+
+def test_tags_of_other_kinds_behind_the_segment_are_no_cut_elements():
+    for tag in (b"TAG" + b"Title".ljust(125), b"APETAGEX" + b"\x53" * 90):
+        found = identify(opus() + tag)
+        assert (found.samples, found.truncated) == (9600 - 312, False)
+
+
+def test_mu_law_is_not_lossless_here_either():
+    header = track("A_MS/ACM", 8000, 1, private=fmt(7, 1, 8000, 8)[8:])
+    found = identify(movie(info(), element("1654ae6b", header), cluster(block(bytes(80)))))
+    assert (found.lossless, found.sample_format, found.bits_per_sample) == (False, "ulaw", 8)
+
+
+def encoding(*parts):
+    return element("6d80", element("6240", b"".join(parts)))
+
+
+def stored(header, codings, packet, duration=None):
+    """A track whose header ends with ContentEncodings."""
+    entry = element("ae", header[12 - 3 :] + codings) if codings else header
+    tracks = element("1654ae6b", entry)
+    blocks = [block(packet, 24 * n) for n in range(5)]
+    return identify(movie(info(duration), tracks, cluster(*blocks)))
+
+
+STRIPPED = encoding(element("5034", number("4254", 3) + element("4255", mpeg_frame()[:3])))
+DEFLATED = encoding(element("5034", number("4254", 0)))
+OF_PRIVATE = encoding(number("5032", 2), element("5034", number("4254", 0)))
+ENCRYPTED = encoding(number("5033", 1), element("5035", b""))
+
+
+@pytest.mark.parametrize(
+    "codings, packet, samples, warnings, why",
+    [
+        (b"", mpeg_frame(), 5 * 1152, (), "as it is"),
+        (STRIPPED, mpeg_frame()[3:], 5 * 1152, (), "what all packets begin with is left out"),
+        (DEFLATED, mpeg_frame(), None, (), "compressed bytes are no header, whatever they look like"),
+        (OF_PRIVATE, mpeg_frame(), 5 * 1152, (), "only the codec's header is compressed"),
+        (ENCRYPTED, mpeg_frame(), None, ("the audio is encrypted",), "encrypted bytes are none"),
+    ],
+)
+def test_packets_are_measured_as_they_are_stored(codings, packet, samples, warnings, why):
+    found = stored(track("A_MPEG/L3", 44100, 1), codings, packet, duration=120.0)
+    assert (found.samples, found.warnings) == (samples, warnings), why
+    assert found.duration_exact == bool(samples) and abs(found.duration - 0.125) < 0.01, why
+
+
+def test_all_that_blocks_say_is_not_presented_is_not():
+    """RFC 9559 section 5.1.3.5.7: of the end of a block, or, negative, of its beginning."""
+    cut = [
+        element("a0", block(OPUS_20MS, 20 * n, name="a1") + element("75a2", padding))
+        for n, padding in enumerate(
+            ((5_000_000).to_bytes(8, "big"), (-5_000_000).to_bytes(8, "big", signed=True))
+        )
+    ]
+    whole = movie(
+        info(),
+        element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),
+        cluster(*cut, block(OPUS_20MS, 40)),
+    )
+    assert identify(whole).samples == 3 * 960 - 312 - 480
 
 
 LACINGS = [

@@ -11,7 +11,7 @@ import pytest
 
 from audiokit.formats import mp4, mp4_tables
 from audiokit.formats.aac_config import parse_aac_config
-from audiokit.formats.info import NotAudio
+from audiokit.formats.info import Damaged, NotAudio
 from audiokit.formats.mp4_codec import _NAMES, _PCM
 from tests import audio_files, format_kinds
 from tests.format_kinds import identify, refusal
@@ -299,6 +299,10 @@ def test_the_codec_is_what_its_own_configuration_says(
     assert info.mime == f'{kind}; codecs="{word}"'
 
 
+def test_layers_one_and_two_have_names_in_quicktime():
+    assert [identify(plain(entry(name))).codec for name in (b".mp1", b".mp2")] == ["mp1", "mp2"]
+
+
 @pytest.mark.parametrize("name", [*_NAMES, *_PCM], ids=repr)
 def test_whatever_a_codec_is_called_its_media_type_can_be_sent(name):
     """QuickTime has names with control characters in them; a header field has none."""
@@ -309,7 +313,30 @@ def test_whatever_a_codec_is_called_its_media_type_can_be_sent(name):
     assert re.fullmatch(r'audio/[a-z0-9-]+(?:; codecs="[0-9A-Za-z.-]+")?', mime)
 
 
+def bits(*fields):
+    """Bytes in hexadecimal of (value, bits) one behind the other; None aligns to a byte."""
+    word = ""
+    for field in fields:
+        word += "0" * (-len(word) % 8) if field is None else f"{field[0]:0{field[1]}b}"
+    return int(word + "0" * (-len(word) % 8), 2).to_bytes((len(word) + 7) // 8, "big").hex()
+
+
+# A program config element of a pair, a single and an LFE in front, behind its instance tag
+PCE = [(0, 4), (1, 2), (7, 4), (2, 4), (0, 4), (0, 4), (1, 2), (0, 3), (0, 4), (0, 3)]
+PCE += [(1, 1), (0, 4), (0, 1), (0, 4), (0, 4), None]
+COMMENT = [(200, 8)] + [(65, 8)] * 200
+GA = [(0, 3)]  # GASpecificConfig: 1024 samples, no core coder, no extension
+SYNC_SBR = [(0x2B7, 11), (5, 5), (1, 1), (4, 4)]
+
 CONFIGURATIONS = (
+    (bits((2, 5), (7, 4), (0, 4), *GA, *PCE, (0, 8)), 22050, 4, "LC"),
+    (bits((2, 5), (7, 4), (0, 4), *GA, *PCE, *COMMENT, *SYNC_SBR), 44100, 4, "HE-AAC"),
+    (bits((5, 5), (7, 4), (0, 4), (4, 4), (2, 5), *GA, *PCE, (0, 8)), 44100, 4, "HE-AAC"),
+    (bits((31, 5), (7, 6), (4, 4), (2, 4), (1, 1), (0, 4)), 44100, 2, "ELD"),
+    (bits((31, 5), (7, 6), (7, 4), (1, 4), (0, 4), (1, 1), (1, 1), (0, 1)), 44100, 1, "ELD"),
+    (bits((31, 5), (10, 6), (15, 4), (44100, 24), (2, 4), (4, 5), (3, 3), (2, 5)), 44100, 2, "xHE-AAC"),
+    (bits((31, 5), (10, 6), (4, 4), (0, 4), (17, 5), (1, 3), (9, 5)), 40000, 3, "xHE-AAC"),
+    (bits((23, 5), (6, 4), (1, 4), (1, 1), (0, 2)), 24000, 1, "LD"),
     ("1210", 44100, 2, "LC"),
     ("1190", 48000, 2, "LC"),
     ("0fffff", None, None, "all ones"),
@@ -327,6 +354,21 @@ def test_an_audio_specific_config_says_rate_and_channels(config, rate, channels,
         assert found is None or 0 < found.sample_rate < 1 << 24, why
     else:
         assert (found.sample_rate, found.channels, found.profile) == (rate, channels, why)
+
+
+FRAMES = (
+    (bits((2, 5), (4, 4), (2, 4), (0, 3)), 1024, "LC"),
+    (bits((2, 5), (4, 4), (2, 4), (4, 3)), 960, "frameLengthFlag: 960, as digital radio has it"),
+    (bits((23, 5), (4, 4), (2, 4), (0, 3)), 512, "low delay"),
+    (bits((23, 5), (4, 4), (2, 4), (4, 3)), 480, "low delay, short"),
+    (bits((31, 5), (7, 6), (4, 4), (2, 4), (1, 1), (0, 4)), 480, "enhanced low delay"),
+    (bits((31, 5), (10, 6), (4, 4), (2, 4), (4, 5), (3, 3), (2, 5)), 2048, "USAC with SBR"),
+)
+
+
+@pytest.mark.parametrize("config, samples, why", FRAMES)
+def test_an_audio_specific_config_says_how_long_a_frame_is(config, samples, why):
+    assert parse_aac_config(bytes.fromhex(config)).frame_samples == samples, why
 
 
 def test_tags_and_covers_are_found():
@@ -357,6 +399,26 @@ def test_video_beside_the_sound_is_told():
     video = trak(entry(b"avc1"), number=2, handler=b"vide")
     info = identify(FTYP + film(trak(sample), video) + box(b"mdat", bytes(8000)))
     assert info.codec == "aac" and info.warnings == ("besides the audio there is video",)
+
+
+def test_a_file_that_ends_inside_a_box_behind_the_audio_is_marked():
+    sample = entry(b"mp4a", esds())
+    whole = plain(sample)
+    late = FTYP + box(b"mdat", bytes(8000)) + whole[whole.index(b"moov") - 4 : whole.index(b"mdat") - 4]
+    late += box(b"free", bytes(50))
+    assert not identify(late).truncated
+    cut = identify(late[:-20])
+    assert cut.truncated and "inside its last box" in cut.warnings[0]
+    assert cut.samples == identify(late).samples
+    with pytest.raises(Damaged, match="before its movie box"):
+        identify(FTYP + box(b"mdat", bytes(8000))[:-20])
+
+
+def test_tags_of_other_kinds_behind_the_boxes_are_no_boxes():
+    whole = plain(entry(b"mp4a", esds()))
+    for tag in (b"TAG" + b"Title".ljust(125), b"APETAGEX" + bytes(24)):
+        info = identify(whole + tag)
+        assert not info.truncated and "behind the last box" in info.warnings[0]
 
 
 BAD = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 
@@ -62,6 +63,39 @@ def test_a_variable_bit_rate_without_a_header_is_counted_not_guessed():
 def test_free_format_is_counted():
     info = identify(free_stream(1632, 9))
     assert (info.samples, info.bitrate_mode) == (9 * 1152, "CBR")
+
+
+def test_free_format_may_be_silent_from_end_to_end():
+    silence = (0xFFFB0064).to_bytes(4, "big") + bytes(32) + b"\xaa" * 700
+    assert identify(silence * 9).samples == 9 * 1152
+    assert identify(b"junk" * 9 + silence * 9).samples == 9 * 1152
+    layer_2 = bytes.fromhex("fffd0004 22333355") + b"\x66" * 600
+    assert identify(layer_2 * 9).samples == 9 * 1152, "at the start it is believed"
+
+
+def tone(rate: int, amplitude: int, order: str, *pitches: int) -> bytes:
+    """A second of samples without a header, of 16 bits: sines, which repeat within 4410 bytes."""
+    angles = [2 * math.pi * hz / rate for hz in pitches]
+    share = amplitude / len(pitches)
+    samples = [int(share * sum(math.sin(a * i) for a in angles)) for i in range(rate)]
+    return struct.pack(f"{order}{rate}h", *samples)
+
+
+TONES = [
+    # samples, why
+    (tone(8000, 3276, "<", 440), "every 400 bytes, as layer II of 22050 Hz might"),
+    (tone(8000, 3276, "<", 440, 660), "every 800 bytes, as layer III of 44100 Hz might"),
+    (tone(22050, 32767, "<", 440), "loud"),
+    (tone(22050, 3276, ">", 100, 150), "the other order"),
+    (tone(22050, 3276, ">", 440), "FF is the upper half of what is just below zero"),
+    (bytes(range(256)) * 2000, "a ramp of bytes"),
+]
+
+
+@pytest.mark.parametrize("data, why", TONES, ids=[why for _, why in TONES])
+def test_a_steady_tone_without_a_header_is_no_free_format(data, why):
+    for cut in (0, 1, 50):
+        assert refusal(data[cut:]).reason, why
 
 
 def test_lame_delay_and_padding_are_not_presented():

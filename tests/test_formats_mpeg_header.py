@@ -19,6 +19,7 @@ from audiokit.formats.mpeg_header import (
     free_format_bytes,
     parse_header,
     parse_stream_note,
+    part2_3_lengths,
     same_stream,
 )
 
@@ -131,12 +132,12 @@ def test_a_stream_keeps_version_layer_and_rate_but_may_change_bit_rate_and_mode(
 
 
 def free_stream(size: int, count: int) -> bytes:
+    """Silence: the side information is zero, what is behind it is of no meaning."""
     frames = []
     for number in range(count):
         padding = number % 2
-        frames.append(
-            (0xFFFB0000 | padding << 9).to_bytes(4, "big") + b"\x55" * (size - 4 + padding)
-        )
+        head = (0xFFFB0000 | padding << 9).to_bytes(4, "big") + bytes(32)
+        frames.append(head + b"\x55" * (size - 36 + padding))
     return b"".join(frames)
 
 
@@ -194,6 +195,49 @@ def test_lame_says_the_mode_and_others_by_their_kind():
     assert not parse_stream_note(frame, parse_header(frame)).has_gapless, (
         "zeros are no encoder's name"
     )
+
+
+def test_lame_signs_short_where_its_version_is_long():
+    frame = xing_frame(extension=lame(name=b"L3.99r1\0\0"))
+    note = parse_stream_note(frame, parse_header(frame))
+    assert (note.encoder, note.encoder_delay, note.encoder_padding) == ("L3.99r1", 576, 1105)
+
+
+# Where part2_3_length, big_values and the window's three bits stand, by 2.4.1.7 and 13818-3 2.4.1.7:
+# (header, bits of the side information, bits before the first granule, bits of a granule, granules)
+SIDES = [
+    (0xFFFB9064, 256, 20, 59, 4),
+    (0xFFFB90C4, 136, 18, 59, 2),
+    (0xFFF39064, 136, 10, 63, 2),
+    (0xFFF390C4, 72, 9, 63, 1),
+]
+
+
+@pytest.mark.parametrize("word, total, first, each, granules", SIDES)
+def test_side_information_tells_how_many_bits_each_granule_takes(
+    word, total, first, each, granules
+):
+    header = parse_header(word)
+
+    def lengths(*fields):
+        """of a frame with (granule, bit of the granule, width, value) set"""
+        side = 0
+        for granule, at, width, value in fields:
+            side |= value << total - first - granule * each - at - width
+        frame = word.to_bytes(4, "big") + side.to_bytes(total // 8, "big")
+        return part2_3_lengths(frame.ljust(header.frame_bytes, b"\x55"), header)
+
+    assert lengths() == (0,) * granules, "silence"
+    window = 33 if header.version == 1.0 else 38  # behind 12, 9, 8 and 4 or 9 bits
+    last = granules - 1
+    assert lengths((last, 0, 12, 100))[last] == 100
+    assert lengths((last, 12, 9, 288)) is not None, "576 lines are 288 pairs"
+    assert lengths((last, 12, 9, 289)) is None
+    assert lengths((last, window, 3, 0b110)) is not None, "short blocks"
+    assert lengths((last, window, 3, 0b100)) is None, "a switched window is not the normal one"
+    full = tuple((granule, 0, 12, 0xFFF) for granule in range(granules))
+    assert lengths(*full) is None, "more bits than the frame has"
+    assert part2_3_lengths(word.to_bytes(4, "big") + bytes(total // 8 - 1), header) is None, "cut"
 
 
 def test_a_crc_before_the_side_information_does_not_hide_the_note():

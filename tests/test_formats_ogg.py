@@ -131,6 +131,14 @@ def test_a_stream_beside_the_audio_is_named_and_not_counted():
     )
 
 
+def test_a_second_audio_stream_at_once_is_named():
+    other = vorbis()
+    size = 27 + other[26] + sum(other[27 : 27 + other[26]])
+    head, rest = opus()[:47], opus()[47:]
+    info = identify(head + other[:size] + rest)
+    assert (info.codec, info.warnings) == ("opus", ("besides the audio there is Vorbis audio",))
+
+
 def test_junk_behind_the_end_is_told():
     info = identify(opus() + b"junk" * 10)
     assert info.samples == 48000 - 312 and "40 bytes behind" in info.warnings[0]

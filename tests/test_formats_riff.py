@@ -20,6 +20,7 @@ from format_kinds import (
 )
 
 from audiokit.formats.info import Damaged, NotAudio
+from tests.audio_files import eac3_frame
 
 GUID = bytes.fromhex("000000001000800000aa00389b71")
 AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
@@ -129,6 +130,26 @@ CODECS = [
         None,
         False,
         "G.726 at 16 kbit/s",
+    ),
+    (
+        fmt(0x65, 1, 8000, 8, block=1),
+        bytes(400),
+        "adpcm_g722",
+        800,
+        None,
+        None,
+        False,
+        "RFC 2361: G.722, which is not G.726",
+    ),
+    (
+        fmt(0x28F, 2, 8000, 8, block=1),
+        bytes(400),
+        "adpcm_g722",
+        400,
+        None,
+        None,
+        False,
+        "G.722: a byte holds two samples",
     ),
     (extensible(1), bytes(600), "pcm_s24le", 100, 24, "int", True, "EXTENSIBLE"),
     (
@@ -244,6 +265,38 @@ def test_rf64_and_bw64_tell_their_size_in_ds64():
         )
         info = identify(data)
         assert (info.container, info.samples, info.truncated) == (container, 100, False)
+
+
+def test_rf64_and_wave64_to_a_pipe_are_as_long_as_what_came():
+    ds64 = chunk(b"ds64", bytes(28))
+    data = chunk(b"data", bytes(200), 0xFFFFFFFF)
+    piped = [riff(ds64, fmt(), data, magic=b"RF64", size=0xFFFFFFFF), w64(claimed=(1 << 63) - 1)]
+    for info in map(identify, piped):
+        assert (info.samples, info.duration_declared, info.truncated) == (100, None, False)
+        assert "to a pipe" in info.warnings[0]
+
+
+def test_wave64_whose_size_counts_its_padding_has_the_samples_of_fact():
+    tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    fact = b"fact" + tail + struct.pack("<QQ", 24 + 8, 101)
+    data = b"data" + tail + struct.pack("<Q", 24 + 104) + bytes(104)
+    format_chunk = b"fmt " + tail + struct.pack("<Q", 24 + 16) + fmt(7, 1, 8000, 8)[8:]
+    body = b"wave" + tail + format_chunk + fact + data
+    info = identify(w64()[:16] + struct.pack("<Q", 24 + len(body)) + body)
+    assert (info.codec, info.samples, info.warnings) == ("pcm_mulaw", 101, ())
+    assert info.audio_bytes == 101, "what is converted is what is told"
+
+
+def test_a_codec_may_be_named_by_a_guid_without_a_format_tag():
+    # MEDIASUBTYPE_DOLBY_DDPLUS and MEDIASUBTYPE_MPEG2_AUDIO; the frames tell what they are
+    for guid, data, codec, samples in (
+        ("af87fba7022dfb42a4d405cd93843bdd", eac3_frame() * 4, "eac3", 4 * 1536),
+        ("2b806de046dbcf11b4d100805f6cbbea", mpeg_frame(0xFFFD8004) * 4, "mp2", 4 * 1152),
+    ):
+        raw = bytes.fromhex(guid)
+        form = extensible(int.from_bytes(raw[:2], "little"), bits=0, valid=0, guid=raw[2:])
+        info = identify(riff(form, chunk(b"data", data)))
+        assert (info.container, info.codec, info.samples) == ("wav", codec, samples)
 
 
 def test_rifx_is_big_endian():

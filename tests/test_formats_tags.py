@@ -28,6 +28,8 @@ NAMES = [
     ("mp4", "\xa9nam", "title", "iTunes"),
     ("mp4", "\xa9xyz", None, "the place of recording is not ours to publish"),
     ("mp4", "iTunSMPB", None, "machinery"),
+    ("mp4", "stik", None, "what a player shows it as is no tag"),
+    ("mp4", "Mood", "mood", "a short name of '----'"),
     ("mp4", "ISRC", "isrc", "a name of '----'"),
     ("riff", "IPRD", "album", "RIFF calls it product"),
     ("riff", "ISRC", None, "RIFF means the source, not the recording code"),

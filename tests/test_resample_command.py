@@ -101,6 +101,7 @@ REFUSED = [
     (["{in}", "{in}"], 2, "the input itself", "the input is never overwritten"),
     (["{text}", "{dir}/out.mp3"], 1, "text", "no audio"),
     (["{mka}", "{dir}/out.mp3"], 1, "pcm_s16le in matroska is not decoded", "PCM, but not in one piece"),
+    (["{fast}", "{dir}/out.mp3"], 1, "800000 Hz is not converted", "a rate that no sound has"),
     (["{dir}/none.wav", "{dir}/out.mp3"], 1, "none.wav", "no file"),
     (["{in}", "{dir}/none/out.mp3"], 1, "", "no folder"),
 ]
@@ -110,11 +111,13 @@ REFUSED = [
 def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, words, status, said, why):
     (tmp_path / "notes.txt").write_text("some words that nobody can hear\n" * 9)
     (tmp_path / "in.mka").write_bytes(PCM_IN_MATROSKA)
-    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt", "mka": tmp_path / "in.mka"}
+    (tmp_path / "in.fast").write_bytes(wav(0.001, 800_000))
+    names = {"in": sound, "dir": tmp_path, "text": tmp_path / "notes.txt", "mka": tmp_path / "in.mka",
+             "fast": tmp_path / "in.fast"}
     found = run(*[word.format(**names) for word in words])
     assert found.returncode == status, found.stderr
     assert said in found.stderr and found.stderr.count("\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mka", "in.wav", "notes.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.fast", "in.mka", "in.wav", "notes.txt"]
     assert sound.read_bytes() == SOUND
 
 

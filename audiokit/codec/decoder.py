@@ -223,7 +223,7 @@ class Decoder:
         """The rest of the PCM; Undecodable if there was no frame at all."""
         pcm = self._decode(self._reader.finish())
         if not self.formats:
-            raise Undecodable("no MPEG Layer III frame in the data")
+            raise Undecodable(self._reader.absence)
         pcm += self._give(self._renderer.flush(self._gapless.silent_granules))
         return pcm + self._trim.finish(self._gapless.frames in (None, self.report.frames))
 
@@ -348,7 +348,7 @@ class Planner:
         there was no frame at all."""
         self._take(self._reader.finish())
         if self._header is None:
-            raise Undecodable("no MPEG Layer III frame in the data")
+            raise Undecodable(self._reader.absence)
         if not self._is_one_rate:
             return None
         gapless = gapless_of(self._note if self._is_gapless else None)

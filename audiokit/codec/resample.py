@@ -28,7 +28,8 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from .packed import flip_signs, ones, slots
 
-MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz: from seismographs to sixteen times a CD's; the filter grows with the ratio
+MIN_RATE, MAX_RATE = 8_000, 192_000  # Hz, of what is made
+MIN_SOURCE_RATE, MAX_SOURCE_RATE = 1_000, 768_000  # Hz; converters make up to 768 kHz, sonar and seismology more
 PASSBAND = 0.453125  # of the lower rate: 14.5 of 32 kHz is flat; the stop band begins as far above half of it
 STOPBAND_DB = 104.0  # 100 dB and what rounding the weights to 20 bits takes
 _FRACTION = 20  # bits of a weight
@@ -51,9 +52,10 @@ class Ratio(NamedTuple):
 @lru_cache(maxsize=32)
 def ratio_of(rate_in: int, rate_out: int) -> Ratio:
     """The ratio of two rates in Hz; ValueError for a rate out of range."""
-    for rate in (rate_in, rate_out):
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise ValueError(f"a rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} are resampled")
+    made = (MIN_RATE, MAX_RATE) if rate_out != rate_in else (MIN_SOURCE_RATE, MAX_SOURCE_RATE)
+    for rate, low, high in ((rate_in, MIN_SOURCE_RATE, MAX_SOURCE_RATE), (rate_out, *made)):
+        if not low <= rate <= high:
+            raise ValueError(f"a rate of {rate} Hz; {low} to {high} are resampled")
     common = math.gcd(rate_in, rate_out)
     up, down = rate_out // common, rate_in // common
     transition = (1 - 2 * PASSBAND) * min(rate_in, rate_out) / rate_in  # cycles an input sample

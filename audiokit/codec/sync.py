@@ -3,7 +3,8 @@
 Takes any chunking.  A frame counts only where the next header stands behind it, or the data ends
 there; so neither tags nor chance syncwords are taken for audio.  ID3v2 tags, in front or between,
 and ID3v1 and APE tags behind a frame are skipped by their size without being kept.
-Memory: at most a few frames, whatever comes.  Raises Undecodable for Layer I and II.
+Memory: at most a few frames, whatever comes.  Raises Undecodable where Layer I or II begins at once;
+what looks like it further on is damage, until nothing else comes (`absence`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional
 
 from audiokit.formats.mpeg_header import (
+    HEADER_BYTES,
+    MAX_FRAME_BYTES,
     MAX_FREE_FORMAT_BYTES,
     FrameHeader,
     free_format_bytes,
@@ -22,7 +25,9 @@ from audiokit.formats.mpeg_header import (
 
 _ID3_BYTES = 10  # of an ID3v2 header
 _ID3V1_BYTES = 128
+_BEHIND_BYTES = 8  # behind a frame: a header, or the longest name of a tag
 _APE_BYTES = 32  # of an APE header or footer: the longest head that is looked at
+_SEARCH_BYTES = MAX_FRAME_BYTES + HEADER_BYTES  # behind a frame that nothing confirms
 # Looking for a free-format frame's length costs a search of 8 KiB: so in garbage only one a KiB.
 _FREE_FORMAT_TRIES_BYTES = 1024
 
@@ -64,6 +69,12 @@ class FrameReader:
         self._is_continuous = False
         self.skipped_bytes = 0  # that were neither frames nor tags
         self.is_cut = False  # the last frame was incomplete
+        self._other = ""  # what was there of other layers
+
+    @property
+    def absence(self) -> str:
+        """Why there was no frame, where there was none."""
+        return self._other or "no MPEG Layer III frame in the data"
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The frames that are complete with this data."""
@@ -111,9 +122,12 @@ class FrameReader:
                     continue
             header = _header_of(head)
             size = self._frame_bytes(header, at, is_end) if header else 0
-            if size < 0 or size + 4 > left and not is_end:
+            if size < 0 or size + _BEHIND_BYTES > left and not is_end:
                 return None
             if size > 0:
+                behind = at + size
+                if left < size + _SEARCH_BYTES and not is_end and not self._is_confirmed(header, behind):
+                    return None  # a nearer header is looked for, which takes what is behind it
                 frame = self._accept(header, at, size)
                 if frame is not None:
                     return frame
@@ -170,17 +184,14 @@ class FrameReader:
         end = at + size
         buffer = self._buffer
         follows = self._stream is not None and same_stream(header, self._stream)
-        confirmed = end == len(buffer) or self._is_header(header, end) or self._is_tag(end)
+        confirmed = end == len(buffer) or self._is_confirmed(header, end)
         if not confirmed and end > len(buffer):  # cut by the end of the data: said, not decoded
             self.is_cut = follows
             return None
         if not confirmed and not (follows and self._is_continuous):
             return None
         if header.layer != 3:
-            raise Undecodable(
-                "MPEG Layer %s at byte %d: only Layer III is decoded"
-                % ("I" * header.layer, self._offset + at)
-            )
+            return self._refuse(header, at)
         if not confirmed:
             # In step, but no header behind: either junk follows or bytes are missing here.
             nearer = self._next_header(header, at + 4, end)
@@ -191,6 +202,16 @@ class FrameReader:
         self._is_continuous = True
         self._start = end
         return frame
+
+    def _refuse(self, header: FrameHeader, at: int) -> None:
+        """Note a frame of Layer I or II; Undecodable where it is the first thing there is."""
+        if self._stream is None and not self._other:
+            self._other = "MPEG Layer %s at byte %d: only Layer III is decoded" % (
+                "I" * header.layer,
+                self._offset + at,
+            )
+            if not self.skipped_bytes:
+                raise Undecodable(self._other)
 
     def _next_header(self, header: FrameHeader, first: int, end: int) -> int:
         """Where between `first` and `end` a confirmed frame of this stream begins; 0: nowhere."""
@@ -203,6 +224,10 @@ class FrameReader:
                     return at
             at = self._buffer.find(b"\xff", at + 1, end)
         return 0
+
+    def _is_confirmed(self, header: FrameHeader, end: int) -> bool:
+        """Whether what stands at `end` shows that a frame of `header` ends there."""
+        return self._is_header(header, end) or self._is_tag(end)
 
     def _is_header(self, header: FrameHeader, at: int) -> bool:
         """Whether a header that can follow `header` stands at `at`."""

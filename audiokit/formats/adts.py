@@ -15,7 +15,7 @@ import struct
 from typing import List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail as tail_tags
-from audiokit.formats.aac_config import SAMPLE_RATES
+from audiokit.formats.aac_config import SAMPLE_RATES, parse_raw_channels
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.source import MAX_READ, Source
 
@@ -43,6 +43,7 @@ class AdtsHeader(NamedTuple):
     frame_bytes: int
     samples: int  # a channel
     is_variable: bool  # the buffer's fullness is not told
+    header_bytes: int  # where the first raw data block begins
 
 
 class _Frames(NamedTuple):
@@ -63,13 +64,16 @@ def parse_header(head: bytes, at: int = 0) -> Optional[AdtsHeader]:
     length = (head[at + 3] & 3) << 11 | head[at + 4] << 3 | head[at + 5] >> 5
     if rate >= len(SAMPLE_RATES) or length <= HEADER_BYTES + (0 if head[at + 1] & 1 else 2):
         return None
+    blocks = (head[at + 6] & 3) + 1
+    has_crc = not head[at + 1] & 1  # and, of several blocks, where all but the first are
     return AdtsHeader(
         profile=_PROFILES[head[at + 2] >> 6],
         sample_rate=SAMPLE_RATES[rate],
         channels=CHANNELS[(head[at + 2] & 1) << 2 | head[at + 3] >> 6],
         frame_bytes=length,
-        samples=((head[at + 6] & 3) + 1) * SAMPLES_PER_BLOCK,
+        samples=blocks * SAMPLES_PER_BLOCK,
         is_variable=head[at + 5] & 0x1F == 0x1F and head[at + 6] >> 2 == 0x3F,
+        header_bytes=HEADER_BYTES + (2 * blocks if has_crc else 0),
     )
 
 
@@ -92,8 +96,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
             f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
         )
     warnings: List[str] = []
-    is_cut = _damage(frames, tail.end, seconds, warnings)
-    if not first.channels:
+    is_cut = _damage(source, frames, tail.end, seconds, warnings)
+    channels = first.channels or parse_raw_channels(ahead[first.header_bytes : first.frame_bytes])
+    if not channels:
         warnings.append("the number of channels is told in the coded audio only; 2 are assumed")
     return AudioInfo(
         container="adts",
@@ -101,7 +106,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         codec_profile=first.profile,
         mime="audio/aac",
         sample_rate=first.sample_rate,
-        channels=first.channels or 2,
+        channels=channels or 2,
         duration=seconds,
         duration_exact=True,
         duration_source="frames",
@@ -117,16 +122,27 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     )
 
 
-def _damage(frames: _Frames, end: int, seconds: float, warnings: List[str]) -> bool:
+def _damage(
+    source: Source, frames: _Frames, end: int, seconds: float, warnings: List[str]
+) -> bool:
+    """Say what is no frame between and behind the frames; whether the end is missing."""
     for offset, size in frames.gaps[:5]:
         warnings.append(f"{size} bytes at byte {offset} are not frames")
-    if frames.is_cut:
+    lost = end - frames.end
+    if not lost:
+        return False
+    rest = source.read(frames.end, min(lost, MAX_READ))
+    if frames.is_cut and rest[:1] == b"\xff":
         warnings.append(
             f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
         )
-    elif frames.end < end:
-        warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")
-    return frames.is_cut or frames.end < end
+        return True
+    if lost < _RESYNC_WINDOW or not rest.strip(b"\0"):
+        kind = "are not audio" if rest.strip(b"\0") else "are zeros"
+        warnings.append(f"{lost} bytes behind the last frame, at byte {frames.end}, {kind}")
+        return False
+    warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")
+    return True
 
 
 def _chained(data: bytes, position: int, is_all: bool) -> bool:

@@ -25,6 +25,7 @@ from audiokit.formats.source import Source
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 _UNKNOWN = (0, 0xFFFFFFFF)  # sizes of writers that could not go back
+_PIPED = 0x7F000008  # the SSND that SoX writes to a pipe, less what is no whole sample
 _TEXT_BYTES = 4 * tagging.MAX_CHARACTERS
 _COMM = struct.Struct(">hIhHQ")
 _IMA4_PACKET_BYTES, _IMA4_PACKET_SAMPLES = 34, 64  # a channel
@@ -86,6 +87,11 @@ class _Common(NamedTuple):
         return self.compression.bits or (self.bits + 7) // 8 * 8
 
     @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample of every channel."""
+        return self.sample_bits // 8 * self.channels
+
+    @property
     def codec(self) -> str:
         codec = self.compression.codec.format(self.sample_bits)
         return codec[:-2] if codec.startswith("pcm_s8") else codec  # one byte has no order
@@ -97,6 +103,7 @@ class _Sound(NamedTuple):
     offset: int
     size: int  # bytes that are there
     is_cut: bool
+    is_piped: bool = False  # how much was to come, nobody knew
 
 
 def matches(head: bytes) -> bool:
@@ -179,11 +186,12 @@ def _sound(source: Source, chunk: Optional[Chunk], common: _Common, warnings: Li
     offset = chunk.offset + 8 + int.from_bytes(head[:4], "big")
     rest = max(source.size - offset, 0)
     size = chunk.size - (offset - chunk.offset)
-    if chunk.size in _UNKNOWN or chunk.size >= STREAMED and size > rest:
+    is_piped = chunk.size >= STREAMED or 0 <= _PIPED - chunk.size < common.sample_bytes
+    if chunk.size in _UNKNOWN or is_piped and size > rest:
         warnings.append(
             f"SSND says {chunk.size} bytes, as if written to a pipe, the file has {rest}"
         )
-        return _Sound(offset, rest, False)
+        return _Sound(offset, rest, False, True)
     if size < 0:
         raise Damaged(
             f"SSND of {chunk.size} bytes starts {offset - chunk.offset} bytes into itself",
@@ -211,12 +219,13 @@ def _samples(
         return there, promised if common.frames and promised != there else None, True
     if common.compression.sample_format is None:
         return common.frames, None, not sound.is_cut
-    there = sound.size // (common.sample_bits // 8 * common.channels)
+    there = sound.size // common.sample_bytes
     if common.frames in _UNKNOWN or there == common.frames:
         return there, None, True
+    if sound.is_piped and common.frames > there:
+        return there, None, True
     if there > common.frames and not sound.is_cut:
-        unit = common.sample_bits // 8 * common.channels
-        if (there - common.frames) * unit >= 8:  # less is padding
+        if (there - common.frames) * common.sample_bytes >= 8:  # less is padding
             warnings.append(f"COMM says {common.frames} samples, SSND has {there}")
         return common.frames, None, True
     if not sound.is_cut:
@@ -263,8 +272,9 @@ def _describe(
         if style == "int" and common.bits
         else common.sample_bits
     )
-    bitrate = round(sound.size * 8 / seconds) if seconds else None
+    bitrate, size = round(sound.size * 8 / seconds) if seconds else None, sound.size
     if style:
+        size = samples * common.sample_bytes
         bitrate = round(common.rate * common.sample_bits * common.channels)
     return AudioInfo(
         container="aifc" if form == b"AIFC" else "aiff",
@@ -287,5 +297,5 @@ def _describe(
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=sound.offset,
-        audio_bytes=sound.size,
+        audio_bytes=size,
     )

@@ -95,9 +95,19 @@ class _Header:
         self.audio: Optional[WaveFormat] = None
         self.has_video = self.is_encrypted = False
         self.streams = 0
-        self.tags: Tags = {}
         self.pictures: List[Picture] = []
+        self._words: Dict[bytes, Tags] = {}  # by the kind of object that says them
         self._source = source
+
+    @property
+    def tags(self) -> Tags:
+        """What all objects say: values that repeat are spread over several of them."""
+        tags: Tags = {}
+        for kind in (_CONTENT, _EXTENDED, _METADATA, _LIBRARY):
+            for name, values in self._words.get(kind, {}).items():
+                for value in [values] if isinstance(values, str) else values:
+                    tagging.add(tags, name, value)
+        return tags
 
     def take(self, parent: _Object, depth: int) -> None:
         """Read the objects in one; the header's extension holds further ones."""
@@ -133,10 +143,11 @@ class _Header:
         if len(data) < 10:
             return
         position = 10
+        tags = self._words.setdefault(item.guid, {})
         for name, length in zip(
             ("title", "artist", "copyright", "comment"), struct.unpack_from("<5H", data)
         ):
-            tagging.add(self.tags, name, _text(data[position : position + length]))
+            tagging.add(tags, name, _text(data[position : position + length]))
             position += length
 
     def _take_attributes(self, item: _Object, numbers: str) -> None:
@@ -172,12 +183,13 @@ class _Header:
             position = value + size
         if "WM/TrackNumber" in found:
             found.pop("WM/Track", None)  # the same, counted from 0
+        tags = self._words.setdefault(item.guid, {})
         for name, values in found.items():
             word = tagging.canonical("asf", name)
             fresh: Tags = {}
             for one in values:
                 tagging.add(fresh, word, one)
-            tagging.fill(self.tags, fresh)
+            tagging.fill(tags, fresh)
 
     def _take_picture(self, offset: int, size: int) -> None:
         """u8 type, u32 length, media type and description in UTF-16 with their terminators,

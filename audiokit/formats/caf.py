@@ -21,6 +21,7 @@ import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from audiokit.formats import tags as tagging
+from audiokit.formats.alac import alac_packet_samples
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import MAX_READ, Source
 
@@ -105,6 +106,7 @@ class _Length(NamedTuple):
     frames: int
     promised: int
     source: str
+    is_cut: bool = False  # in the packet table, so that packets are lost that are there
 
 
 def matches(head: bytes) -> bool:
@@ -137,7 +139,7 @@ def _describe(
     style = _STYLES.get(form.codec)
     if description.format == b"lpcm":
         style = "float" if description.flags & _IS_FLOAT else "int"
-    is_constant = bool(description.packet_bytes)
+    is_constant, is_cut = bool(description.packet_bytes), data.is_cut or length.is_cut
     return AudioInfo(
         container="caf",
         codec=form.codec,
@@ -148,8 +150,8 @@ def _describe(
         duration=duration,
         duration_exact=True,
         duration_source=length.source,
-        duration_declared=length.promised / description.rate if data.is_cut else None,
-        truncated=data.is_cut,
+        duration_declared=length.promised / description.rate if is_cut else None,
+        truncated=is_cut,
         bits_per_sample=_bits(source, chunks, description, form),
         sample_format=style or ("int" if form.lossless else None),
         bitrate=round(data.size * 8 / duration) if duration else None,
@@ -260,26 +262,30 @@ def _length(
             )
         frames = data.size // packet_bytes * per_packet
         return _Length(frames, data.declared // packet_bytes * per_packet, "samples")
+    is_cut = not packet_bytes and table.offset + table.size > source.size
     packets, valid, priming, remainder = _PACKET_TABLE.unpack(head)
     priming, remainder = max(priming, 0), max(remainder, 0)
     if packet_bytes and per_packet:
         held = data.size // packet_bytes * per_packet
         promised = data.declared // packet_bytes * per_packet
-    elif data.is_cut or not per_packet or valid <= 0:
+    elif data.is_cut or is_cut or not per_packet or valid <= 0:
         walked = _walk(source, description, data, table, packets, warnings)
         held, promised = walked.held, walked.promised
     else:
         held = promised = max(packets, 0) * per_packet
     # valid frames are those behind the priming and before the remainder
     wanted = valid if 0 < valid <= promised else max(promised - priming - remainder, 0)
-    if 0 < promised < valid:
+    if 0 < promised < valid and not is_cut:
         warnings.append(f"the packet table says {valid} frames, its packets hold {promised}")
-    if description.format == b"alac" and wanted == promised and not data.is_cut:
+    if is_cut:
+        wanted = valid if valid > 0 else max(packets * per_packet - priming - remainder, wanted)
+    elif description.format == b"alac" and wanted == promised and not data.is_cut:
         wanted -= _unfilled(source, description, data, table, packets)
     present = min(wanted, max(held - priming, 0))
-    if present < wanted and not data.is_cut:
+    if present < wanted and not data.is_cut and not is_cut:
         warnings.append(f"the packet table says {wanted} frames, the data holds {held}")
-    return _Length(present, wanted, "frames" if packet_bytes == 0 and data.is_cut else "header")
+    is_walked = packet_bytes == 0 and (data.is_cut or is_cut)
+    return _Length(present, wanted, "frames" if is_walked else "header", is_cut)
 
 
 class _Walked(NamedTuple):
@@ -335,16 +341,10 @@ def _numbers(source: Source, table: _Chunk) -> Iterator[int]:
 def _unfilled(
     source: Source, description: _Description, data: _Data, table: _Chunk, packets: int
 ) -> int:
-    """Frames that the last packet of ALAC lacks, where the table does not tell its remainder.
-
-    A packet begins with 3 bits element, 4 instance, 12 unused, 1 that it is partial, 2 shift,
-    1 escape; if partial, with 32 bits of frames.
-    """
+    """Frames that the last packet of ALAC lacks, where the table does not tell its remainder."""
     last = _walk(source, description, data, table, packets, []).last
-    head = int.from_bytes(source.read(data.offset + last, 7), "big")
-    frames = head >> 1 & 0xFFFFFFFF
-    is_partial = head >> 36 & 1 and 0 < frames < description.packet_frames
-    return description.packet_frames - frames if is_partial else 0
+    whole = description.packet_frames
+    return whole - alac_packet_samples(source.read(data.offset + last, 7), whole)
 
 
 def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:

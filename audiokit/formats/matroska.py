@@ -15,7 +15,7 @@ from audiokit.formats import tags as tagging
 from audiokit.formats.ebml import MAX_CHILDREN, Element, children, element_at, real, text, unsigned
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.matroska_blocks import CLUSTER, Blocks, walk
-from audiokit.formats.matroska_codec import Track, audio_track
+from audiokit.formats.matroska_codec import Track, audio_track, with_first_packet
 from audiokit.formats.pictures import MAX_PICTURES, mime_of
 from audiokit.formats.source import Source
 
@@ -52,7 +52,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     blocks = walk(source, movie.first_cluster, segment.stop, movie.scale, track)
     if blocks.first is None:
         raise Damaged(f"Matroska with {track.codec}, but no block of it", movie.first_cluster)
-    return _describe(doc_type, movie, track, blocks)
+    return _describe(doc_type, movie, with_first_packet(track, blocks.head), blocks)
 
 
 def _segment(source: Source, start: int) -> Tuple[str, Element]:
@@ -222,6 +222,8 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
         warnings.append("besides the audio there is video")
     if len(movie.tracks) > 1:
         warnings.append(f"{len(movie.tracks)} audio tracks; the first is described")
+    if track.is_encrypted:
+        warnings.append("the audio is encrypted")
     if blocks.is_cut:
         warnings.append(f"the file ends inside a cluster: {seconds:.3f} s are playable")
         declared = movie.duration if movie.duration > seconds + 0.1 else None
@@ -246,7 +248,7 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
         bits_per_sample=track.bits,
         sample_format=track.sample_format,
         bitrate=round(blocks.bytes * 8 / seconds) if seconds else None,
-        lossless=track.bits is not None,
+        lossless=track.is_lossless,
         tags=movie.tags,
         pictures=tuple(movie.pictures),
         warnings=tuple(warnings),

@@ -28,11 +28,12 @@ class Blocks(NamedTuple):
     samples: int
     first: Optional[float]  # seconds
     end: float  # seconds at which the last block ends
-    padding: float  # seconds of the last block that are not presented
+    padding: float  # seconds of blocks that are not presented
     bytes: int
     last_length: float  # seconds of the last block, as far as known
     is_counted: bool  # every packet's length is known
     is_cut: bool
+    head: bytes  # what the first packet begins with
 
 
 def walk(source: Source, start: int, stop: int, scale: float, track: Track) -> Blocks:
@@ -58,6 +59,7 @@ class _Walker:
         self._is_counted = track.packet_samples is not None
         self._is_cut = False
         self._plain = 0  # blocks
+        self._head = b""
 
     def run(self) -> None:
         """Visit every element, stepping into clusters and groups of blocks."""
@@ -82,12 +84,13 @@ class _Walker:
                     self._position < min(self._source.size, self._stop) and len(data) - at < 12
                 )
                 return
+            is_cut = element.stop > self._source.size and self._position < self._stop
             if element.id in (CLUSTER, _BLOCK_GROUP):
-                self._is_cut = not element.is_unknown and element.stop > self._source.size
+                self._is_cut = not element.is_unknown and is_cut
                 self._position = element.start
                 continue
             if element.stop > self._source.size:
-                self._is_cut = True
+                self._is_cut = is_cut  # what is behind the segment is something else
                 return
             if element.id == _TIMESTAMP:
                 self._cluster_time = ebml.unsigned(self._source, element)
@@ -96,7 +99,8 @@ class _Walker:
                 self._block(element)
             elif element.id == _PADDING:
                 raw = self._source.read(element.start, min(element.stop - element.start, 8))
-                self._padding = max(int.from_bytes(raw, "big", signed=True), 0) / 1e9
+                # of a block's end, or of its beginning where negative (RFC 9559 section 5.1.3.5.7)
+                self._padding += abs(int.from_bytes(raw, "big", signed=True)) / 1e9
             self._position = element.stop
         self._is_counted = False  # there is more than is walked
 
@@ -132,7 +136,8 @@ class _Walker:
             is_odd = size in (0x7F, 0x3FFF) or size < 5 or data[content + 3] & 6
             if is_odd or data[content] != number or stop > room:
                 break
-            length = samples_of(data[content + 4 : content + 28], size - 4)
+            packet = data[content + 4 : content + 28]
+            length = samples_of(packet, size - 4)
             if not length:
                 break
             time = data[content + 1] << 8 | data[content + 2]
@@ -143,12 +148,11 @@ class _Walker:
             self._bytes += size - 4
             self._last_length = length / rate
             if self._first is None:
-                self._first = seconds
+                self._first, self._head = seconds, packet
             if seconds > self._last:
                 self._last = seconds
             if seconds + self._last_length > self._end:
                 self._end = seconds + self._last_length
-            self._padding = 0.0
             at = stop
         return at
 
@@ -166,7 +170,9 @@ class _Walker:
             self._bytes += stop - start
             if self._track.packet_samples:
                 window, place = self._window(start)
-                length += self._track.packet_samples(window[place : place + 24], stop - start)
+                packet = window[place : place + 24]
+                self._head = self._head or packet
+                length += self._track.packet_samples(packet, stop - start)
         self._samples += length
         self._last_length = length / self._track.sample_rate or self._track.default_duration
         if not self._last_length and self._first is not None and seconds > self._last:
@@ -174,7 +180,6 @@ class _Walker:
         self._first = seconds if self._first is None else self._first
         self._last = max(self._last, seconds)
         self._end = max(self._end, seconds + self._last_length)
-        self._padding = 0.0
 
     def result(self) -> Blocks:
         """What was found."""
@@ -187,6 +192,7 @@ class _Walker:
             self._last_length,
             self._is_counted and self._samples > 0,
             self._is_cut,
+            self._head,
         )
 
 

@@ -12,19 +12,26 @@ from typing import Callable, Dict, NamedTuple, Optional
 
 from audiokit.formats import ebml, xiph
 from audiokit.formats.aac_config import parse_aac_config
+from audiokit.formats.alac import ALAC_CONFIG_BYTES, alac_packet_samples, parse_alac_config
 from audiokit.formats.ebml import Element
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_frame, parse_stream_info
 from audiokit.formats.info import NotAudio
 from audiokit.formats.mpeg_header import parse_header
 from audiokit.formats.source import Source
 from audiokit.formats.wave_format import parse_wave_format
+from audiokit.formats.wavpack import is_float, is_hybrid, valid_bits
 
 # IDs of a track's header
 _NUMBER, _CODEC_ID, _CODEC_PRIVATE, _CODEC_DELAY, _DEFAULT_DURATION = 0xD7, 0x86, 0x63A2, 0x56AA, 0x23E383
 _RATE, _OUTPUT_RATE, _CHANNELS, _BIT_DEPTH = 0xB5, 0x78B5, 0x9F, 0x6264
+# How packets are stored (RFC 9559 section 5.1.4.1.31): ContentEncodings ( ContentEncoding (
+# ContentEncodingScope ContentEncodingType ContentCompression ( ContentCompAlgo ContentCompSettings ) ) )
+_ENCODINGS, _SCOPE, _TYPE, _COMPRESSION, _ALGORITHM, _SETTINGS = 0x6D80, 0x5032, 0x5033, 0x5034, 0x4254, 0x4255
+_OF_PACKETS, _ENCRYPTED, _HEADER_STRIPPING = 1, 1, 3  # a bit of the scope, a type, an algorithm
 _MAX_CHANNELS = 1024
 _MAX_RATE = 16_000_000  # Hz
 
+_LOSSLESS = ("flac", "alac", "tta", "wavpack", "truehd", "mlp")
 _PLAIN = {
     "A_MPEG/L1": "mp1",
     "A_MPEG/L2": "mp2",
@@ -62,6 +69,8 @@ class Track(NamedTuple):
     default_duration: float = 0.0  # seconds a frame, 0 where not told
     byte_rate: int = 0  # bytes a second on average, 0 where not told
     packet_samples: Optional[Callable[[bytes, int], int]] = None  # by a packet's head and its size
+    is_encrypted: bool = False
+    is_lossless: bool = False
 
 
 def audio_track(source: Source, values: Dict[int, Element], offset: int) -> Track:
@@ -87,10 +96,30 @@ def audio_track(source: Source, values: Dict[int, Element], offset: int) -> Trac
         default_duration=unsigned(_DEFAULT_DURATION, 0) / 1e9,
     )
     track = _with_codec(track, name, private, offset)
+    if _ENCODINGS in values:
+        for encoding in ebml.children(source, values[_ENCODINGS]):
+            track = _with_encoding(source, track, encoding)
     if not 0 < track.sample_rate <= _MAX_RATE or not 0 < track.channels <= _MAX_CHANNELS:
         raise NotAudio(f"Matroska with {track.channels} channels at {track.sample_rate} Hz", offset)
-    lossless = track.codec in ("flac", "alac", "tta", "wavpack", "truehd", "mlp") or track.sample_format
-    return track._replace(word=track.word or track.codec, bits=track.bits if lossless else None)
+    is_lossless = track.codec in _LOSSLESS or track.sample_format in ("int", "float")
+    return track._replace(
+        word=track.word or track.codec,
+        bits=track.bits if is_lossless or track.sample_format else None,
+        is_lossless=is_lossless,
+    )
+
+
+def with_first_packet(track: Track, packet: bytes) -> Track:
+    """The track with what only a packet tells: of WavPack whether it is hybrid, and of which samples."""
+    if track.codec != "wavpack" or track.packet_samples is None or len(packet) < 8:
+        return track
+    flags = int.from_bytes(packet[4:8], "little")
+    return track._replace(
+        profile="hybrid" if is_hybrid(flags) else "lossless",
+        bits=valid_bits(flags),
+        sample_format="float" if is_float(flags) else "int",
+        is_lossless=not is_hybrid(flags),
+    )
 
 
 def _with_codec(track: Track, name: str, private: bytes, offset: int) -> Track:
@@ -99,8 +128,13 @@ def _with_codec(track: Track, name: str, private: bytes, offset: int) -> Track:
         return _with_pcm(track, name, offset)
     if name == "A_MS/ACM":
         wave = parse_wave_format(private, offset)
+        unit = wave.block_align if wave.is_linear else 0
         return track._replace(
-            codec=wave.codec, bits=wave.valid_bits, sample_format=wave.sample_format, byte_rate=wave.byte_rate
+            codec=wave.codec,
+            bits=wave.valid_bits,
+            sample_format=wave.sample_format,
+            byte_rate=wave.byte_rate,
+            packet_samples=(lambda packet, size: size // unit) if unit else None,
         )
     if not track.codec:
         raise NotAudio(f"Matroska with the unknown codec {name!r}", offset)
@@ -112,8 +146,27 @@ def _with_codec(track: Track, name: str, private: bytes, offset: int) -> Track:
         return _with_flac(track, private, offset)
     if track.codec == "aac":
         return _with_aac(track, private)
-    measure = _BY_HEAD.get(track.codec)
-    return track._replace(packet_samples=measure) if measure else track
+    if track.codec == "alac" and len(private) >= ALAC_CONFIG_BYTES:
+        return _with_alac(track, private)
+    style = "int" if track.codec in ("alac", "truehd", "mlp") else None
+    return track._replace(packet_samples=_BY_HEAD.get(track.codec), sample_format=style)
+
+
+def _with_encoding(source: Source, track: Track, encoding: Element) -> Track:
+    """The track with packets as they are stored: without a beginning that all have in common, or
+    compressed or encrypted, so that their heads tell nothing."""
+    parts = {part.id: part for part in ebml.children(source, encoding)}
+    scope = ebml.unsigned(source, parts[_SCOPE]) if _SCOPE in parts else _OF_PACKETS
+    if not scope & _OF_PACKETS:
+        return track
+    if _TYPE in parts and ebml.unsigned(source, parts[_TYPE]) == _ENCRYPTED:
+        return track._replace(packet_samples=None, is_encrypted=True)
+    how = {part.id: part for part in ebml.children(source, parts[_COMPRESSION])} if _COMPRESSION in parts else {}
+    measure = track.packet_samples
+    if measure is None or _ALGORITHM not in how or ebml.unsigned(source, how[_ALGORITHM]) != _HEADER_STRIPPING:
+        return track._replace(packet_samples=None)
+    common = ebml.binary(source, how[_SETTINGS]) if _SETTINGS in how else b""
+    return track._replace(packet_samples=lambda packet, size: measure(common + packet, size + len(common)))
 
 
 def _with_pcm(track: Track, name: str, offset: int) -> Track:
@@ -170,11 +223,22 @@ def _with_flac(track: Track, private: bytes, offset: int) -> Track:
     )
 
 
+def _with_alac(track: Track, private: bytes) -> Track:
+    config = parse_alac_config(private)
+    return track._replace(
+        sample_rate=config.sample_rate,
+        channels=config.channels,
+        bits=config.bits,
+        sample_format="int",
+        packet_samples=lambda packet, size: alac_packet_samples(packet, config.frame_samples),
+    )
+
+
 def _with_aac(track: Track, private: bytes) -> Track:
     config = parse_aac_config(private)
     if config is None:
         return track._replace(word="mp4a.40.2", packet_samples=lambda packet, size: 1024)
-    samples = 1024 * (config.sample_rate // config.core_rate)  # twice as many with SBR
+    samples = config.frame_samples * (config.sample_rate // config.core_rate)  # twice as many with SBR
     return track._replace(
         profile=config.profile,
         word=f"mp4a.40.{config.object_type}",

@@ -103,6 +103,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     layout = _layout(source, start)
     if layout.moov is None:
         picture = image_brand(source.read(start, 16))
+        if layout.end > source.size and not picture:
+            raise Damaged("an MP4 file that ends before its movie box", source.size)
         raise NotAudio(
             f"starts like {picture}" if picture else "an MP4 file without a movie box", start
         )
@@ -144,6 +146,8 @@ def _layout(source: Source, start: int) -> _Layout:
         name = head[4:8]
         if size < header or name not in _TOP and not name.isalnum():
             break
+        if name not in _TOP and offset + size > source.size:
+            break  # a tag of another kind, whose letters are no size
         if name == b"moov" and moov is None:
             moov = Box(name, offset + header, min(offset + size, source.size))
         elif name == b"mdat":
@@ -436,6 +440,8 @@ def _describe(
             f"mdhd says {declared:.3f} s,"
             f" the table of samples {media.units / track.timescale:.3f} s"
         )
+    elif layout.end > source.size:
+        warnings.append(f"the file ends at byte {source.size}, inside its last box; the audio is there")
     elif not layout.fragments and layout.end < source.size:
         warnings.append(
             f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}"
@@ -458,7 +464,7 @@ def _describe(
         duration_exact=is_exact,
         duration_source="samples" if is_exact else "header",
         duration_declared=declared,
-        truncated=media.is_cut,
+        truncated=media.is_cut or layout.end > source.size,
         bits_per_sample=codec.bits,
         sample_format=codec.sample_format,
         bitrate=round(size * 8 / seconds) if size and seconds else None,

@@ -13,6 +13,7 @@ import struct
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 from audiokit.formats.aac_config import parse_aac_config
+from audiokit.formats.alac import ALAC_CONFIG_BYTES, parse_alac_config
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_stream_info
 from audiokit.formats.info import NotAudio
 
@@ -40,6 +41,8 @@ _NAMES: Dict[bytes, str] = {
     b"alac": "alac",
     b"Opus": "opus",
     b"fLaC": "flac",
+    b".mp1": "mp1",
+    b".mp2": "mp2",
     b".mp3": "mp3",
     b"ms\0\x55": "mp3",
     b"mp3 ": "mp3",
@@ -213,11 +216,11 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
     """What the codec's own box says."""
     if b"esds" in children and name in (b"mp4a", b"mp4s", b"owma"):
         return _elementary_stream(children[b"esds"][4:])
-    if name == b"alac" and len(children.get(b"alac", b"")) >= 28:
-        _, _, bits, _, _, _, channels, _, _, _, rate = struct.unpack_from(
-            ">IBBBBBBHIII", children[b"alac"], 4
+    if name == b"alac" and len(children.get(b"alac", b"")) >= 4 + ALAC_CONFIG_BYTES:
+        alac = parse_alac_config(children[b"alac"][4:])
+        return Codec(
+            "alac", alac.sample_rate, alac.channels, "", bits=alac.bits, sample_format="int"
         )
-        return Codec("alac", rate, channels, "", bits=bits, sample_format="int")
     if name == b"Opus" and len(children.get(b"dOps", b"")) >= 11:
         return Codec("opus", 48000, children[b"dOps"][1], "")
     if name == b"fLaC" and len(children.get(b"dfLa", b"")) >= 8 + STREAMINFO_BYTES:

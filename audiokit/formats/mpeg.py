@@ -8,7 +8,9 @@ half of the bytes are.
 
 A syncword is eleven bits, which anything can contain, so what counts as frames is strict: layer I,
 whose headers resemble the tables of executables, only right at the start; layers II and III where
-two more frames of the same version, layer and rate follow.
+two more frames of the same version, layer and rate follow; free format, whose frames may be of any
+length, where their side information holds and they are not one and the same, as the waves of a
+tone in bare samples are.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from audiokit.formats.mpeg_header import (
     free_format_bytes,
     parse_header,
     parse_stream_note,
+    part2_3_lengths,
     same_stream,
 )
 from audiokit.formats.source import MAX_READ, Source
@@ -46,6 +49,7 @@ _MAX_GAPS = 10_000
 _MAX_TRIES = 4096  # syncwords that are looked at while searching, in all: some 10 ms
 _TRIES_A_GAP = 8  # more of them for every gap that ended: a damaged recording is not junk
 _MAX_FREE_TRIES = 8  # the same in free format, where each costs a search of its own
+_MAX_FREE_BIT_RATE = 700_000  # bit/s in layer III: LAME writes up to 640,000
 _FIRST_READ = 1 << 14  # bytes; reads grow from here on, so that short runs of frames cost little
 _LOOK_AHEAD = 4 * MAX_FREE_FORMAT_BYTES
 _NOT_A_SIZE = 1 << 40  # stands for a third byte that no frame of the stream has
@@ -133,7 +137,8 @@ class _Search:
             return _Start(start, parse_header(data), free)
         for position, header, free in self._chains(data, window, _CONFIRMING):
             if header.layer != 1 and (
-                position < _WINDOW or _chained(data, position, _CONFIRMING_FAR) is not None
+                (position < _WINDOW and not free)
+                or _chained(data, position, _CONFIRMING_FAR) is not None
             ):
                 return _Start(start + position, header, free)
         shown = " ".join(f"{byte:02x}" for byte in data[:8])
@@ -175,7 +180,7 @@ def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
     `position`."""
     header = parse_header(data[position : position + HEADER_BYTES])
     free = _free_bytes(data, position, header)
-    if header is None or free is None:
+    if header is None or free is None or free and _is_pattern(data, position, header, free):
         return None
     if (
         data[position : position + HEADER_BYTES]
@@ -216,6 +221,26 @@ def _free_bytes(data: bytes, position: int, header: Optional[FrameHeader]) -> Op
     if header is None or not header.is_free_format:
         return 0
     return free_format_bytes(data, position) or None
+
+
+def _is_pattern(data: bytes, position: int, header: FrameHeader, free_bytes: int) -> bool:
+    """Whether the free-format frame at `position` is none.
+
+    Any distance serves as a length in free format, so samples without a header that hold a steady
+    tone look like frames one period apart: repeated to the byte though they do not say silence, or
+    with side information that cannot be.  In layers I and II silence does not show; right at the
+    start frames are believed.
+    """
+    size = _frame_bytes(header, free_bytes)
+    frame = data[position : position + size]
+    is_silent = position == 0
+    if header.layer == 3:
+        lengths = part2_3_lengths(frame, header)
+        bits = size * 8 * header.sample_rate // header.samples_per_frame
+        if lengths is None or bits > _MAX_FREE_BIT_RATE:
+            return True
+        is_silent = not any(lengths)
+    return not is_silent and data.startswith(frame, position + size)
 
 
 def _frame_bytes(header: FrameHeader, free_bytes: int) -> int:

@@ -8,6 +8,7 @@ a header is None.
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import lru_cache
 from typing import Dict, NamedTuple, Optional, Tuple, Union
@@ -231,6 +232,29 @@ def free_format_bytes(data: bytes, start: int = 0) -> int:
         position += 1
 
 
+def part2_3_lengths(frame: bytes, header: FrameHeader) -> Optional[Tuple[int, ...]]:
+    """The bits that each granule of each channel of a layer III frame takes (2.4.1.7); 0 is silence.
+
+    None where the side information cannot be: more than 288 pairs of 576 lines, a switched window
+    of the normal type (2.4.2.7), or more bits than the frame has and main_data_begin lends.
+    """
+    size, channels, is_1 = header.side_info_bytes, header.channels, header.version == 1.0
+    side = frame[header.side_info_offset :][:size]
+    bits, left = int.from_bytes(side, "big"), 8 * size
+    main_data_begin = bits >> left - (9 if is_1 else 8)
+    left -= 9 + (5 if channels == 1 else 3) + 4 * channels if is_1 else 8 + channels
+    lengths = []
+    for _ in range(header.granules * channels):
+        left -= 59 if is_1 else 63
+        big_values = bits >> left + (38 if is_1 else 42) & 0x1FF
+        switching = bits >> left + (23 if is_1 else 22) & 7  # the flag, and two bits of block_type
+        if big_values > 288 or switching == 4:
+            return None
+        lengths.append(bits >> left + (47 if is_1 else 51) & 0xFFF)
+    room = 8 * (len(frame) - header.side_info_offset - size + main_data_begin)
+    return tuple(lengths) if len(side) == size and sum(lengths) <= room else None
+
+
 def _continues(data: bytes, position: int, header: FrameHeader) -> bool:
     other = parse_header(data[position : position + HEADER_BYTES])
     return other is not None and other.is_free_format and same_stream(header, other)
@@ -255,6 +279,7 @@ class StreamNote(NamedTuple):
 _XING_FRAMES, _XING_BYTES, _XING_TOC, _XING_QUALITY = 1, 2, 4, 8
 _LAME_METHODS = {1: "CBR", 2: "ABR", 3: "VBR", 4: "VBR", 5: "VBR", 6: "VBR", 8: "CBR", 9: "ABR"}
 _LAME_DELAY_OFFSET = 21
+_ENCODER = re.compile(rb"[A-Za-z0-9]{4}|L[0-9]\.[0-9]")  # LAME signs "L3.99r1" where room is short
 # "VBRI", u16 version, u16 delay, u16 quality, u32 bytes, u32 frames; always 32 bytes behind the
 # header
 _VBRI_OFFSET = HEADER_BYTES + 32
@@ -297,7 +322,7 @@ def _parse_xing(frame: bytes, offset: int) -> Optional[StreamNote]:
     position += 4 if flags & _XING_QUALITY else 0
     mode = "CBR" if kind == "Info" else "VBR"
     lame = frame[position : position + _LAME_DELAY_OFFSET + 3]
-    if len(lame) < _LAME_DELAY_OFFSET + 3 or not lame[:4].isalnum():
+    if len(lame) < _LAME_DELAY_OFFSET + 3 or not _ENCODER.match(lame):
         return StreamNote(kind, frames, size, None, mode, 0, 0, False)
     packed = int.from_bytes(lame[_LAME_DELAY_OFFSET:], "big")
     return StreamNote(

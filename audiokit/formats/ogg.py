@@ -33,6 +33,10 @@ _MAX_LINKS = 10_000  # streams one behind the other: songs of a radio station
 _PACKET_HEAD_BYTES = 16  # enough for Opus' TOC, Vorbis' mode, FLAC's frame header
 
 _OTHERS = (
+    (b"OpusHead", "Opus audio"),
+    (b"\x01vorbis", "Vorbis audio"),
+    (b"\x7fFLAC", "FLAC audio"),
+    (b"Speex   ", "Speex audio"),
     (b"\x80theora", "Theora video"),
     (b"\x01video", "OGM video"),
     (b"BBCD\0", "Dirac video"),

@@ -24,10 +24,9 @@ from audiokit.formats.chunks import MAX_CHUNKS, NAME, STREAMED, Chunk, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
 from audiokit.formats.wave_format import (
+    G722_TAGS,
     G726_TAGS,
     IMA_ADPCM,
-    MPEG_LAYER_2,
-    MPEG_LAYER_3,
     MS_ADPCM,
     WaveFormat,
     parse_wave_format,
@@ -35,6 +34,8 @@ from audiokit.formats.wave_format import (
 
 MAX_INFO_BYTES = 1 << 18  # of a LIST of tags that are looked at
 _UNKNOWN = 0xFFFFFFFF  # a size that the writer did not know, or that is in ds64
+_NEVER = 1 << 62  # bytes; what says more, in the 64 bits of Wave64 and ds64, was written to a pipe
+_W64_PADDING = 7  # bytes of padding that some writers of Wave64 count as content
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 
@@ -199,21 +200,23 @@ class _Data(NamedTuple):
     size: int  # bytes that are there
     declared: Optional[int]  # bytes promised, where more
     is_cut: bool
+    padding: int  # bytes that `size` may have too much
 
     @classmethod
     def of(cls, source: Source, layout: _Layout, parts: _Parts, warnings: List[str]) -> _Data:
         """The data chunk against the file's size."""
         offset, size = parts.data.offset, parts.data.size
         rest = max(source.size - offset, 0)
+        padding = _W64_PADDING if layout.container == "w64" else 0
         if size <= rest:
-            return cls(offset, size, None, False)
-        if layout.container == "wav" and size >= STREAMED:
+            return cls(offset, size, None, False, padding)
+        if size >= (STREAMED if layout.container == "wav" else _NEVER) or size == _UNKNOWN:
             warnings.append(f"data says {size} bytes, as if written to a pipe, the file has {rest}")
-            return cls(offset, rest, None, False)
+            return cls(offset, rest, None, False, 0)
         if rest == 0:
             raise Damaged(f"data says {size} bytes, the file ends before them", offset)
         warnings.append(f"data says {size} bytes, the file has {rest}")
-        return cls(offset, rest, size, True)
+        return cls(offset, rest, size, True, 0)
 
 
 def _fact_samples(source: Source, layout: _Layout, parts: _Parts) -> int:
@@ -248,7 +251,9 @@ def _length(
     source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: List[str]
 ) -> _Length:
     if wave.is_linear:
-        if data.size % wave.block_align:
+        if 0 <= data.size - fact * wave.block_align <= data.padding and fact:
+            return _of_samples(fact, wave, None)
+        if data.size % wave.block_align > data.padding:
             warnings.append(f"the data ends inside a sample of {wave.block_align} bytes")
         declared = data.declared // wave.block_align / wave.sample_rate if data.declared else None
         return _of_samples(data.size // wave.block_align, wave, declared)
@@ -278,6 +283,8 @@ def _block_samples(wave: WaveFormat, size: int) -> int:
     unknown."""
     if wave.tag in G726_TAGS and 2 <= wave.bits <= 5:
         return size * 8 // (wave.bits * wave.channels)
+    if wave.tag in G722_TAGS:  # two samples in a byte, whatever the bits that are used of it
+        return size * 2 // wave.channels
     if not wave.samples_per_block or not wave.block_align:
         return 0
     blocks, rest = divmod(size, wave.block_align)
@@ -293,7 +300,7 @@ def _count_frames(source: Source, wave: WaveFormat, data: _Data) -> Optional[Aud
     none."""
     part = source.part(data.offset, data.offset + data.size)
     try:
-        if wave.tag in (MPEG_LAYER_2, MPEG_LAYER_3):
+        if wave.codec in ("mp2", "mp3"):
             from audiokit.formats import mpeg
 
             return mpeg.read(part)
@@ -301,7 +308,7 @@ def _count_frames(source: Source, wave: WaveFormat, data: _Data) -> Optional[Aud
             from audiokit.formats import adts
 
             return adts.read(part) if adts.matches(part.read(0, 64)) else None
-        if wave.codec == "ac3":
+        if wave.codec in ("ac3", "eac3"):
             from audiokit.formats import ac3
 
             return ac3.read(part) if ac3.matches(part.read(0, 64)) else None
@@ -426,5 +433,5 @@ def _describe(
         warnings=tuple(warnings),
         samples=length.samples,
         audio_offset=data.offset,
-        audio_bytes=data.size,
+        audio_bytes=length.samples * wave.block_align if wave.is_linear else data.size,
     )

@@ -247,10 +247,10 @@ def canonical(scheme: str, key: str) -> Optional[str]:
     known = _CODED.get(scheme, {}).get(key)
     if known is not None or scheme not in _FREE_TEXT_SCHEMES:
         return known or None
-    if scheme in ("id3", "mp4") and len(key) in (3, 4) and (key.isupper() or not key.isascii()):
-        return _FREE.get(
-            key.lower()
-        )  # a coded key that is not in the table, or a short word such as BPM
+    if scheme in ("id3", "mp4") and len(key) in (3, 4):
+        if key.isupper() or not key.isascii() or scheme == "mp4":
+            # a coded key that is not in the table (stik, rtng: a player's), or a short word as BPM
+            return _FREE.get(key.lower())
     word = key.strip().lower()
     if scheme == "asf" and word.startswith("wm/"):
         word = word[3:]

@@ -22,10 +22,10 @@ G726_TAGS = (
     0x0040,
     0x0045,
     0x0064,
-    0x0065,
     0x0085,
     0x00A4,
 )  # G.721, G.723 and G.726 by several makers
+G722_TAGS = (0x0065, 0x028F)  # of RFC 2361, and of later registrations
 
 MAX_CHANNELS = 1024  # high-order ambisonics and sample libraries stay far below
 MAX_RATE = 16_000_000  # Hz; oscilloscopes and sonar write WAV too
@@ -35,6 +35,15 @@ _SUBFORMATS = (
     bytes.fromhex("000000001000800000aa00389b71"),
     bytes.fromhex("00002107d3118644c8c1ca000000"),
 )
+
+# The SubFormats that Microsoft gave a GUID without a format tag (MEDIASUBTYPE_*) -> codec
+_SUBTYPES: Dict[bytes, str] = {
+    bytes.fromhex("af87fba7022dfb42a4d405cd93843bdd"): "eac3",
+    bytes.fromhex("2c806de046dbcf11b4d100805f6cbbea"): "ac3",
+    bytes.fromhex("2b806de046dbcf11b4d100805f6cbbea"): "mp2",
+    bytes.fromhex("bfaa23e958cb7144a119fffa01e4ce62"): "atrac3plus",
+    bytes.fromhex("d242e147ba368d4d88fc61654f8c836c"): "atrac9",
+}
 
 # Format tags of RFC 2361 and later registrations -> codec; PCM and floats are named by their width
 # instead
@@ -87,6 +96,7 @@ CODECS: Dict[int, str] = {
     0xF1AC: "flac",
 }
 CODECS.update((tag, "adpcm_g726") for tag in G726_TAGS)
+CODECS.update((tag, "adpcm_g722") for tag in G722_TAGS)
 
 _BASE = struct.Struct("HHIIHH")
 
@@ -94,7 +104,7 @@ _BASE = struct.Struct("HHIIHH")
 class WaveFormat(NamedTuple):
     """What a WAVEFORMATEX says, EXTENSIBLE resolved."""
 
-    tag: int  # of the codec
+    tag: int  # of the codec; EXTENSIBLE's own where the codec has none
     codec: str
     channels: int
     sample_rate: int  # Hz
@@ -124,18 +134,20 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
     fields = struct.unpack_from(byte_order + _BASE.format, data.ljust(16, b"\0"))
     tag, channels, rate, byte_rate, block_align, bits = fields
     extra = data[18 : 18 + 64]
-    valid_bits = bits
+    valid_bits, named = bits, None
     if tag == EXTENSIBLE and len(extra) >= 22:
         valid_bits = struct.unpack_from(byte_order + "H", extra)[0] or bits
-        tag = _subformat(extra[6:22], offset, byte_order)
+        named = _SUBTYPES.get(extra[6:22])
+        tag = tag if named else _subformat(extra[6:22], offset, byte_order)
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE:
         raise NotAudio(f"WAV format 0x{tag:04x} with {channels} channels at {rate} Hz", offset)
-    codec, block_align = _named(tag, channels, block_align, bits, byte_order, offset)
+    if named is None:
+        named, block_align = _named(tag, channels, block_align, bits, byte_order, offset)
     per_block = _samples_per_block(tag, channels, block_align)
     width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT) else bits
     valid_bits = min(valid_bits, width) if width else valid_bits
     return WaveFormat(
-        tag, codec, channels, rate, byte_rate, block_align, width, valid_bits, per_block, extra
+        tag, named, channels, rate, byte_rate, block_align, width, valid_bits, per_block, extra
     )
 
 

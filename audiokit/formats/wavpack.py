@@ -84,12 +84,11 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         warnings.append(f"the header says {promised} samples, the blocks hold {present}")
     is_dsd = bool(block.flags & _DSD)
     rate, samples = (first.rate * 8, present * 8) if is_dsd else (first.rate, present)
-    is_float, is_hybrid = block.flags & _FLOAT, block.flags & _HYBRID
     audio_bytes = last.end - block.offset
     return AudioInfo(
         container="wv",
         codec="wavpack",
-        codec_profile="DSD" if is_dsd else "hybrid" if is_hybrid else "lossless",
+        codec_profile="DSD" if is_dsd else "hybrid" if is_hybrid(block.flags) else "lossless",
         mime="audio/x-wavpack",
         sample_rate=rate,
         channels=first.channels,
@@ -98,11 +97,11 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         duration_source="header" if present == block.total else "frames",
         duration_declared=promised / first.rate if promised != present else None,
         truncated=is_cut,
-        bits_per_sample=_bits(block.flags),
-        sample_format="float" if is_float else "int",
+        bits_per_sample=valid_bits(block.flags),
+        sample_format="float" if is_float(block.flags) else "int",
         bitrate=round(audio_bytes * 8 * rate / samples),
         bitrate_mode="VBR",
-        lossless=not is_hybrid,
+        lossless=not is_hybrid(block.flags),
         tags=behind.tags,
         pictures=behind.pictures,
         warnings=tuple(warnings),
@@ -112,8 +111,18 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     )
 
 
-def _bits(flags: int) -> int:
-    """Valid bits: the bytes of a sample, less the zeros that are shifted out."""
+def is_hybrid(flags: int) -> bool:
+    """Whether a block of these flags holds no more than an approximation."""
+    return bool(flags & _HYBRID)
+
+
+def is_float(flags: int) -> bool:
+    """Whether the samples of such a block are floats."""
+    return bool(flags & _FLOAT)
+
+
+def valid_bits(flags: int) -> int:
+    """Valid bits of a sample of such a block: the bytes of a sample, less the zeros that are shifted out."""
     if flags & _DSD:
         return 1
     if flags & _FLOAT:
