@@ -102,7 +102,8 @@ class Reactor:
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
         self.scans = Lane(self.work, max(1, limits.work_threads // 2))
-        self.crowds = Crowds(self.work, _CROWDS, _CROWD, self._complete)
+        self.small = Workers(_CROWDS, "small", on_bug)  # of their own: what they keep of the catalogue stays with them
+        self.crowds = Crowds(self.small, _CROWDS, _CROWD, self._complete)
         self._gathered: List[Connection] = []
         self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
         # What waits for another machine must not hold up what only waits on the disk.
@@ -164,6 +165,7 @@ class Reactor:
     def close(self) -> None:
         """End every connection, the workers and the descriptors.  The loop must have ended."""
         self.bulk.close()  # what a worker holds must come back before it may be undone
+        self.small.close()
         self.work.close()
         if self.far is not self.work:
             self.far.close()
