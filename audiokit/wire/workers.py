@@ -161,10 +161,10 @@ class Crowds:
         """Have `act` called soon with these items, among others."""
         with self._lock:
             self._waiting.extend(items)
-            if not self._free:
-                return
-            self._free -= 1
-        self._crew.submit(self._run)
+            begun = min(self._free, -(-len(self._waiting) // self._most))  # as many as there are crowds
+            self._free -= begun
+        for _ in range(begun):
+            self._crew.submit(self._run)
 
     def _run(self) -> None:
         while True:
