@@ -27,6 +27,9 @@ class Held:
         """Append bytes."""
         self.written += self.file.write(data)
 
+    def settle(self) -> None:
+        """All that was written is there."""
+
     def discard(self) -> None:
         """Nothing is left of it."""
 
