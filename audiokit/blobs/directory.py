@@ -95,7 +95,7 @@ class DirectoryBlobs:
             return file
         made = FileIO(self._ops.create(os.path.join(self._folder(key), key)), "r+")
         try:
-            view = file.getbuffer()
+            view = memoryview(file.getvalue())  # which is no copy; getbuffer would hold `file` as long as an error lives
             while view:
                 view = view[self._ops.write(made, view) :]
         except BaseException:
