@@ -9,6 +9,8 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
               5 the directory synced           crash: the same.  One sync serves all who wait for it
               6 the row committed, synced      crash: the file is there, whole, though nobody was told
               7 the answer
+              Of a small body that came whole 1 and 4 are one, behind 2: it is in memory until all that it says is
+              found good, and is written as files/ab/KEY.  crash: bytes without a row, whole or not, as at 4
     replace   as above; step 6 moves the row to the new key and notes the old one in `removals`, in one
               transaction; then the old bytes go, then the note.  crash in between: the next start removes them
     remove    1 the row goes, its key is noted in `removals`, in one transaction    crash before: nothing happened
@@ -175,6 +177,7 @@ class Storage:
             self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
             self.likes_company = not (self.is_far or self.asks_far)  # whether `keeping` costs less among others
             self._put_all = one_by_one(self._blobs.put) if self.is_far else self._blobs.put_all
+            self._named_all = one_by_one(self._named)
             self._write_all = (
                 one_by_one(lambda *statements: self._catalogue.write(statements)) if self.asks_far
                 else self._catalogue.write_all
@@ -318,7 +321,7 @@ class Storage:
         name = next(names)
         while True:
             incoming.fields["name"] = name
-            there = self._file(_BY_NAME, (incoming.owner, name))
+            there = yield Joint(self._named_all, (incoming.owner, name))
             if incoming.check is not None:
                 try:
                     incoming.check(None if is_generated else there)
@@ -373,7 +376,7 @@ class Storage:
 
     def _creating(self, key: str, incoming: _Incoming) -> Work[Optional[Kept]]:
         record = incoming.fields
-        record["id"] = b32encode(os.urandom(15)).decode("ascii").lower()  # 120 bits
+        record["id"] = _new_id(incoming.now_ms)
         row = incoming.row(key, 1)
         through = [came_through(incoming.drop, key)] if incoming.drop is not None else []
         counts = yield Joint(self._write_all, added(record, row) + through)
@@ -518,6 +521,9 @@ class Storage:
             return self._catalogue.read(select + _BY_NAME, (owner, name))
         except UnicodeEncodeError:  # half a surrogate pair: no file is called so
             return []
+
+    def _named(self, owner: int, name: str) -> Optional[_File]:
+        return self._file(_BY_NAME, (owner, name))
 
     def _file(self, where: str, params: Tuple[Any, ...]) -> Optional[_File]:
         rows = self._catalogue.read(_FILE + where, params)
@@ -703,6 +709,15 @@ def storage_at(catalogue: str) -> Any:
             raise Refusal("not-implemented", "a catalogue in a cluster is removed by the cluster's own means")
 
     return Elsewhere
+
+
+def _new_id(now_ms: int) -> str:
+    """A file's id: 40 bits of the time and 80 of chance.
+
+    Files that come together lie together in every index that has the id: a crowd writes a third less of the catalogue.
+    """
+    ticks = (now_ms >> 4) % (1 << 40)  # of 16 ms: they go round in 557 years
+    return b32encode(ticks.to_bytes(5, "big") + os.urandom(10)).decode("ascii").lower()
 
 
 class _Incoming:

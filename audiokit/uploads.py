@@ -14,6 +14,7 @@ from collections import deque
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from .formats.info import AudioInfo, Damaged, NotAudio
+from .held import Held
 from .names import valid_name
 from .wire.answers import Sink
 from .wire.company import Work, alone
@@ -374,6 +375,10 @@ class KeepingSink(ReceivingSink):
     def __init__(self, wishes: Wishes, storage: Any, *others: Any) -> None:
         super().__init__(wishes, storage, *others)
         self.likes_company = storage.likes_company
+
+    def hold(self) -> None:
+        """Take the bytes into memory: whoever has all of them writes them where they are to stay, once."""
+        self._upload, self._digest, self._follows = Held(), WritingDigest(), False
 
     def finish(self) -> Response:
         """Check, look, keep; the answer to whoever sent it."""

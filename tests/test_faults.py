@@ -17,7 +17,8 @@ from support import wav
 from test_storage import INFO, content, leftovers, upload
 
 from audiokit.blobs import FileOps
-from audiokit.wire.company import together
+from audiokit.held import Held
+from audiokit.wire.company import alone, together
 from audiokit.wire.problems import Refusal
 from storage import Storage
 
@@ -181,6 +182,30 @@ def test_the_bytes_are_on_the_disk_before_the_row_and_the_row_before_the_answer(
     assert after_rename.index("sync_directory") < after_rename.index("commit")
 
 
+def test_a_small_body_is_written_once_where_it_is_to_stay_and_is_on_the_disk_before_its_row(tmp_path):
+    ops = FailingOps()
+    seen = []
+    with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
+        upload(storage, SOUND, "a.wav")
+        ops._step = seen.append
+        alone(keeping(storage, OTHER, "b.wav", "held"))
+        assert content(storage, name="b.wav") == OTHER
+    order = seen[seen.index("create") :]  # before it a folder may be made
+    writes = order.count("write")
+    assert writes and order == ["create", *["write"] * writes, "sync", "sync_directory", "sync", "commit"]
+
+
+def test_what_is_refused_before_it_is_written_never_touches_the_disk(empty, tmp_path):
+    shutil.copytree(empty, tmp_path / "var")
+    ops = FailingOps()
+    seen = []
+    with Storage(tmp_path / "var", ops=ops, free_space_kept=0) as storage:
+        alone(keeping(storage, SOUND, "a.wav", "held"))
+        ops._step = seen.append
+        taken, same = together([keeping(storage, sound, "a.wav", "held") for sound in (OTHER, SOUND)])
+        assert taken.code == "name-taken" and same.outcome == "same" and seen == []
+
+
 def test_a_disk_error_is_not_taken_for_a_full_disk(tmp_path):
     ops = FailingOps()
     with Storage(tmp_path, ops=ops, free_space_kept=0) as storage:
@@ -250,29 +275,31 @@ def test_a_start_that_fails_lets_go_of_the_folder(tmp_path):
         Storage(tmp_path / kind, ops=ops).close()
 
 
-# How many of four fail with one operation.  The last sync is the directory's, which is of all of them.
-COMPANY = [("sync", 4), ("rename", 1), ("sync_directory", 4), ("commit", 4)]
+# How many of four fail with one operation, by how they were received.  The last sync is the directory's, which is of
+# all of them.
+COMPANY = [("file", "sync", 4), ("file", "rename", 1), ("file", "sync_directory", 4), ("file", "commit", 4)]
+COMPANY += [("held", "create", 1), ("held", "write", 1), ("held", "sync", 4), ("held", "sync_directory", 4), ("held", "commit", 4)]
 
 
-def keeping(storage, data, name):
-    """What keeps `data` once it was received, as a work."""
-    received = storage.begin_upload(len(data))
+def keeping(storage, data, name, how="file"):
+    """What keeps `data` once it was received, in a file or in memory, as a work."""
+    received = Held() if how == "held" else storage.begin_upload(len(data))
     received.write(data)
     return storage.keeping(
         received, name=name, info=INFO, sha256=hashlib.sha256(data).hexdigest(), size=len(data), metadata={}
     )
 
 
-@pytest.mark.parametrize("kind, most", COMPANY)
+@pytest.mark.parametrize("how, kind, most", COMPANY)
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_what_fails_in_company_fails_for_those_whose_it_was_and_leaves_nothing(empty, tmp_path, kind, most, number):
+def test_what_fails_in_company_fails_for_those_whose_it_was_and_leaves_nothing(empty, tmp_path, how, kind, most, number):
     sounds = {f"{n}.wav": wav(0.02 + n / 100) for n in range(4)}
-    for at in range(1, 20):
+    for at in range(1, 30):
         folder = tmp_path / f"{at}"
         shutil.copytree(empty, folder)
         ops = FailingOps()
         with Storage(folder, ops=ops, free_space_kept=0) as storage:
-            works = [keeping(storage, data, name) for name, data in sounds.items()]
+            works = [keeping(storage, data, name, how) for name, data in sounds.items()]
             ops.fail(kind, at, 0, OSError(number, os.strerror(number)))
             outcomes = dict(zip(sounds, together(works)))
             was_reached = ops.has_failed
@@ -290,9 +317,10 @@ def test_what_fails_in_company_fails_for_those_whose_it_was_and_leaves_nothing(e
     raise AssertionError("it never stopped failing")
 
 
-def test_of_two_in_company_who_want_one_name_one_gets_it(empty, tmp_path):
+@pytest.mark.parametrize("how", ["file", "held"])
+def test_of_two_in_company_who_want_one_name_one_gets_it(empty, tmp_path, how):
     shutil.copytree(empty, tmp_path / "var")
     with Storage(tmp_path / "var") as storage:
-        first, second = together([keeping(storage, sound, "a.wav") for sound in (SOUND, OTHER)])
+        first, second = together([keeping(storage, sound, "a.wav", how) for sound in (SOUND, OTHER)])
         assert first.outcome == "created" and second.code == "name-taken"
         assert content(storage, name="a.wav") == SOUND and leftovers(storage) == []

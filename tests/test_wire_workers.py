@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from audiokit.wire.workers import Lane, Workers
+from audiokit.wire.workers import Crowds, Lane, Workers
 
 
 @pytest.fixture
@@ -79,3 +79,45 @@ def test_what_fails_on_a_lane_gives_its_room_back(crew, bugs):
     crew.close()
     assert len(bugs) == 1
 
+
+
+@pytest.mark.parametrize("threads, most, items, crowds, why", [
+    (1, 4, 3, [3], "all that come at once are one crowd"),
+    (2, 4, 10, [4, 4, 2], "no crowd is larger than it may be"),
+    (1, 1, 3, [1, 1, 1], "a crowd of one is a crowd"),
+])
+def test_what_comes_at_once_is_taken_at_once(crew, threads, most, items, crowds, why):
+    found, done = [], threading.Semaphore(0)
+
+    def act(crowd):
+        found.append(crowd)
+        for _ in crowd:
+            done.release()
+
+    Crowds(crew, threads, most, act).submit(range(items))
+    for _ in range(items):
+        assert done.acquire(timeout=20), why
+    assert sorted(map(len, found), reverse=True) == crowds and sorted(sum(found, [])) == list(range(items))
+
+
+def test_no_more_crowds_than_may_be_are_on_their_way_and_the_next_gathers(crew):
+    begun, go, found, done = threading.Semaphore(0), threading.Event(), [], threading.Semaphore(0)
+
+    def act(crowd):
+        found.append(list(crowd))
+        begun.release()
+        assert go.wait(20)
+        for _ in crowd:
+            done.release()
+
+    way = Crowds(crew, 2, 2, act)
+    way.submit("abcd")
+    for _ in range(2):
+        assert begun.acquire(timeout=20)
+    for one in "efg":
+        way.submit([one])
+    assert sorted(found) == [["a", "b"], ["c", "d"]]
+    go.set()
+    for _ in range(7):
+        assert done.acquire(timeout=20)
+    assert sorted(found)[2:] == [["e", "f"], ["g"]]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..wire.company import outcome_of
 from .fileops import FileOps
@@ -54,7 +55,7 @@ class DirectoryBlobs:
         return self._root / key[:2] / key
 
     def put(self, key: str, file: BinaryIO, size: int, sha256: str) -> None:
-        """Move the open file `file` (it has a `name`) under `key`; durable when this returns.
+        """Move the open file `file` (it has a `name`), or write what a BytesIO has, under `key`; durable when this returns.
 
         After an error the caller deletes `key`: the bytes may be there, without being durable.
         `file` is closed.  `size` and `sha256` are for stores that send them along; here they are known to hold.
@@ -68,10 +69,15 @@ class DirectoryBlobs:
 
         That the bytes of all are on their way before the first is waited for halves what a sync takes.
         """
+        outcomes = [outcome_of(self._begin, key, file) for key, file, _, _ in puts]
         if len(puts) > 1:
-            for _, file, _, _ in puts:
-                self._ops.begin_sync(file.fileno())
-        outcomes = [outcome_of(self._move, key, file) for key, file, _, _ in puts]
+            for file in outcomes:
+                if not isinstance(file, BaseException):
+                    self._ops.begin_sync(file.fileno())
+        outcomes = [
+            file if isinstance(file, BaseException) else outcome_of(self._settle, put[0], file)
+            for put, file in zip(puts, outcomes)
+        ]
         folders: Dict[str, List[int]] = {}
         for number, outcome in enumerate(outcomes):
             if not isinstance(outcome, BaseException):
@@ -83,12 +89,27 @@ class DirectoryBlobs:
                 outcomes[number] = error
         return outcomes
 
-    def _move(self, key: str, file: BinaryIO) -> str:
-        """Sync a file and give it its name; the folder, which is to be synced."""
-        self._ops.sync(file.fileno())
-        file.close()  # Windows renames no open file
+    def _begin(self, key: str, file: BinaryIO) -> Any:
+        """The file that is to be synced: one of ours, or the bytes of a BytesIO written where they are to stay."""
+        if not isinstance(file, BytesIO):
+            return file
+        made = FileIO(self._ops.create(os.path.join(self._folder(key), key)), "r+")
+        try:
+            view = memoryview(file.getvalue())  # which is no copy; getbuffer would hold `file` as long as an error lives
+            while view:
+                view = view[self._ops.write(made, view) :]
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _settle(self, key: str, file: Any) -> str:
+        """Sync a file and see that it has its name; the folder, which is to be synced."""
+        with file:  # closed before it is renamed: Windows renames no open file
+            self._ops.sync(file.fileno())
         folder = self._folder(key)
-        self._ops.rename(file.name, os.path.join(folder, key))
+        if isinstance(file.name, str):
+            self._ops.rename(file.name, os.path.join(folder, key))
         return folder
 
     def open(self, key: str, start: int = 0, stop: int = 0, size: int = 0) -> int:

@@ -42,11 +42,13 @@ class Row(NamedTuple):
 
 Statement = Tuple[str, Tuple[Any, ...]]
 
+# Both take the values of one row, or of many (crowds.py).
 # A key that is noted for removal never comes back, also when the write of its row was delayed or is repeated.
 _INSERT = (
     f"INSERT INTO files ({', '.join(Row._fields)}) "
-    f"SELECT {', '.join('?' * len(Row._fields))} "
-    "WHERE NOT EXISTS (SELECT 1 FROM removals WHERE key = ?) "
+    f"SELECT {', '.join(f'column{number}' for number, _ in enumerate(Row._fields, 1))} "
+    f"FROM (VALUES ({', '.join('?' * len(Row._fields))})) "
+    f"WHERE NOT EXISTS (SELECT 1 FROM removals WHERE key = column{Row._fields.index('key') + 1}) "
     "ON CONFLICT DO NOTHING"
 )
 _UPDATE = f"UPDATE files SET {', '.join(column + ' = ?' for column in Row._fields)} WHERE id = ? AND version = ?"
@@ -59,14 +61,15 @@ _MOVE = (
 _DROP_LABELS = "DELETE FROM labels WHERE file = (SELECT n FROM files WHERE id = ? AND version = ?)"
 _ADD_LABEL = (
     "INSERT OR IGNORE INTO labels (owner, label, value, uploaded_ms, file) "
-    "SELECT owner, ?, ?, ?, n FROM files WHERE id = ? AND version = ?"
+    "SELECT owner, column1, column2, column3, n FROM (VALUES (?, ?, ?, ?, ?)) "
+    "CROSS JOIN files ON id = column4 AND version = column5"
 )
 _NOTE_REMOVAL = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM files WHERE id = ? AND version = ?"
 
 
 def added(record: Dict[str, Any], row: Row) -> List[Statement]:
     """What adds a file; the first count is 0 when its name is taken."""
-    return [(_INSERT, (*row, row.key)), *_labels(record, row, row.version)]
+    return [(_INSERT, row), *_labels(record, row, row.version)]
 
 
 def changed(record: Dict[str, Any], row: Row, version: int) -> List[Statement]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 from .. import migrations
+from .crowds import adds_rows, joined
 from .errors import InDoubt, TooSlow
 from .guard import allowed, bindable
 from .search import SEARCH, is_derived
@@ -39,10 +40,11 @@ _STEP = 1000  # SQLite instructions between two looks at a deadline: some 10 us
 class _Call:
     """One transaction that somebody waits for; with an `error` at once where it says what no engine could do."""
 
-    __slots__ = ("statements", "counts", "error", "done")
+    __slots__ = ("statements", "adds_rows", "counts", "error", "done")
 
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = statements
+        self.adds_rows = all(adds_rows(sql) for sql, _ in statements)  # and nothing else
         self.counts: List[int] = []
         self.error: Optional[BaseException] = None
         try:
@@ -269,7 +271,7 @@ class Catalogue:
         connection = self._writer
         try:
             self._begin()
-            for call in batch:
+            for call in _alone_of(connection, batch):
                 _within_savepoint(connection, call)
             self._commit()
         except BaseException as error:
@@ -306,6 +308,35 @@ def _same_version(found: int, spoken: int) -> None:
     if found != spoken:
         advice = "run `db migrate`, or start the server once" if found < spoken else "use a newer program"
         raise migrations.MigrationError(f"the catalogue has version {found}, this program speaks {spoken}: {advice}")
+
+
+def _alone_of(connection: sqlite3.Connection, batch: List[_Call]) -> List[_Call]:
+    """Carry out together what can be: rows that are added.  The calls that are left, to be carried out one by one."""
+    crowd = [call for call in batch if call.adds_rows]
+    if len(crowd) < 2 or not _add_together(connection, crowd):
+        return batch
+    return [call for call in batch if not call.adds_rows]
+
+
+def _add_together(connection: sqlite3.Connection, crowd: List[_Call]) -> bool:
+    """Whether every row of every call could be added; if not, none was."""
+    connection.execute("SAVEPOINT one")
+    try:
+        is_done = all(
+            connection.execute(some.sql, some.params).rowcount == some.rows
+            for some in joined([call.statements for call in crowd])
+        )
+    except Exception:  # a quota, perhaps: whose it was is seen when they come one by one
+        if not connection.in_transaction:  # a full or failing disk takes the whole transaction along
+            raise
+        is_done = False
+    if is_done:
+        for call in crowd:
+            call.counts = [1] * len(call.statements)
+    else:
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
+    return is_done
 
 
 def _within_savepoint(connection: sqlite3.Connection, call: _Call) -> None:

@@ -61,6 +61,10 @@ class Sink:
     def open(self) -> None:
         """Make ready to take bytes; may raise Refusal."""
 
+    def hold(self) -> None:
+        """`open`, where `likes_company` says so and all of a small body is there: no file is needed until it is kept."""
+        self.open()
+
     def write(self, piece: memoryview) -> None:
         """Take some bytes; the memory is somebody else's after the call."""
 

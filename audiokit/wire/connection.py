@@ -334,12 +334,12 @@ class Connection:
         self._begin_body()
 
     def _begin_body(self) -> None:
+        if self.receiving.is_here and self.sink.likes_company:
+            self._lend()
+            return self.reactor.gather(self)
         self.is_untouched = False
         if not self.receiving.is_here:
             self._hand_off(self.reactor.bulk, self._receive_in_worker, True)
-        elif self.sink.likes_company:
-            self._lend()
-            self.reactor.crowds.submit(self._completing(True))
         else:
             self._hand_off(self.reactor.work, self._receive_in_worker, True)
 
@@ -375,7 +375,7 @@ class Connection:
         except Exception as bug:
             outcome = self.handler.bug(bug)
         if outcome is DONE and self.sink.likes_company and self.receiving.received <= _RECV:
-            self.reactor.crowds.submit(self._completing())
+            self.reactor.crowds.submit([self])
         elif outcome is DONE:
             self.reactor.far.submit(self._finish_in_worker)
         else:
@@ -383,11 +383,11 @@ class Connection:
                 self._abandon_in_worker()
             self.reactor.post(self, outcome)
 
-    def _completing(self, is_first: bool = False) -> Work[None]:
-        """In a worker, among others of its kind: a small body that is here whole, and the route's answer."""
+    def completing(self) -> Work[Any]:
+        """In a worker, among others of its kind: a small body that is here whole, and the route's answer to it."""
         try:
-            if is_first:
-                self.sink.open()
+            if self.is_untouched:
+                self.sink.hold()
                 self.receiving.step()
             outcome: Any = yield from self.sink.finishing()
             self.sink = None
@@ -396,7 +396,7 @@ class Connection:
         except Exception as bug:
             outcome = self.handler.bug(bug)
         self._abandon_in_worker()
-        self.reactor.post(self, outcome)
+        return outcome
 
     def _finish_in_worker(self) -> None:
         try:

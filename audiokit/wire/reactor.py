@@ -102,7 +102,9 @@ class Reactor:
         self._spare_fd = _spare_descriptor()
         self.work = Workers(limits.work_threads, "work", on_bug)
         self.scans = Lane(self.work, max(1, limits.work_threads // 2))
-        self.crowds = Crowds(self.work, _CROWDS, _CROWD, together)
+        self.small = Workers(_CROWDS, "small", on_bug)  # of their own: what they keep of the catalogue stays with them
+        self.crowds = Crowds(self.small, _CROWDS, _CROWD, self._complete)
+        self._gathered: List[Connection] = []
         self.bulk = Workers(limits.bulk_threads, "bulk", on_bug, gives_way=True)
         # What waits for another machine must not hold up what only waits on the disk.
         self.far = Workers(limits.far_threads, "far", on_bug) if limits.is_far else self.work
@@ -143,6 +145,9 @@ class Reactor:
                 self._hear()
             if self._ready:
                 self._answer_next()
+            if self._gathered:
+                gathered, self._gathered = self._gathered, []
+                self.crowds.submit(gathered)
             now = time.monotonic()
             if now >= next_sweep:
                 is_swept = self._sweep(now)
@@ -160,6 +165,7 @@ class Reactor:
     def close(self) -> None:
         """End every connection, the workers and the descriptors.  The loop must have ended."""
         self.bulk.close()  # what a worker holds must come back before it may be undone
+        self.small.close()
         self.work.close()
         if self.far is not self.work:
             self.far.close()
@@ -184,10 +190,22 @@ class Reactor:
 
     def post(self, connection: Connection, outcome: Any) -> None:
         """From a worker: give the connection back with what came of it."""
-        self._posted.append((connection, outcome))
+        self._post_all([(connection, outcome)])
+
+    def _post_all(self, outcomes: List[Tuple[Connection, Any]]) -> None:
+        self._posted.extend(outcomes)
         if not self._woken:
             self._woken = True
             self.wake()
+
+    def gather(self, connection: Connection) -> None:
+        """A small body is here whole; it is kept together with all others that this turn finds."""
+        self._gathered.append(connection)
+
+    def _complete(self, crowd: List[Connection]) -> None:
+        """In a worker: small bodies side by side.  Their connections come back at once, as one call of the loop."""
+        outcomes = together([connection.completing() for connection in crowd])
+        self._post_all(list(zip(crowd, outcomes)))
 
     def later(self, connection: Connection) -> None:
         """Go on with the buffer of `connection` after the others had their turn."""

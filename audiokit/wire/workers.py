@@ -13,7 +13,7 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Iterator, List, Tuple
+from typing import Any, Callable, Deque, Iterator, List, Sequence, Tuple
 
 _SWITCH_S = 0.0005  # after which a thread that waits asks the running one for its turn
 _NICE = 10  # of threads that give way: they run when the loop does not want to
@@ -157,14 +157,14 @@ class Crowds:
         self._waiting: List[Any] = []
         self._lock = threading.Lock()
 
-    def submit(self, item: Any) -> None:
-        """Have `act` called soon with this item among others."""
+    def submit(self, items: Sequence[Any]) -> None:
+        """Have `act` called soon with these items, among others."""
         with self._lock:
-            self._waiting.append(item)
-            if not self._free:
-                return
-            self._free -= 1
-        self._crew.submit(self._run)
+            self._waiting.extend(items)
+            begun = min(self._free, -(-len(self._waiting) // self._most))  # as many as there are crowds
+            self._free -= begun
+        for _ in range(begun):
+            self._crew.submit(self._run)
 
     def _run(self) -> None:
         while True:
