@@ -62,7 +62,7 @@ from audiokit.catalogue.recognition import recognise
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.catalogue.sessions import Sessions
 from audiokit.engines import open_blobs, open_catalogue
-from audiokit.failures import frozen_or, is_frozen, refusal_of
+from audiokit.failures import refusal_of
 from audiokit.formats.info import AudioInfo
 from audiokit.health import Health
 from audiokit.migrations import MigrationError
@@ -394,15 +394,11 @@ class Storage:
         return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
 
     def _refusal_of(self, error: BaseException, incoming: _Incoming) -> BaseException:
-        """What a failed write means for the caller: a full disk, a quota, or what it was."""
-        if isinstance(error, OSError):
-            return refusal_of(error)
-        if isinstance(error, sqlite3.IntegrityError):
-            limits = self.limits(incoming.owner)
-            if is_frozen(error):
-                return frozen_or(error)
-            return quotas.refusal_of(str(error), limits, incoming.drop is not None) or error
-        return error
+        """What a failed write means for the caller: a full disk, a move, a quota, or what it was."""
+        known = refusal_of(error)
+        if known is error and isinstance(error, sqlite3.IntegrityError):
+            return quotas.refusal_of(str(error), self.limits(incoming.owner), incoming.drop is not None) or error
+        return known
 
     def with_bytes(self, keys: Sequence[str]) -> Set[str]:
         """Those of the keys whose bytes some file has."""
@@ -557,8 +553,10 @@ class Storage:
             try:
                 counts = self._catalogue.write(changed(record, row, there.version))
             except sqlite3.IntegrityError as error:
-                taken = Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name")
-                raise frozen_or(error, taken) from None
+                known = refusal_of(error)
+                if known is error:
+                    known = Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name")
+                raise known from None
             except OSError as error:
                 raise refusal_of(error) from error
             if counts[-1]:
@@ -582,9 +580,7 @@ class Storage:
                     noted(id, there.version, self._clock_ms()),
                     ("DELETE FROM files WHERE id = ? AND version = ?", (id, there.version)),
                 ])
-            except sqlite3.IntegrityError as error:
-                raise frozen_or(error) from error
-            except OSError as error:
+            except (OSError, sqlite3.IntegrityError) as error:
                 raise refusal_of(error) from error
             if counts[-1]:
                 self.removals.carry_out(there.key)

@@ -24,7 +24,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .catalogue.jobs import GONE, Due, Made, Posted
-from .failures import frozen_or, refusal_of
+from .failures import refusal_of
 from .job import DONE, FAILED, Delivered, Job, Order, Result, rfc3339
 from .jobs import Elsewhere, Jobs
 from .wire.problems import PROBLEMS, Refusal
@@ -195,9 +195,7 @@ class SharedJobs(Elsewhere):
         status = json.dumps(self._jobs.status(job))
         try:
             self._board.post(job.id, job.owner, status, job.order.mime, self._now_ms())
-        except sqlite3.IntegrityError as error:
-            raise frozen_or(error) from error
-        except OSError as error:
+        except (OSError, sqlite3.IntegrityError) as error:
             raise refusal_of(error) from error
 
     def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
