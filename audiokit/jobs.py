@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import job_notes
+from .failures import refusal_of
 from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, told
-from .wire.problems import Refusal, is_full
+from .wire.problems import Refusal
 from .wire.workers import Workers
 
 _REMEMBERED = 10_000  # ids that are gone and still told from those that never were
@@ -181,7 +182,7 @@ class Jobs:
             shutil.rmtree(str(job.folder), ignore_errors=True)
             with self._changed:
                 self._coming -= 1
-            raise _in_words(error)
+            raise refusal_of(error)
         with self._changed:
             self._coming -= 1
             self._jobs[id] = job
@@ -235,7 +236,7 @@ class Jobs:
             try:
                 self._finish(job)
             except Exception as fault:  # whatever it is, whoever waits must be told
-                error = _in_words(fault)
+                error = refusal_of(fault)
         if error is None:
             self._end(job, DONE, None)
         elif isinstance(error, Refusal):
@@ -442,11 +443,6 @@ class Jobs:
                 again.append(job)
         again.sort(key=lambda job: job.created)
         return again
-
-
-def _in_words(error: BaseException) -> BaseException:
-    """The refusal that a full disk means; any other error as it is."""
-    return Refusal("no-space", "the disk is full") if is_full(error) else error
 
 
 def _digest_of(path: str) -> Tuple[str, int]:

@@ -59,12 +59,15 @@ class Node:
         self.jobs = SharedJobs(make, self.storage.results, pulse_s=0.005, silent_s=silent_s, **common)
         self.board = self.storage.results.board
 
-    def begin(self, order=ORDER, owner=0):
+    def add(self, order=ORDER, owner=0):
         def put(path):
             with open(path, "wb") as file:
                 file.write(SOUND)
 
-        job = self.jobs.add(order, put, True, owner)
+        return self.jobs.add(order, put, True, owner)
+
+    def begin(self, order=ORDER, owner=0):
+        job = self.add(order, owner)
         self.jobs.start(job)
         return job.id
 
@@ -429,6 +432,16 @@ def test_what_ends_while_the_catalogue_is_away_is_published_when_it_is_back(pair
     a.catalogue.is_away = False
     b.wait(id, DONE)
     assert b.deliver(id) == SOUND[::-1]
+
+
+def test_what_cannot_become_a_file_while_the_catalogue_is_away_may_be_asked_for_again(pair):
+    a, b = pair
+    job = a.add(AS_IT_IS._replace(save_as="b.wav"))
+    a.catalogue.is_away = True
+    a.jobs.start(job)
+    eventually(lambda: a.jobs._put_off)
+    a.catalogue.is_away = False
+    assert b.wait(job.id, FAILED)["problem"]["code"] == "busy"
 
 
 def test_what_ends_while_the_store_refuses_is_stored_when_it_does_not(pair, tiny):
