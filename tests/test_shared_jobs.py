@@ -11,9 +11,9 @@ from contextlib import closing
 from functools import partial
 
 import pytest
-from support import ROOT, eventually, request
-from test_far_catalogue import Repeating
+from support import eventually, request
 from test_jobs import AS_IT_IS, ORDER, SOUND, ByHand, Clock
+from tiny_rqlite import TinyRqlite, Watched
 from tiny_s3 import ENVIRONMENT, TinyS3, says
 
 import audiometa
@@ -29,18 +29,13 @@ TTL = 3600.0
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
-    """A store; and storages that are opened meanwhile share a catalogue in which every write is carried out twice."""
+def tiny(monkeypatch):
+    """A store; and storages that are opened meanwhile share a catalogue in a cluster that carries every write out twice."""
     for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
         monkeypatch.setenv(name, value)
-    schema = (ROOT / "schema.sql").read_text("utf-8")
-    monkeypatch.setattr(
-        storage_module, "open_catalogue",
-        lambda address, path, ops, create, migrate: Repeating(
-            tmp_path / "shared.db", schema, ops, create=create, migrate=migrate
-        ),
-    )
-    with TinyS3() as one:
+    with TinyRqlite(1) as nodes, TinyS3() as one:
+        nodes.is_twice = True
+        monkeypatch.setattr(storage_module, "open_catalogue", lambda *_: Watched(nodes))
         yield one
 
 
