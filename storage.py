@@ -18,9 +18,8 @@ Where the bytes are in a store on another machine, step 3 is nothing and steps 4
 there too, so that a start sweeps no bytes: the collector does, when they have been there for so long that no upload can
 be between its bytes and its row any more.
 
-Where the catalogue is in a cluster, a write may be carried out twice, or once and late, when a node wakes that was given
-up.  So whoever finds nothing changed looks at what is there before it draws conclusions, and the notes in `removals`
-stay for a day: a row whose key is noted is never written.
+Where the catalogue is in a cluster, a write that was given up may be carried out late, when a node wakes.  So the notes in
+`removals` stay for a day: a row whose key is noted is never written.
 
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
@@ -342,19 +341,9 @@ class Storage:
             except BaseException as error:
                 self.removals.disown(key)
                 raise self._refusal_of(error, incoming) from None
-            kept = kept or self._kept_already(there, key)
             if kept is not None:
                 return kept
             # Someone else came first: look again.
-
-    def _kept_already(self, before: Optional[_File], key: str) -> Optional[Kept]:
-        """What became of these bytes when a write was carried out that seemed not to be, and was repeated."""
-        there = self._file("key = ?", (key,)) if self.asks_far else None
-        if there is None:
-            return None
-        if before is not None:
-            self.removals.carry_out(before.key)
-        return Kept("replaced" if before else "created", there.id, there.record, f'"{there.sha256}"')
 
     def _putting(self, upload: Upload, incoming: _Incoming) -> Work[str]:
         key = self._blobs.new_key()
@@ -530,13 +519,10 @@ class Storage:
         Refusal `bad-name`, `name-taken`, `no-space`, and what `check` raises, who is given the file as it is.
         """
         wanted = valid_name(name) if name is not None else None
-        row: Optional[Row] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return None
-            if row is not None and there.record == row.record:  # an earlier try was carried out after all
-                return row.record
             if check is not None:
                 check(there)
             record = json.loads(there.record)
@@ -564,17 +550,12 @@ class Storage:
 
     def remove(self, id: str, owner: int = 0, reach: str = OWN, check: Optional[Look] = None) -> bool:
         """Remove a file within `reach` of `owner`; whether there was one.  `check` is given it, and may refuse."""
-        before: Optional[_File] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
-                if before is None or not self.removals.is_noted(before.key):
-                    return False
-                self.removals.carry_out(before.key)
-                return True
+                return False
             if check is not None:
                 check(there)
-            before = there
             try:
                 counts = self._catalogue.write([
                     noted(id, there.version, self._clock_ms()),
