@@ -258,15 +258,17 @@ class Storage:
 
         Refusal `busy` when the store that they are to go to is known to be away.
         """
-        if self._blobs.is_resting:
-            raise refusal_of(StoreDown("it is resting"))
+        self._check_store()
         self._spool.check_room(expected)
 
     def begin_upload(self, expected: Optional[int]) -> Upload:
         """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`, `busy`."""
+        self._check_store()
+        return self._spool.begin(expected)
+
+    def _check_store(self) -> None:
         if self._blobs.is_resting:
             raise refusal_of(StoreDown("it is resting"))
-        return self._spool.begin(expected)
 
     def take_in(self, path: str) -> Upload:
         """A file made elsewhere in the data folder as if it had been received; it is moved."""
