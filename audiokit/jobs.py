@@ -20,7 +20,6 @@ and published when it has ended: from then on nothing of it is here.  Raises `Re
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import job_notes
+from .digests import pieces_of, sha256_of
 from .failures import refusal_of
 from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, told
 from .wire.problems import Refusal
@@ -40,7 +40,6 @@ _REMEMBERED = 10_000  # ids that are gone and still told from those that never w
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
 _LOOK = 3600.0  # s between looks at what expires, at most
 _CREW = 2  # threads that hash, store and remove: short work, but it waits on the disk
-_PIECE = 1 << 20  # bytes of a result hashed at a time
 
 
 class Elsewhere:
@@ -447,11 +446,5 @@ class Jobs:
 
 def _digest_of(path: str) -> Tuple[str, int]:
     """The sha256 of a file, and its size."""
-    digest, size = hashlib.sha256(), 0
     with open(path, "rb", buffering=0) as file:
-        while True:
-            piece = file.read(_PIECE)
-            if not piece:
-                return digest.hexdigest(), size
-            digest.update(piece)
-            size += len(piece)
+        return sha256_of(pieces_of(file)), file.tell()
