@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "audiokit.listing": {"audiokit.parameters", "audiokit.wire"},
     "audiokit.parameters": {"audiokit.wire"},
     "audiokit.resample_command": {"audiokit.conversions", "audiokit.conversion_worker", "audiokit.job",
-                                  "audiokit.codec", "audiokit.formats", "audiokit.offers"},
+                                  "audiokit.codec", "audiokit.formats", "audiokit.offers", "audiokit.settings"},
     "audiokit.offers": {"audiokit.formats"},
     "audiokit.catalogue": {"audiokit.accounts", "audiokit.digests", "audiokit.links", "audiokit.migrations", "audiokit.wire"},
     "audiokit.blobs": {"audiokit.digests", "audiokit.wire"},
