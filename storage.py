@@ -406,7 +406,7 @@ class Storage:
     def limits(self, owner: int) -> Optional[quotas.Limits]:
         """What an account may have; None for nobody, who may have anything."""
         account = self.people.of_id(owner) if owner else None
-        return quotas.Limits(account.most_files, account.most_bytes, account.most_ms) if account else None
+        return quotas.Limits.of(account) if account else None
 
     def room(self, owner: int, size: Optional[int], name: Optional[str], overwrite: bool) -> Optional[int]:
         """How many bytes of audio an owner's upload may have (None: any); Refusal `over-quota` when it cannot fit.
