@@ -14,7 +14,7 @@ import pytest
 from support import eventually, request
 from test_jobs import AS_IT_IS, ORDER, SOUND, ByHand, Clock
 from tiny_rqlite import TinyRqlite, Watched
-from tiny_s3 import ENVIRONMENT, TinyS3, says
+from tiny_s3 import says
 
 import audiometa
 import storage as storage_module
@@ -29,14 +29,12 @@ TTL = 3600.0
 
 
 @pytest.fixture
-def tiny(monkeypatch):
+def tiny(tiny, monkeypatch):
     """A store; and storages that are opened meanwhile share a catalogue in a cluster that carries every write out twice."""
-    for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(name, value)
-    with TinyRqlite(1) as nodes, TinyS3() as one:
+    with TinyRqlite(1) as nodes:
         nodes.is_twice = True
         monkeypatch.setattr(storage_module, "open_catalogue", lambda *_: Watched(nodes))
-        yield one
+        yield tiny
 
 
 class Node:
