@@ -12,11 +12,15 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
+from .blobs.direct import DirectWriter
 from .blobs.fileops import FileOps
 from .failures import refusal_of
 from .wire.problems import Refusal
+from .wire.workers import Workers
 
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
+DIRECT_BYTES = 64 << 20  # of a file from which on it may be written past the page cache: smaller ones are likely to be read soon
+_WRITERS = 2  # threads that write so, while others receive: the disk has the next write when it ends one
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
 
 
@@ -32,6 +36,7 @@ class Upload:
         self._look_at = LOOK_BYTES
         self._reserved = self._begun = 0
         self.counted = 0  # bytes that the spool counts as taken by us
+        self._direct: Optional[DirectWriter] = None
         self._is_over = False
         make = None if is_there else lambda name, _: self._ops.create(name)
         self.file = open(path, "r+b", buffering=0, opener=make)
@@ -54,15 +59,18 @@ class Upload:
     @written.setter
     def written(self, count: int) -> None:
         self._written = count
-        if count - self._begun >= AHEAD_BYTES:
-            self.begin_sync()
-        if AHEAD_BYTES <= count and self._reserved < min(count + AHEAD_BYTES, self.expected or 0):
-            self._reserve()
         self._spool.count(self)
         if count >= self._look_at:
             self._look_at = count + LOOK_BYTES
             if self.expected is None or count > self.expected:
                 self._spool.check_room(0)
+
+    def _look_ahead(self) -> None:
+        """Have the disk begin with what was written, and find blocks for what comes."""
+        if self._written - self._begun >= AHEAD_BYTES:
+            self.begin_sync()
+        if AHEAD_BYTES <= self._written and self._reserved < min(self._written + AHEAD_BYTES, self.expected or 0):
+            self._reserve()
 
     def begin_sync(self) -> None:
         """Have what is there go to the disk while more comes, or while it is looked at; does not wait."""
@@ -74,6 +82,7 @@ class Upload:
         start = max(self._written, self._reserved)
         self._reserved = min(start + 2 * AHEAD_BYTES, self.expected)
         self._ops.reserve(self.file.fileno(), start, self._reserved - start)
+        self._spool.count(self)
 
     @property
     def promised(self) -> int:
@@ -88,15 +97,41 @@ class Upload:
                 count = self._ops.write(self.file, view)
                 view = view[count:]
                 self.written += count
+                self._look_ahead()
         except OSError as error:
             raise refusal_of(error) from error
+
+    def lend(self, view: memoryview, piece: Any) -> None:
+        """Append bytes that last until `piece` is given back; of a large file they may be written a little later.
+
+        `settle` waits for that.  Refusal `no-space`, of these bytes or of earlier ones.
+        """
+        if self._direct is None and (self.expected or 0) >= DIRECT_BYTES:
+            self._direct = DirectWriter(self._ops, self.path, self._spool.crew)
+        count = 0 if self._direct is None else self._direct.takes(self._written, len(view))
+        if count:
+            try:
+                self._direct.lend(self._written, view[:count], piece)
+            except OSError as error:
+                raise refusal_of(error) from error
+            self._begun += count
+            self.written += count
+            self.file.seek(self._written)
+        self.write(view[count:])
+
+    def settle(self) -> None:
+        """All that was lent is in the file when this returns; Refusal `no-space` when the disk is full."""
+        if self._direct is not None:
+            try:
+                self._direct.finish()
+            except OSError as error:
+                raise refusal_of(error) from error
 
     def discard(self) -> None:
         """Leave nothing of it; harmless after `keep` and a second time."""
         if self._is_over:
             return
-        self._is_over = True
-        self._spool.is_over(self)
+        self.give_away()
         self.file.close()
         self._spool.remove(self.path)
 
@@ -109,6 +144,8 @@ class Upload:
     def give_away(self) -> None:
         """The file has moved to the blob store."""
         self._is_over = True
+        if self._direct is not None:
+            self._direct.close()
         self._spool.is_over(self)
 
 
@@ -122,6 +159,7 @@ class Spool:
         """
         self.ops, self.leave_for_sweep = ops, leave_for_sweep
         self.folder, self.kept_free = folder, kept_free
+        self.crew = Workers(_WRITERS, "disk", _never)
         self._uploads: Dict[str, Upload] = {}
         self._promised = 0  # of all of them: to add it up anew for each of 9,000 would take seconds
         self._lock = threading.Lock()
@@ -205,3 +243,8 @@ class Spool:
             uploads = list(self._uploads.values())
         for upload in uploads:
             upload.discard()
+        self.crew.close()
+
+
+def _never(bug: BaseException) -> None:
+    raise bug  # a writer keeps what went wrong for the upload that it was of

@@ -288,13 +288,16 @@ class ReceivingSink(Sink):
 
     def _store(self, view: memoryview, piece: Any = None) -> None:
         self._check_room(len(view))
-        self._upload.write(view)
         if not self._follows:
+            self._upload.write(view)
             self._digest.wrote(view)
-        elif piece is not None and piece.keep():
-            self._digest.lent(view, piece)
-        else:
+        elif piece is None:
+            self._upload.write(view)
             self._digest.grew(len(view))
+        else:
+            self._upload.lend(view, piece)
+            piece.keep()
+            self._digest.lent(view, piece)
 
     def _said(self) -> Tuple[Optional[str], bool, Dict[str, str]]:
         """name, overwrite and metadata of head and form together; Refusal when the form is not whole."""
@@ -308,6 +311,7 @@ class ReceivingSink(Sink):
         if upload.written >= _BEHIND:
             upload.begin_sync()  # the disk works while the rest is hashed
         sha256 = self._digest.digest()
+        upload.settle()
         message = sha256 if self._form is None else self._message and self._message.digest()
         for promised, found, field in (
             (wishes.repr_digest, sha256, "Repr-Digest"), (wishes.content_digest, message, "Content-Digest"),

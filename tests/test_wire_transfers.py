@@ -119,11 +119,9 @@ class Shelf(Sink):
         self.parts.append(bytes(piece))
 
     def lend(self, view, piece):
-        if piece.keep():
-            self.pieces.append(piece)
-            self.parts.append(view)
-        else:
-            self.write(view)
+        piece.keep()
+        self.pieces.append(piece)
+        self.parts.append(view)
 
     def empty(self):
         for piece in self.pieces:

@@ -7,6 +7,7 @@ Raises OSError, as the system does.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
@@ -23,8 +24,14 @@ except ImportError:  # Windows
 _FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform == "darwin" else None
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_DIRECT = getattr(os, "O_DIRECT", 0) if sys.platform.startswith("linux") else 0
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of fallocate(2): blocks behind the end, the length stays true
 _BEGIN_WRITE = 2  # SYNC_FILE_RANGE_WRITE of sync_file_range(2)
+
+
+def _stop_direct(descriptor: int) -> None:
+    """Have a descriptor write through the page cache from now on, as others do."""
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~_DIRECT)
 
 
 @functools.lru_cache(maxsize=None)
@@ -56,6 +63,31 @@ class FileOps:
     def write(self, file: Any, data: Any) -> int:
         """Write to a raw file; how many bytes it took."""
         return file.write(data)
+
+    def open_direct(self, path: str) -> Optional[int]:
+        """A descriptor for writing past the page cache (O_DIRECT of open(2)); None where there is no such thing."""
+        if not _DIRECT:
+            return None
+        try:
+            return os.open(path, os.O_WRONLY | _DIRECT)
+        except OSError:  # this file system has none
+            return None
+
+    def write_direct(self, descriptor: int, data: memoryview, position: int) -> None:
+        """Write whole pages at a page's beginning to such a descriptor, all of them."""
+        while data:
+            try:
+                count = os.pwrite(descriptor, data, position)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                _stop_direct(descriptor)  # the file system wants more than whole pages
+                count = os.pwrite(descriptor, data, position)
+            data, position = data[count:], position + count
+
+    def close(self, descriptor: int) -> None:
+        """Let go of a descriptor."""
+        os.close(descriptor)
 
     def reserve(self, descriptor: int, start: int, count: int) -> None:
         """Have blocks set aside for bytes that are about to come; where that is impossible, nothing happens.

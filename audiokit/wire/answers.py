@@ -65,7 +65,7 @@ class Sink:
         """Take some bytes; the memory is somebody else's after the call."""
 
     def lend(self, view: memoryview, piece: Any) -> None:
-        """The same, of memory that lasts until `piece.give_back()` where `piece.keep()` says so."""
+        """The same, of memory that lasts, after a `piece.keep()`, until `piece.give_back()`."""
         self.write(view)
 
     def finish(self) -> Union[Response, Pending]:

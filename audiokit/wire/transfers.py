@@ -9,10 +9,12 @@ and of files pass.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import socket
 import threading
 from collections import deque
+from queue import Empty, LifoQueue
 from typing import Any, Deque, Optional, Union
 
 from .bodies import ChunkedDecoder
@@ -24,6 +26,7 @@ BUDGET = 8 << 20  # bytes a step may move before others get their turn
 _PIECE = 1 << 20  # bytes a system call moves; larger gains nothing (measured), smaller costs calls
 _TAKEN = 2 << 20  # bytes of a body that are written at once: half as many cost 0.05 s of CPU a GB more, a quarter 0.1
 _KEPT = 4  # pieces of that size that sinks may have at a time: what the process holds in memory of all uploads
+_PATIENCE_S = 0.02  # a sender that fills pieces waits so long for one: what cannot be kept costs twice the CPU
 _WORTH = _TAKEN // 2  # bytes in a piece from which it may be kept: slow clients must not use up all of them
 _CORK = getattr(socket, "TCP_CORK", None)  # Linux: only full segments leave until it is taken off
 _CORKED = 1 << 18  # bytes of a file from which that pays: 10 % of 100 MB, as no call ends in a short segment
@@ -38,47 +41,57 @@ class PeerGone(Exception):
 
 
 class Piece:
-    """Memory for a part of a body.  One that is `kept` lasts until it is given back, from any thread."""
+    """Memory for a part of a body, which begins with a page.  Whoever keeps it gives it back, from any thread."""
 
-    __slots__ = ("view", "_home", "_is_kept")
+    __slots__ = ("view", "_home", "_holders", "_lock")
 
-    def __init__(self, home: Optional[Deque[Piece]] = None) -> None:
-        self.view = memoryview(bytearray(_TAKEN))
+    def __init__(self, home: Optional[LifoQueue] = None) -> None:
+        self.view = memoryview(mmap.mmap(-1, _TAKEN))
         self._home = home
-        self._is_kept = False
+        self._holders = 0
+        self._lock = threading.Lock()
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether what is in it may be read after the call that it came with."""
+        return self._home is not None
 
     def __enter__(self) -> Piece:
-        self._is_kept = False
+        self.keep()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_kept:
-            self.give_back()
+        self.give_back()
 
-    def keep(self) -> bool:
-        """Whether what is in it may be read after the call that it came with; then `give_back` has to follow."""
-        self._is_kept = self._home is not None
-        return self._is_kept
+    def keep(self) -> None:
+        """Have what is in it last until as many have given it back as keep it."""
+        with self._lock:
+            self._holders += 1
 
     def give_back(self) -> None:
-        """Its memory may be used for something else."""
-        if self._home is not None:
-            self._home.append(self)
+        """Nobody here needs it any more."""
+        with self._lock:
+            self._holders -= 1
+            is_free = not self._holders
+        if is_free and self._home is not None:
+            self._home.put(self)
 
 
 class _Pieces:
     """The pieces that sinks may keep, a few for the whole process; who finds none has one that cannot be kept."""
 
     def __init__(self, most: int) -> None:
-        self._free: Deque[Piece] = deque()
+        self._free: LifoQueue = LifoQueue()
         self._unmade = iter(range(most))  # `next` of it is one step for all threads
 
-    def take(self) -> Piece:
-        """Memory to receive into; a context manager that gives it back unless it was kept."""
+    def take(self, patience: float = 0.0) -> Piece:
+        """Memory to receive into, a context manager; waits for one that may be kept no longer than `patience` s."""
+        if self._free.empty() and next(self._unmade, None) is not None:
+            return Piece(self._free)
         try:
-            return self._free.pop()  # the one last used: it is still in the processor's cache
-        except IndexError:
-            return _mine.piece if next(self._unmade, None) is None else Piece(self._free)
+            return self._free.get(patience > 0, patience)  # the one last used: it is still in the processor's cache
+        except Empty:
+            return _mine.piece
 
 
 class _PerThread(threading.local):
@@ -120,6 +133,7 @@ class Receiving:
         self._left = length
         self._chunks = ChunkedDecoder() if length is None else None
         self._is_bare = type(sock) is socket.socket
+        self._is_fast = False  # whether the last piece was full
 
     def step(self, budget: int = BUDGET) -> str:
         """Move up to about `budget` bytes; DONE, WAIT (for the socket to be readable) or AGAIN."""
@@ -188,15 +202,16 @@ class Receiving:
         while self._left:
             if budget <= 0:
                 return AGAIN
-            with _pieces.take() as piece:
-                view = piece.view[: min(self._left, _TAKEN)]
+            with _pieces.take(_PATIENCE_S if self._is_fast else 0.0) as piece:
+                view = piece.view[: min(self._left, -self.received % mmap.PAGESIZE or _TAKEN)]  # soon they begin pages
                 filled, count = 0, 1
                 while filled < len(view) and count is not None:
                     count = self._receive_into(view[filled:], filled)
                     filled += count or 0
+                self._is_fast = filled >= _WORTH
                 self._left -= filled
                 budget -= filled
-                self._write(view[:filled], piece if filled >= _WORTH else None)
+                self._write(view[:filled], piece if piece.may_be_kept and filled >= _WORTH else None)
             if count is None:
                 return WAIT
         return DONE
