@@ -24,9 +24,10 @@ Where the catalogue is in a cluster, a write that was given up may be carried ou
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
-A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/`, `link.key` and `lock`.  Whoever writes files
-holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`,
-`MigrationError` for a catalogue of another version, and OSError for a disk that fails.
+A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/`, `link.key` and `lock`; conversions and
+waveforms have `conversions/` and `peaks/` beside them.  Whoever writes files holds the lock.  Raises `Refusal` for what
+callers do wrong or the disk has no room for, `DataFolderBusy`, `MigrationError` for a catalogue of another version, and
+OSError for a disk that fails.
 """
 
 from __future__ import annotations
