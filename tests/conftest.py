@@ -40,6 +40,25 @@ def tiny(monkeypatch):
         yield one
 
 
+@pytest.fixture
+def repeating(monkeypatch):
+    """Storages opened meanwhile have the same catalogue, in a cluster that carries every write out twice."""
+    from tiny_rqlite import TinyRqlite, Watched
+
+    import storage
+
+    with TinyRqlite(1) as nodes:
+        nodes.is_twice = True
+        monkeypatch.setattr(storage, "open_catalogue", lambda *_: Watched(nodes))
+        yield
+
+
+@pytest.fixture
+def far(repeating, running):
+    """A server with it.  The address is never spoken to."""
+    return running(catalogue="rqlite://127.0.0.1:4001")
+
+
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
     """Three nodes of a real rqlite."""

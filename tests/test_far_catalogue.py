@@ -9,29 +9,13 @@ from base64 import b64encode
 
 import pytest
 from support import request, wav
-from tiny_rqlite import TinyRqlite, Watched
+from tiny_rqlite import Watched
 
-import storage as storage_module
 from audiokit.accounts import hash_password
 from audiokit.removals import NOTES_KEPT_MS
 from storage import Storage
 
 pytestmark = pytest.mark.slow  # every write is carried out twice
-
-
-@pytest.fixture
-def repeating(monkeypatch):
-    """Storages opened meanwhile have the same catalogue, in a cluster that carries every write out twice."""
-    with TinyRqlite(1) as nodes:
-        nodes.is_twice = True
-        monkeypatch.setattr(storage_module, "open_catalogue", lambda *_: Watched(nodes))
-        yield
-
-
-@pytest.fixture
-def far(repeating, running):
-    """A server with it.  The address is never spoken to."""
-    return running(catalogue="rqlite://127.0.0.1:4001")
 
 
 def catalogue_of(server):

@@ -13,11 +13,9 @@ from functools import partial
 import pytest
 from support import eventually, request
 from test_jobs import AS_IT_IS, ORDER, SOUND, ByHand, Clock
-from tiny_rqlite import TinyRqlite, Watched
 from tiny_s3 import says
 
 import audiometa
-import storage as storage_module
 from audiokit.catalogue.jobs import QUEUED
 from audiokit.job import DONE, FAILED, RUNNING
 from audiokit.jobs import Jobs
@@ -29,12 +27,9 @@ TTL = 3600.0
 
 
 @pytest.fixture
-def tiny(tiny, monkeypatch):
-    """A store; and storages that are opened meanwhile share a catalogue in a cluster that carries every write out twice."""
-    with TinyRqlite(1) as nodes:
-        nodes.is_twice = True
-        monkeypatch.setattr(storage_module, "open_catalogue", lambda *_: Watched(nodes))
-        yield tiny
+def tiny(tiny, repeating):
+    """A store; and storages that are opened meanwhile share a catalogue."""
+    return tiny
 
 
 class Node:
