@@ -54,10 +54,7 @@ def receive(
     framing = request.framing
     if not framing.has_body:
         return Later(lambda: then({}))
-    if (framing.length or 0) > limit:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit
-        )
+    framing.check_fits(limit)
     return Receive(_ObjectSink(known, then), limit)
 
 

@@ -265,10 +265,7 @@ def resample(request: Any) -> Answer:
             "a stored file is named by id= or source=",
         )
     limit = services.settings.max_upload
-    if (framing.length or 0) > limit:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit
-        )
+    framing.check_fits(limit)
     services.storage.check_room(framing.length)
     services.jobs.warm_up()
     return Receive(_ResampleSink(request, wanted), limit)

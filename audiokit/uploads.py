@@ -178,8 +178,7 @@ def wishes_of(request: Any) -> Wishes:
     name, overwrite, metadata = parameters(split_query(request.head.query))
     name = disposed_name(request.fields) if name is None else name
     wishes = Wishes.of(request, name, overwrite, metadata)
-    if (framing.length or 0) > most:
-        raise Refusal("too-large", f"the body has {framing.length} bytes, {most} are taken", limit=most)
+    framing.check_fits(most)
     if name is not None:
         valid_name(name)
     services.storage.check_room(framing.length)
