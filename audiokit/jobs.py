@@ -32,7 +32,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import job_notes
 from .digests import pieces_of, sha256_of
 from .failures import refusal_of
-from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, told
+from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, cancelled, gone, told, unknown
 from .wire.problems import Refusal
 from .wire.workers import Workers
 
@@ -114,8 +114,8 @@ class Jobs:
             if job is not None and job.is_wanted_later and owner in (None, job.owner):
                 return job
             if id in self._gone and owner in (None, self._gone[id]):
-                raise Refusal("gone", "the conversion has been delivered, removed or has expired")
-        raise Refusal("not-found", "there is no such conversion")
+                raise gone()
+        raise unknown()
 
     def status(
         self, job: Job, state: Optional[str] = None, failure: Optional[Refusal] = None
@@ -325,7 +325,7 @@ class Jobs:
         try:
             return os.open(job.output, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
-            raise Refusal("gone", "the result has been delivered, removed or has expired") from None
+            raise gone("result") from None
 
     def answered(self, job: Job, spans: List[Tuple[int, int]], is_whole: bool) -> None:
         """An answer with these bytes of the result ended; quick.  All delivered, it goes."""
@@ -355,7 +355,7 @@ class Jobs:
             cancel, job.cancel = job.cancel, None
             if not job.is_over:
                 job.state = FAILED
-                job.failure = Refusal("gone", "the conversion was cancelled")
+                job.failure = cancelled()
         if cancel is not None:
             cancel()  # on_done removes the folder again, when nobody writes to it any more
         self._remove_folder(job.folder)
