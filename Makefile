@@ -3,6 +3,12 @@ PYTHON ?= python3
 # An importable pytest is used as it is; else a .venv with the pinned one is made.
 TEST_PYTHON = $(shell $(PYTHON) -c "import pytest" 2>/dev/null && echo $(PYTHON) || echo .venv/bin/python)
 
+# Tests start a hundred programs: what one of them compiled is kept for the others, whatever the environment says.
+test-sound test-rest test-all browser stores cluster: export PYTHONDONTWRITEBYTECODE :=
+# Data folders of the quick tests are in memory where there is room for them: they sync what no test takes the power from.
+IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 2000000 {print "/dev/shm"}')
+test-sound test-rest: export TMPDIR := $(or $(TMPDIR),$(IN_MEMORY),/tmp)
+
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
@@ -14,10 +20,14 @@ test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass be
 
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
         tests/test_formats_*.py tests/test_audiometa.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
+MARK = not slow
 test-sound:  ## The half of `test` that is formats, codec and what a fault leaves; the two run beside each other
-	$(TEST_PYTHON) -m pytest -m "not slow" $(SOUND)
+	$(TEST_PYTHON) -m pytest -m "$(MARK)" $(SOUND)
 test-rest:  ## The other half: the wire, the storage, the routes, the commands
-	$(TEST_PYTHON) -m pytest -m "not slow" $(addprefix --ignore=,$(SOUND))
+	$(TEST_PYTHON) -m pytest -m "$(MARK)" $(addprefix --ignore=,$(SOUND) $(LEFT_OUT))
+
+test-slow: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests, but those on real engines: these are `stores` and `cluster`
+	@$(MAKE) --no-print-directory -j2 test-sound test-rest MARK=slow LEFT_OUT="$(STORES) $(CLUSTER)"
 
 test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	$(TEST_PYTHON) -m pytest
@@ -70,12 +80,14 @@ bench-audiometa:  ## The readers against tinytag and mutagen
 bench-resample:  ## The resampling service against FastAPI with ffmpeg
 	$(PYTHON) bench/bench_resample_service.py
 
+STORES = tests/test_blobs_contract.py tests/test_engines.py
 stores: $(filter .venv/bin/python,$(TEST_PYTHON))  ## A server on real S3 engines (rclone, OpenStack Swift), which are killed and hung; fetched on first use
-	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_blobs_contract.py tests/test_engines.py
+	$(TEST_PYTHON) -m pytest -m slow -rs $(STORES)
 
+CLUSTER = tests/test_catalogue_contract.py tests/test_rqlite_secured.py tests/test_board.py tests/test_round_trips.py \
+          tests/test_cluster.py tests/test_cluster_conversions.py tests/test_cluster_moving.py
 cluster: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Three rqlite nodes, OpenStack Swift, two servers: one story of deaths and hangs, told as a table
-	$(TEST_PYTHON) -m pytest -m slow -rs tests/test_catalogue_contract.py tests/test_rqlite_secured.py tests/test_board.py \
-		tests/test_round_trips.py tests/test_cluster.py tests/test_cluster_conversions.py tests/test_cluster_moving.py
+	$(TEST_PYTHON) -m pytest -m slow -rs $(CLUSTER)
 
 bench-stores:  ## What a store on another machine costs beside the folder
 	$(PYTHON) bench/bench_stores.py
@@ -90,4 +102,4 @@ clean:  ## Remove what the targets made; never the data
 	rm -rf build .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test test-sound test-rest test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores bench-cluster clean
+.PHONY: help run test test-sound test-rest test-slow test-all browser schemathesis check corpus fuzz crash soak bench bench-record bench-catalogue bench-audiometa bench-resample bench-page stores cluster bench-stores bench-cluster clean

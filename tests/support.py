@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -34,13 +35,12 @@ def expected() -> Dict[str, dict]:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
+@lru_cache(maxsize=100)
 def wav(seconds: float = 0.1, rate: int = 8000, channels: int = 1, pitch_hz: float = 440.0) -> bytes:
     """A small true WAV: 16-bit PCM, a sine at half scale."""
     frames = round(seconds * rate)
-    samples = [
-        round(16000 * math.sin(2 * math.pi * pitch_hz * n / rate)) for n in range(frames) for _ in range(channels)
-    ]
-    data = struct.pack("<%dh" % len(samples), *samples)
+    tone = [round(16000 * math.sin(2 * math.pi * pitch_hz * n / rate)) for n in range(frames)]
+    data = struct.pack("<%dh" % (frames * channels), *[sample for sample in tone for _ in range(channels)])
     fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", len(data)) + data
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import sqlite3
 import subprocess
 import sys
-from typing import NamedTuple
 
 import pytest
+from command_line import run
 from people import Person, ask, basic
 from support import ROOT, Running, eventually, wav
 
@@ -20,28 +19,6 @@ from audiokit.settings import BadSetting
 from storage import Storage
 
 SOUND = wav()
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*words, stdin=""):
-    """A command, in this process: starting an interpreter for each would take a minute."""
-    out, err, before = io.StringIO(), io.StringIO(), sys.stdin
-    sys.stdin = io.StringIO(stdin)
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = audioserver.main(list(map(str, words)))
-    except SystemExit as end:
-        status = end.code
-    finally:
-        sys.stdin = before
-    return Done(status, out.getvalue(), err.getvalue())
 
 
 def user(data, *words, stdin=""):

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 
 import pytest
+from people import QUICK
 from rqlite_nodes import RqliteNodes
 from support import ROOT, wav
 
@@ -36,7 +37,7 @@ def add(storage, name, data):
 def fill(storage, count=5):
     for n in range(count):
         add(storage, f"{n}.wav", wav(pitch_hz=300 + n))
-    password = hash_password("open sesame", b"0123456789abcdef")
+    password = hash_password("open sesame", b"0123456789abcdef", QUICK)
     for name in ("ann", "bob"):
         storage.people.add(name, password, name == "ann", 5)
     storage.people.remove(storage.people.named("bob").id)  # whose number is never used again

@@ -7,6 +7,7 @@ import math
 import random
 import struct
 from array import array
+from functools import lru_cache
 
 import pytest
 
@@ -54,6 +55,13 @@ def segments(data, parts):
     whole = planner.finish()
     edges = sorted({planner.frame_edge(whole.samples * part // parts) for part in range(parts)})
     return whole, [planner.span(a, b) for a, b in zip(edges, [*edges[1:], whole.samples])]
+
+
+@lru_cache(maxsize=None)
+def decoded_whole(data):
+    """The PCM of a stream in one go, and the report."""
+    pcm, decoder = decode(data)
+    return pcm, decoder.report
 
 
 def info_frame(delay, padding, frames, kind=b"Info"):
@@ -137,12 +145,12 @@ class TestSegments:
     )
     def test_the_pcm_of_all_segments_is_that_of_the_whole(self, data, parts):
         whole, spans = segments(data, parts)
-        pcm, decoder = decode(data)
+        pcm, report_of_all = decoded_whole(data)
         found = [decode_segment(data[s.start : s.end], s) for s in spans]
         assert b"".join(part for part, _ in found) == pcm
         assert whole.samples == len(pcm) // (2 * whole.channels)
-        assert sum(report.frames for _, report in found) == decoder.report.frames
-        assert sum(report.frames_muted for _, report in found) == decoder.report.frames_muted
+        assert sum(report.frames for _, report in found) == report_of_all.frames
+        assert sum(report.frames_muted for _, report in found) == report_of_all.frames_muted
 
     @pytest.mark.parametrize("delay, padding", [(576, 1000), (1105, 529), (300, 40), (4095, 4095)])
     def test_segments_are_gapless_together(self, delay, padding):

@@ -1,8 +1,9 @@
-"""The commands beside serving, run as a user runs them: as processes."""
+"""Serving and the commands beside it: as processes where pipes, signals and who holds the folder are the story."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import sys
 import threading
 
 import pytest
-from support import ROOT, request, wav
+from command_line import run
+from support import ROOT, Running, request, wav
 
 from audiokit import migrations
 from audiokit.commands import _plain
@@ -21,10 +23,11 @@ from audiokit.commands import _plain
 SOUND = wav(0.25)
 
 
-def run(*arguments, stdin="", env=None, encoding=None):
+def run_apart(*arguments, **environment):
+    """A command as a process."""
     return subprocess.run(
         [sys.executable, str(ROOT / "audioserver.py"), *map(str, arguments)],
-        input=stdin, capture_output=True, text=True, timeout=60, env=env, encoding=encoding,
+        capture_output=True, encoding="utf-8", timeout=60, env={**os.environ, **environment},
     )
 
 
@@ -59,7 +62,7 @@ class Serving:
 @pytest.fixture
 def stored(tmp_path):
     """A data folder with one file in it, and no server."""
-    with Serving(tmp_path / "var") as server:
+    with Running(tmp_path / "var") as server:
         status, _, body = request(server.address, "POST", "/post?name=a.wav", SOUND)
         assert status == 201
     return tmp_path / "var", json.loads(body)
@@ -78,23 +81,20 @@ class TestServe:
             assert server.process.wait(20) == 0
             server.end()
 
-    def test_every_setting_can_come_from_the_environment(self, tmp_path):
-        found = subprocess.run(
-            [sys.executable, str(ROOT / "audioserver.py")], capture_output=True, text=True, timeout=60,
-            env={**os.environ, "AUDIOSERVER_PORT": "eighty"},
-        )
+    def test_every_setting_can_come_from_the_environment(self):
+        found = run_apart(AUDIOSERVER_PORT="eighty")
         assert found.returncode == 1 and "AUDIOSERVER_PORT: 'eighty'" in found.stderr
 
     def test_an_address_in_use_is_said_not_traced(self, tmp_path):
         with Serving(tmp_path / "var") as server:
-            found = run("serve", "--port", server.address[1], "--data", tmp_path / "other")
+            found = run_apart("serve", "--port", server.address[1], "--data", tmp_path / "other")
         assert found.returncode == 1 and found.stderr.count("\n") == 1
 
     def test_a_folder_in_use_says_by_whom(self, tmp_path):
         with Serving(tmp_path / "var") as server:
-            for words in (["serve", "--port", "0"], ["db", "destroy", "--yes"], ["db", "reset", "--yes"],
-                          ["db", "check", "--fix"]):
-                found = run(*words, "--data", tmp_path / "var")
+            for how, *words in ((run_apart, "serve", "--port", "0"), (run, "db", "destroy", "--yes"),
+                                (run, "db", "reset", "--yes"), (run, "db", "check", "--fix")):
+                found = how(*words, "--data", tmp_path / "var")
                 assert found.returncode == 1 and str(server.process.pid) in found.stderr, words
             assert request(server.address, "GET", "/health")[0] == 200
 
@@ -107,10 +107,9 @@ class TestTheLog:
         time, client, who, method, path, status, size, took = err.split()
         assert (client, who, method, path, status) == ("127.0.0.1", "-", "GET", "/info", "404")
         assert time.endswith("Z") and int(size) > 100 and took.endswith("ms")
-        with Serving(tmp_path / "b", "--log", "json") as server:
+        with contextlib.redirect_stderr(io.StringIO()) as err, Running(tmp_path / "b", log="json") as server:
             request(server.address, "GET", "/nowhere")
-            _, err = server.end()
-        line = json.loads(err)
+        line = json.loads(err.getvalue())
         assert (line["method"], line["path"], line["status"]) == ("GET", "/nowhere", 404)
 
     def test_none_is_silent(self, tmp_path):
@@ -119,10 +118,10 @@ class TestTheLog:
             assert server.end() == (0, "")
 
     def test_nobody_can_write_a_line_of_their_own(self, tmp_path):
-        with Serving(tmp_path / "var") as server:
+        with contextlib.redirect_stderr(io.StringIO()) as err, Running(tmp_path / "var", log="text") as server:
             request(server.address, "GET", "/a%0d%0a127.0.0.1%20GET%20/fake%1b[31m")
             request(server.address, "GET", "/list", headers={"Authorization": "Bearer sesame"})
-            _, err = server.end()
+        err = err.getvalue()
         assert len(err.splitlines()) == 2 and "\x1b" not in err and "sesame" not in err
 
 
@@ -150,9 +149,9 @@ class TestDb:
 
     def test_a_dump_is_utf_8_whatever_the_terminal_shows(self, stored):
         stored, _ = stored
-        with Serving(stored) as server:
+        with Running(stored) as server:
             assert request(server.address, "POST", "/post?name=%C3%A4.wav", wav(0.1))[0] == 201
-        done = run("db", "dump", "--data", stored, env=dict(os.environ, PYTHONIOENCODING="latin-1"), encoding="utf-8")
+        done = run_apart("db", "dump", "--data", stored, PYTHONIOENCODING="latin-1")
         assert done.returncode == 0 and "\u00e4.wav" in done.stdout
 
     def test_a_dump_into_a_closed_pipe_is_no_error(self, stored):
@@ -166,7 +165,7 @@ class TestDb:
             request(server.address, "POST", "/post?name=a.wav", SOUND)
             assert run("db", "backup", tmp_path / "copy", "--data", tmp_path / "var").returncode == 0
             request(server.address, "POST", "/post?name=late.wav", SOUND)
-        with Serving(tmp_path / "copy") as server:
+        with Running(tmp_path / "copy") as server:
             assert request(server.address, "GET", "/download?name=a.wav")[2] == SOUND
             assert request(server.address, "GET", "/download?name=late.wav")[0] == 404
 
@@ -194,13 +193,16 @@ class TestInfo:
     @pytest.mark.skipif(sys.platform != "linux", reason="skipped: elsewhere file names are text")
     @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
     def test_names_that_the_output_cannot_say_are_escaped(self, tmp_path, encoding):
-        for name in (b"\xff.wav", "\u00e4.wav".encode()):
-            with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+        paths = {name: os.fsencode(tmp_path) + b"/" + name for name in (b"\xff.wav", "\u00e4.wav".encode())}
+        for path in paths.values():
+            with open(path, "wb") as file:
                 file.write(SOUND)
-            path = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
-            done = run("info", path, env=dict(os.environ, PYTHONIOENCODING=encoding, LC_ALL="C.UTF-8"))
-            assert done.returncode == 0 and json.loads(done.stdout)["name"] == os.fsdecode(name), done.stderr
-            assert run("info", "--table", path, env=dict(os.environ, PYTHONIOENCODING=encoding)).returncode == 0
+        words = [os.fsdecode(path) for path in paths.values()]
+        done = run_apart("info", *words, PYTHONIOENCODING=encoding, LC_ALL="C.UTF-8")
+        names = [json.loads(line)["name"] for line in done.stdout.splitlines()]
+        assert done.returncode == 0 and names == [os.fsdecode(name) for name in paths], done.stderr
+        for word in words:
+            assert run("info", "--table", word, encoding=encoding).returncode == 0
 
     def test_a_table_is_for_people(self, tmp_path):
         (tmp_path / "a.wav").write_bytes(SOUND)
@@ -216,7 +218,7 @@ def test_a_server_that_is_killed_comes_back_with_everything(tmp_path):
         assert request(server.address, "POST", "/post?name=a.wav", SOUND)[0] == 201
         server.process.kill()
         server.process.communicate()
-    with Serving(tmp_path / "var") as server:
+    with Running(tmp_path / "var") as server:
         assert request(server.address, "GET", "/download?name=a.wav")[2] == SOUND
 
 
@@ -248,7 +250,7 @@ def test_sigterm_under_load_breaks_no_answer(tmp_path):
         stopping.set()
         for thread in crew:
             thread.join()
-    with Serving(tmp_path / "var") as server:
+    with Running(tmp_path / "var") as server:
         for name in kept:
             assert request(server.address, "GET", "/info?name=" + name)[0] == 200
 
@@ -280,7 +282,7 @@ def of_another_program(path):
 def test_a_catalogue_that_is_none_is_said_in_one_line_and_left_alone(tmp_path, make, command):
     make(tmp_path / "catalogue.db")
     before = (tmp_path / "catalogue.db").read_bytes()
-    done = run(*command.split(), "--data", tmp_path)
+    done = (run_apart if command.startswith("serve") else run)(*command.split(), "--data", tmp_path)
     assert done.returncode == 1
     assert re.fullmatch(r"audioserver: [^\n]+\n", done.stderr), done.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"catalogue.db", "lock"}

@@ -8,9 +8,9 @@ from support import ROOT  # noqa: F401  (puts the program on the path)
 from bench import crash
 
 
-def test_ten_kills_under_uploads_lose_nothing_and_leave_nothing(tmp_path):
-    figures = crash.cycles(tmp_path / "var", 10, seed=7, most=25)
-    assert figures["kills"] == 10
+def test_five_kills_under_uploads_lose_nothing_and_leave_nothing(tmp_path):
+    figures = crash.cycles(tmp_path / "var", 5, seed=7, most=25)
+    assert figures["kills"] == 5
     assert figures["acknowledged"] > 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import lru_cache
 
 import pytest
 from support import ROOT
@@ -104,10 +105,10 @@ def room_of(module):
     return max((room for room in MAY_IMPORT if module == room or module.startswith(room + ".")), key=len, default=None)
 
 
-def imports(module, path, at_run_time=True):
-    """Absolute names of what a module imports; what only a type checker sees does not count."""
-    tree = ast.parse(path.read_text("utf-8"))
-    skipped = set()
+@lru_cache(maxsize=None)
+def read(module, path):
+    """The docstring of a module, and absolute names of what it imports; what only a type checker sees does not count."""
+    tree, names, skipped = ast.parse(path.read_text("utf-8")), [], set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             skipped.update(id(inner) for inner in ast.walk(node))
@@ -116,15 +117,15 @@ def imports(module, path, at_run_time=True):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parents = package.split(".")
                 parents = parents[: len(parents) - node.level + 1]
                 base = ".".join(parents + ([node.module] if node.module else []))
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names if base.startswith("audiokit"))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names if base.startswith("audiokit"))]
+    return ast.get_docstring(tree), names
 
 
 MODULES = list(sources())
@@ -134,13 +135,13 @@ MODULES = list(sources())
 def test_every_module_has_a_room_and_a_docstring(module, path):
     assert room_of(module) is not None, f"{module}: choose its room in MAY_IMPORT"
     if path.stat().st_size:
-        assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), f"{module} does not say what it is"
+        assert read(module, path)[0], f"{module} does not say what it is"
 
 
 @pytest.mark.parametrize("module, path", MODULES, ids=[m for m, _ in MODULES])
 def test_imports_point_downwards(module, path):
     own = room_of(module)
-    for name in imports(module, path):
+    for name in read(module, path)[1]:
         target = room_of(name)
         if target is not None and target not in ("audiokit", own):
             assert target in MAY_IMPORT[own], f"{module} imports {name}"
@@ -149,7 +150,7 @@ def test_imports_point_downwards(module, path):
 @pytest.mark.parametrize("module, path", MODULES, ids=[m for m, _ in MODULES])
 def test_imports_stay_inside_the_standard_library(module, path):
     own = {"audioserver", "storage", "audiometa", "audiokit", "__future__"}
-    for name in imports(module, path):
+    for name in read(module, path)[1]:
         head = name.split(".")[0]
         assert head not in GONE, f"{module} imports {head}, which newer interpreters lack"
         if hasattr(sys, "stdlib_module_names"):
@@ -162,7 +163,7 @@ def test_imports_stay_inside_the_standard_library(module, path):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_pure_rooms_touch_nothing(module, path):
-    found = {name.split(".")[0] for name in imports(module, path)} & IMPURE
+    found = {name.split(".")[0] for name in read(module, path)[1]} & IMPURE
     assert not found, f"{module} is pure and imports {sorted(found)}"
 
 

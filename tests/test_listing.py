@@ -9,6 +9,7 @@ import re
 import sqlite3
 import unicodedata
 from contextlib import closing
+from functools import lru_cache
 
 import pytest
 from support import ROOT
@@ -190,13 +191,16 @@ def records(count):
 
 
 def fill(catalogue, found, owner):
+    writes = []
     for record in found:
         ms = 1_700_000_000_000 + int(record["sha256"], 16)  # any, as long as both sides say the same
         record["uploaded"] = when(ms)
         key = hashlib.md5(record["id"].encode() + bytes([owner])).hexdigest()
         family = FAMILIES[record["container"]]
         row = row_of(record, owner=owner, key=key, uploaded_ms=ms, family=family, version=1)
-        assert catalogue.write(added(record, row))[0] == 1
+        writes.append(added(record, row))
+    counts = iter(catalogue.write([one for write in writes for one in write]))
+    assert all([next(counts) for _ in write][0] == 1 for write in writes)
 
 
 @pytest.fixture(scope="module", params=["trigrams", "scans"])
@@ -234,6 +238,13 @@ def fits(record, filter):
     if value is None:
         return False
     return (filter.low is None or value >= filter.low) and (filter.high is None or value <= filter.high)
+
+
+@lru_cache(maxsize=None)
+def meant(query):
+    """The places in MINE of the records that a query means, in any order."""
+    filters = parse(pairs(query)).filters
+    return [n for n, record in enumerate(MINE) if all(fits(record, filter) for filter in filters)]
 
 
 def values_of(tags):
@@ -283,9 +294,8 @@ FILTERS = [
 def test_every_way_gives_what_the_filter_means_whole_and_in_order(catalogue, query, cap):
     pages = Pages(catalogue, 10.0, FAMILIES, cap)
     orders = [sign + key for key in listing.SORTS for sign in ("", "-")]
+    asked, want = parse(pairs(query)), [MINE[n] for n in meant(query)]
     for n, sort in enumerate(orders[len(query) % 4::4]):  # a quarter of the orders for each of many filters
-        asked = parse(pairs(query))
-        want = [record for record in MINE if all(fits(record, filter) for filter in asked.filters)]
         limit = (7, 100, 1)[n % 3] if len(want) < 60 else (40, 300, 99)[n % 3]
         text = "&".join(filter(None, [query, f"sort={sort}", f"limit={limit}"]))
         found, totals = all_pages(pages, text)
@@ -311,11 +321,10 @@ WORDY = [query for query in FILTERS if "q=" in query or "name=*" in query]
 @pytest.mark.parametrize("cap, query", [(10_000, query) for query in FILTERS] + [(3, query) for query in WORDY])
 def test_everybodys_files_come_in_one_order_whoever_owns_them(catalogue, cap, query):
     pages = Pages(catalogue, 10.0, FAMILIES, cap)
-    everyone = MINE + [{**record, "id": "other" + record["id"]} for record in MINE[:50]]
+    want = [MINE[n] for n in meant(query)]
+    want += [{**MINE[n], "id": "other" + MINE[n]["id"]} for n in meant(query) if n < 50]
     orders = [sign + key for key in listing.SORTS for sign in ("", "-")]
     for n, sort in enumerate(orders[len(query) % 6::6]):
-        asked = parse(pairs(query))
-        want = [record for record in everyone if all(fits(record, filter) for filter in asked.filters)]
         text = "&".join(filter(None, [query, f"sort={sort}", f"limit={(7, 100)[n % 2] if len(want) < 60 else 90}"]))
         found, totals = all_pages(pages, text, owner=None)
         assert [r["id"] for r in found] == [r["id"] for r in in_order(want, parse(pairs(text)))], sort
@@ -475,6 +484,16 @@ class Counted(Catalogue):
         return [Catalogue.read(self, sql, params, deadline_s) for sql, params in queries]
 
 
+@pytest.fixture(scope="module")
+def shared_out(tmp_path_factory):
+    """A far catalogue and a near one of the same files, half of which are one owner's, the rest of a hundred."""
+    path = tmp_path_factory.mktemp("shared") / "catalogue.db"
+    with closing(Counted(path, SCHEMA, FileOps())) as far, closing(Catalogue(path, SCHEMA, FileOps())) as near:
+        for n, record in enumerate(MINE):
+            fill(far, [dict(record)], 1 if n % 2 else 2 + n % 100)
+        yield far, near
+
+
 @pytest.mark.parametrize("query, trips, why", [
     ("limit=20", 3, "who there is, a few of each, more of those who are used up"),
     ("limit=20&sort=name", 3, "the same in another order"),
@@ -483,18 +502,13 @@ class Counted(Catalogue):
     ("format=wav&limit=20", 4, "and how many there are"),
     ("format=wav&channels=1&minsize=1&limit=20&sort=-size", 6, "and the ways weighed, of all owners together"),
 ])
-def test_everybodys_page_costs_few_round_trips_however_many_own_it(tmp_path, query, trips, why):
-    far = Counted(tmp_path / "catalogue.db", SCHEMA, FileOps())
-    for n, record in enumerate(MINE):  # half of them are one owner's, the rest of a hundred
-        fill(far, [dict(record)], 1 if n % 2 else 2 + n % 100)
+def test_everybodys_page_costs_few_round_trips_however_many_own_it(shared_out, query, trips, why):
+    far, near = shared_out
     pages = Pages(far, 10.0, FAMILIES)
     far.trips = 0
     page = pages.page(parse(pairs(query)), None)
     assert far.trips <= trips, why
-    near = Catalogue(tmp_path / "catalogue.db", SCHEMA, FileOps())
     assert Pages(near, 10.0, FAMILIES).page(parse(pairs(query)), None) == page
     found, _ = all_pages(pages, query, owner=None)
-    want = [record for record in MINE if all(fits(record, filter) for filter in parse(pairs(query)).filters)]
+    want = [MINE[n] for n in meant(query)]
     assert [r["id"] for r in found] == [r["id"] for r in in_order(want, parse(pairs(query)))]
-    near.close()
-    far.close()

@@ -11,7 +11,7 @@ import socket
 import struct
 
 import pytest
-from support import eventually, raw, request, wav
+from support import Running, eventually, raw, request, wav
 
 from audiokit.offers import DECODED
 
@@ -27,6 +27,13 @@ def resample(server, parameters="", body=SOUND, **headers):
 
 def problem(answer):
     return answer[0], json.loads(answer[2])["code"]
+
+
+@pytest.fixture(scope="module")
+def same_server(tmp_path_factory):
+    """A server for those whose requests are refused and leave nothing."""
+    with Running(tmp_path_factory.mktemp("same") / "var") as one:
+        yield one
 
 
 def post(server, name, data=SOUND):
@@ -252,9 +259,9 @@ def test_a_result_that_became_a_file_says_where(server):
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_with_what_can(
-    server, parameters, parameter, allowed
+    same_server, parameters, parameter, allowed
 ):
-    status, _, body = resample(server, parameters)
+    status, _, body = resample(same_server, parameters)
     refusal = json.loads(body)
     assert status == 400 and refusal["parameter"] == parameter and allowed in refusal["detail"]
 

@@ -19,8 +19,8 @@ import threading
 from contextlib import closing
 
 import pytest
-from people import Person
-from support import ROOT, Running, long_wav, raw, request, wav
+from people import QUICK, Person
+from support import ROOT, Running, eventually, long_wav, raw, request, wav
 
 from audiokit.settings import networks
 
@@ -368,8 +368,9 @@ class TestEnds:
             with TRUSTING.wrap_socket(below, server_hostname="localhost") as sock:
                 sock.sendall(b"GET /download?name=large.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 sock.recv(1000)
-                while any(one.state == "sending" for one in list(server.server.reactor._connections.values())):
-                    assert ask(server.address, "GET", "/health")[0] == 200
+                assert ask(server.address, "GET", "/health")[0] == 200
+                connections = server.server.reactor._connections
+                eventually(lambda: not any(one.state == "sending" for one in list(connections.values())))
                 rest = 0
                 try:
                     while rest < len(large):
@@ -487,6 +488,7 @@ class TestOrigins:
         """With us, or with a trusted proxy in front of us."""
         server = running(trusted_proxy=networks("127.0.0.1"), **({} if is_behind else ONE))
         person = Person(server, "ann")
+        server.server.authenticator._parameters = QUICK
         server.server.authenticator.changed()
         fields = {"X-Forwarded-Proto": "https"} if is_behind else {}
         asking = request if is_behind else ask

@@ -87,7 +87,7 @@ def test_little_pcm_one_by_one_is_the_definition(pixel):
 
 # -- zoom ---------------------------------------------------------------------------------------------------
 
-PCM = noise(2 * 2_000_000, seed=3)
+PCM = noise(2 * 1_000_000, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +97,13 @@ def long_mono():
 
 @pytest.mark.parametrize("start, stop, width", [
     (0.0, None, 1), (0.0, None, 3), (0.0, None, 100), (0.0, None, 1024), (0.0, None, 8192), (10.0, 20.0, 50),
-    (100.0, 200.5, 777), (249.9, None, 10), (0.0, 1e9, 64), (3.0, 3.001, 500), (251.0, None, 5),
+    (20.0, 120.5, 777), (124.9, None, 10), (0.0, 1e9, 64), (3.0, 3.001, 500), (126.0, None, 5),
 ])
 def test_every_zoom_is_the_definition_of_the_part_it_says(long_mono, start, stop, width):
     long_mono.seek(0)
     file = Kept(long_mono)
     wave = file.read(Span(start, stop, width))
-    first, end = Span(start, stop, width).frames(8000, 2_000_000)
+    first, end = Span(start, stop, width).frames(8000, 1_000_000)
     pixel = wave.samples_per_pixel
     begin = first // pixel * pixel
     assert wave.length == -(-(end - begin) // pixel) if end > first else wave.length == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from people import Person
+from people import QUICK, Person
 from support import raw, request, wav
 
 from audiokit.settings import BadSetting, Settings, networks, origins
@@ -66,6 +66,7 @@ class TestProxies:
     def test_guesses_count_for_whom_the_proxy_speaks(self, running):
         server = running(trusted_proxy=networks("127.0.0.1"), guess_limit=2)
         person = Person(server, "ann")
+        server.server.authenticator._parameters = QUICK
         server.server.authenticator.changed()
 
         def log_in(password, client):
