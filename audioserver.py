@@ -38,6 +38,7 @@ from audiokit.jobs import Jobs
 from audiokit.keyfile import BadKey
 from audiokit.pages import Pages
 from audiokit.peaks import PeakCache
+from audiokit.preconditions import applied
 from audiokit.settings import BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer, Later, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
@@ -245,7 +246,7 @@ class Handler(BaseHTTPRequestHandler):
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
         return Refusal(
-            "method-not-allowed", f"{self.command} does not apply to {self.head.path}; {allowed} do",
+            "method-not-allowed", f"{self.command} does not apply to {self.head.path or self.head.target}; {allowed} do",
             headers=[("Allow", allowed)],
         )
 
@@ -279,7 +280,7 @@ class Handler(BaseHTTPRequestHandler):
         if rule is None:
             raise self._not_allowed(methods)
         if rule.scope == ANYONE:
-            return rule.run(self._request(id, NOBODY))
+            return self._run(rule, id, NOBODY)
         authenticator = self.server.authenticator
         if authenticator.is_open and time.monotonic() < authenticator.look_again:
             who: Any = EVERYBODY
@@ -299,7 +300,11 @@ class Handler(BaseHTTPRequestHandler):
             if routes.has_credential(self.head.query):
                 raise routes.credential_in_url()
             raise not_admitted(who, rule.scope)
-        return rule.run(self._request(id, who))
+        return self._run(rule, id, who)
+
+    def _run(self, rule: routes.Rule, id: str, who: Who) -> Answer:
+        answer = rule.run(self._request(id, who))
+        return applied(answer, self.headers, self.command) if self.command in ("GET", "HEAD") else answer
 
     def _request(self, id: str, who: Who) -> routes.Request:
         return routes.Request(

@@ -204,13 +204,22 @@ def _token_new(given: argparse.Namespace, storage: Any) -> int:
     if accounts.ADMIN in scopes and not account.is_admin:
         return fail(f"{account.name} is no admin: its token cannot have the scope admin")
     note, now_ms = accounts.valid_note(given.note), _now_ms()
-    expires_ms = None if given.expires == "never" else now_ms + int(seconds(given.expires) * 1000)
+    expires_ms = _expiry(given.expires, now_ms)
     token = accounts.new_token(os.urandom(accounts.TOKEN_CHANCE_BYTES))
     if not storage.people.add_token(token.id, account.id, token.digest, scopes, note, now_ms, expires_ms):
         return fail(f"the token of {account.name} was not made: the account is gone")
     _audit(f"token {token.id} of {account.name} made: {','.join(scopes)}, expires {_moment(expires_ms) or 'never'}")
     print(token.text)
     return OK
+
+
+def _expiry(text: str, now_ms: int) -> Optional[int]:
+    if text == "never":
+        return None
+    lasts = seconds(text)
+    if lasts < 1:  # as POST /tokens: a token that has expired when it is printed is a mistake
+        raise BadSetting(f"--expires is {text!r}; from 1 s on can be, or never")
+    return now_ms + int(lasts * 1000)
 
 
 def _token_list(given: argparse.Namespace, storage: Any) -> int:

@@ -91,7 +91,7 @@ def _change_me(request: Any, given: Dict[str, Any]) -> Pending:
                 if outcome.status == 401
                 else outcome
             )
-        _set_password(request, outcome.account, outcome.name, given["password"])
+        _set_password(request, outcome.account, outcome.name, _hashed(request, given["password"]))
         return Response(204)
 
     return _verified(request, request.who.name, given["old_password"], change)
@@ -163,6 +163,7 @@ def log_out(request: Any) -> Answer:
     request.parameters()
 
     def work() -> Response:
+        request.check_conditions()
         _end_session(request)
         return Response(204, (("Set-Cookie", sessions.forget_cookie(request.is_secure)),))
 
@@ -262,7 +263,9 @@ def revoke_token(request: Any) -> Answer:
         )
 
     def work() -> Response:
-        if not request.services.storage.people.revoke(request.id, who.ends):
+        people = request.services.storage.people
+        request.check_conditions(lambda: people.has_token(request.id, who.ends))
+        if not people.revoke(request.id, who.ends):
             raise Refusal("not-found", f"there is no token {request.id!r}")
         _changed(request, f"token {request.id} revoked")
         return Response(204)
@@ -345,8 +348,8 @@ def _hashed(request: Any, password: str) -> str:
     return request.services.authenticator.hashed(accounts.valid_password(password))
 
 
-def _set_password(request: Any, id: int, name: str, password: str) -> None:
-    request.services.storage.people.set_password(id, _hashed(request, password))
+def _set_password(request: Any, id: int, name: str, hashed: str) -> None:
+    request.services.storage.people.set_password(id, hashed)
     _changed(request, f"account {name} has another password")
 
 
@@ -368,18 +371,19 @@ def change_user(request: Any) -> Answer:
 
 def _change_user(request: Any, given: Dict[str, Any]) -> Response:
     people, account = request.services.storage.people, _account(request)
-    if "password" in given:
-        _set_password(request, account.id, account.name, given["password"])
-    if "quota" in given:
-        limits = _limits(account, given["quota"])
-        people.limit(account.id, *limits)
-        _changed(request, f"account {account.name} has the quota {limits.as_json()}")
-    if "disabled" in given:
+    hashed = _hashed(request, given["password"]) if "password" in given else None
+    if "disabled" in given:  # first of all: it alone may be refused, and then nothing is changed
         if not people.disable(account.id, given["disabled"], but_not_last_admin=True):
             raise _last_admin(account)
         _changed(
             request, f"account {account.name} {'disabled' if given['disabled'] else 'enabled'}"
         )
+    if hashed is not None:
+        _set_password(request, account.id, account.name, hashed)
+    if "quota" in given:
+        limits = _limits(account, given["quota"])
+        people.limit(account.id, *limits)
+        _changed(request, f"account {account.name} has the quota {limits.as_json()}")
     return json_response(_said_of_user(people, _account(request)))
 
 
@@ -401,6 +405,7 @@ def remove_user(request: Any) -> Answer:
 def _remove_user(request: Any, files: Optional[str]) -> Response:
     storage, account = request.services.storage, _account(request)
     count = storage.people.usage(account.id)[0]
+    request.check_conditions()
     if count and files is None:
         raise bad(
             "files",

@@ -44,18 +44,33 @@ def receive(
     known: Members,
     then: Callable[[Dict[str, Any]], Union[Response, Pending]],
     limit: int = LIMIT,
+    *,
+    is_tagged: bool = False,
 ) -> Union[Receive, Later]:
     """Have the body of `request` read as an object of `known` members, and `then` answer, off the
     loop.
 
     `known`: by name, what makes a value of (name, JSON value) or refuses.  `limit`: bytes of the
-    body.  Without a body: none is given.
+    body.  Without a body: none is given.  Conditions are looked at before `then`, unless it does so:
+    what is changed `is_tagged`.
     """
     framing = request.framing
+    if not is_tagged:
+        then = _on_conditions(request, then)
     if not framing.has_body:
         return Later(lambda: then({}))
     framing.check_fits(limit)
     return Receive(_ObjectSink(known, then), limit)
+
+
+def _on_conditions(request: Any, then: Callable[[Dict[str, Any]], Any]) -> Callable[[Dict[str, Any]], Any]:
+    """The same where the request's conditions hold: behind all other checks, before anything is done (RFC 9110, 13.2.1)."""
+
+    def on_conditions(given: Dict[str, Any]) -> Any:
+        request.check_conditions()
+        return then(given)
+
+    return on_conditions
 
 
 def members_of(body: bytes, known: Members) -> Dict[str, Any]:

@@ -17,11 +17,11 @@ from .json_bodies import moment
 from .links import Drop, Link
 from .names import valid_name
 from .parameters import bad
+from .preconditions import guard
 from .quotas import Limits, Usage
 from .uploads import KeepingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
 from .wire.company import Work
-from .wire.fields import format_digest
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 from .wire.targets import split_query
@@ -152,6 +152,7 @@ def _end_one(request: Any, kept: Any, what: str, done: str) -> Answer:
     who = request.who
 
     def work() -> Response:
+        request.check_conditions(lambda: kept.has(request.id, who.ends))
         if not kept.remove(request.id, who.ends):
             raise Refusal("not-found", f"there is no {what} {request.id!r}")
         request.services.audit(f"{what} {request.id} {done} by {who.label}")
@@ -239,6 +240,9 @@ def upload(request: Any) -> Answer:
     wishes = wishes_of(request)
     if wishes.overwrite:
         raise _nothing_replaced()
+    check = guard(request.fields, request.head.method)
+    if check is not None:
+        check(None)  # what comes is a new file, whatever there is: nobody learns that here
     return Receive(
         _DropSink(request, drop, wishes, _room(services.storage, drop, wishes)),
         services.settings.max_upload,
@@ -315,7 +319,7 @@ class _DropSink(KeepingSink):
         self._upload = None
         services.audit(f"file {kept.id} came through drop {drop.id}")
         receipt = _receipt(kept.record, valid_name(name or sha256.hex()[:12] + extension))
-        return json_response(receipt, 201, [("Repr-Digest", format_digest(sha256))])
+        return json_response(receipt, 201)
 
 
 def _receipt(record: str, name: str) -> Dict[str, Any]:

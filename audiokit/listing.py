@@ -172,24 +172,31 @@ def _word(key: str, text: str) -> str:
 
 
 _DATE = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?(?:[Zz]|([+-])(\d\d):(\d\d)))?", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?(?:[Zz]|([+ -])(\d\d):(\d\d)))?", re.ASCII
 )
 
 
 def _moment(key: str, text: str, upwards: bool) -> int:
-    """RFC 3339 as milliseconds since 1970; what is finer is rounded into the range.  A date alone is its midnight."""
+    """RFC 3339 as milliseconds since 1970; what is finer is rounded into the range.  A date alone is its midnight.
+
+    The plus of an offset that nobody escaped has become a space, and can have been nothing else.
+    """
     found = _DATE.fullmatch(text)
     if found is None:
         raise bad(key, f"{key} is {text!r}, not a time like 2026-01-31T12:00:00Z")
     year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    is_leap = second == "60"
     try:
-        moment = datetime(*map(int, (year, month, day, hour or 0, minute or 0, second or 0)), tzinfo=timezone.utc)
+        numbers = (year, month, day, hour or 0, minute or 0, 59 if is_leap else second or 0)
+        moment = datetime(*map(int, numbers), tzinfo=timezone.utc)
         if sign and (int(hours) > 23 or int(minutes) > 59):
             raise ValueError("no such offset")
+        shift = (int(hours) * 60 + int(minutes)) * (-1 if sign == "-" else 1) if sign else 0
+        whole = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1) - shift * 60 + is_leap
+        if is_leap and whole % 86_400:  # section 5.7: it is the last second of a day, UTC, if it is one
+            raise ValueError("second must be in 0..59")
     except ValueError as error:
         raise bad(key, f"{key} is {text!r}: {error}")
-    shift = (int(hours) * 60 + int(minutes)) * (1 if sign == "+" else -1) if sign else 0
-    whole = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1) - shift * 60
     fraction = fraction or ""
     finer = upwards and fraction[3:].strip("0") != ""
     return whole * 1000 + int((fraction + "000")[:3]) + finer

@@ -19,7 +19,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
 from .wire.conditions import is_current
-from .wire.policies import PAGE
+from .wire.policies import DATA, PAGE
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -38,6 +38,8 @@ _PAGE_ONLY = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(self)"),
 )
+# Of what a browser may be made to open by itself; scripts and styles obey the page's.
+_POLICIES = {".html": _PAGE_ONLY, ".json": (("Content-Security-Policy", DATA),), ".svg": (("Content-Security-Policy", DATA),)}
 _FOR_EVER = "public, max-age=31536000, immutable"  # a year, the longest that is of use (RFC 8246)
 _PART = re.compile(rb"/ui/([a-z-]+)\.([a-z]+)")
 _DIGEST_LENGTH = (
@@ -120,8 +122,7 @@ class Pages:
             ("Cache-Control", _FOR_EVER if is_for_ever else "no-cache"),
             *_SHARED,
         )
-        if name.endswith(".html"):
-            headers += _PAGE_ONLY
+        headers += _POLICIES.get(os.path.splitext(name)[1], ())
         # Only entity tags count: the time of a file on this disk says nothing of what is in it.
         if is_current(request.fields, request.head.method, etag):
             return Response(304, headers)

@@ -17,6 +17,7 @@ from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
 from .wire.conditions import etag_of, is_current
+from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -84,7 +85,9 @@ def peaks(request: Any) -> Answer:
             codec=record["codec"],
         )
     etag = _etag(file.sha256, asked)
-    headers = (("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
+    headers = (
+        ("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept"), ("Content-Security-Policy", DATA),
+    )
     # When the bytes were uploaded says nothing of how this waveform is written: tags alone count.
     if is_current(request.fields, request.head.method, etag):
         return Response(304, headers)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional, TextIO
 
 from .formats.info import AudioInfo, NotAudio
-from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, WAV_RATES, is_decoded
+from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, WAV_RATES, is_decoded, is_resampled, rates_in_words
 from .settings import cores
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -138,6 +138,8 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
 
     if not is_decoded(info.container, info.codec):
         raise Wrong(f"{given.input}: {info.codec} in {info.container} is not decoded; {DECODED}, are")
+    if not is_resampled(info.sample_rate):
+        raise Wrong(f"{given.input}: {rates_in_words(info.sample_rate)}")
     kind = given.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3"}.get(Path(given.output).suffix.lower())
     if kind is None and given.output != "-":
         raise Wrong(f"{given.output}: .mp3 or .wav says what it becomes, or --format does", USAGE)

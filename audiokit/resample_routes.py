@@ -19,8 +19,18 @@ from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
 from .job import FAILED, Conversion, Job, Order
 from .names import valid_name
-from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, MP3_RATES, WAV_RATES, is_decoded
+from .offers import (
+    DECODED,
+    DEFAULT_BITRATE,
+    DEFAULT_RATE,
+    MP3_RATES,
+    WAV_RATES,
+    is_decoded,
+    is_resampled,
+    rates_in_words,
+)
 from .parameters import bad, once, one_of
+from .preconditions import guard
 from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_prefer
@@ -174,6 +184,8 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
             f"{look.codec} in {look.container} is not decoded; {DECODED}, are",
             codec=look.codec,
         )
+    if not is_resampled(look.sample_rate):
+        raise Refusal("unsupported-conversion", rates_in_words(look.sample_rate), codec=look.codec)
     channels = wanted.channels or min(look.channels, 2)
     bitrate = wanted.bitrate
     if wanted.format == "mp3" and bitrate is None and wanted.quality is None:
@@ -196,7 +208,8 @@ def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
     container, codec = (
         record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
     )
-    if not is_decoded(container, codec):
+    rate = record.partition('"sample_rate": ')[2].partition(",")[0]
+    if not (is_decoded(container, codec) and rate.isdigit() and is_resampled(int(rate))):
         return ()
     return (
         (
@@ -251,6 +264,9 @@ def resample(request: Any) -> Answer:
     """POST /resample: converts the body, or a stored file."""
     services, framing = request.services, request.framing
     wanted = _wanted(request)
+    check = guard(request.fields, request.head.method)
+    if check is not None:
+        check(None)  # there is nothing before it, and save_as replaces nothing
     services.jobs.check_room()
     if wanted.stored:
         if framing.is_given and framing.has_body:
@@ -466,6 +482,7 @@ def remove(request: Any) -> Answer:
     """DELETE /resample/{id}: cancels it, or removes what came of it."""
     request.parameters()
     jobs, job = request.services.jobs, _job(request)
+    request.check_conditions()
 
     def work() -> Response:
         jobs.remove(job)

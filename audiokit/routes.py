@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
 from .parameters import bad, once, one_of
-from .preconditions import guard
+from .preconditions import check_untagged, guard
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive
 from .wire.bodies import Framing
@@ -76,6 +76,10 @@ class Request(NamedTuple):
             raise bad("name", "one of name and id says which file is meant")
         key = "id" if "id" in found else "name"
         return {key: found.pop(key)}, found
+
+    def check_conditions(self, is_there: Callable[[], bool] = lambda: True) -> None:
+        """Refusal where a condition does not hold for the thing of the path, which has no entity tag, if it is there."""
+        check_untagged(self.fields, self.head.method, is_there)
 
     def check_holds(self, instead: str) -> None:
         """Refusal unless who asks may change the file of the path; `instead`: who may where they only read it."""
@@ -232,7 +236,7 @@ def change(request: Request) -> Answer:
     if not request.framing.is_given:
         raise Refusal("length-required", "a change needs a body, with Content-Length or chunked")
     request.check_holds(_OWNERS)
-    return json_bodies.receive(request, _CHANGES, lambda given: _change(request, given), _CHANGE_LIMIT)
+    return json_bodies.receive(request, _CHANGES, lambda given: _change(request, given), _CHANGE_LIMIT, is_tagged=True)
 
 
 def _change(request: Request, given: Dict[str, Any]) -> Response:

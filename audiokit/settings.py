@@ -18,6 +18,9 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _SIZE_UNITS = {"": 1, "b": 1, "k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB,
                "t": GIB << 10, "tib": GIB << 10, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _TIME_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_LARGEST = (1 << 63) - 1  # bytes: what a file system and a catalogue can count
+_LONGEST_S = 100 * 366 * 86400.0  # s: a hundred years, beyond which calendars and timers end
+_HOST_NAME = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*")
 ENVIRONMENT_PREFIX = "AUDIOSERVER_"
 
 
@@ -30,7 +33,15 @@ def size(text: str) -> int:
     found = re.fullmatch(r"(\d{1,18})\s*([a-z]*)", text.strip().lower(), re.ASCII)
     if not found or found.group(2) not in _SIZE_UNITS:
         raise BadSetting(f"{text!r} is not a size such as 65536, 64KiB or 16GiB")
-    return int(found.group(1)) * _SIZE_UNITS[found.group(2)]
+    number = int(found.group(1)) * _SIZE_UNITS[found.group(2)]
+    if number > _LARGEST:
+        raise BadSetting(f"{text!r} is more than any disk can hold")
+    return number
+
+
+def room(text: str) -> int:
+    """Bytes that something has to fit in: from 1 on."""
+    return _some(size(text))
 
 
 def seconds(text: str) -> float:
@@ -38,7 +49,10 @@ def seconds(text: str) -> float:
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
     if not found or found.group(2) not in _TIME_UNITS:
         raise BadSetting(f"{text!r} is not a time such as 10, 500ms or 1h")
-    return float(found.group(1)) * _TIME_UNITS[found.group(2)]
+    time = float(found.group(1)) * _TIME_UNITS[found.group(2)]
+    if time > _LONGEST_S:
+        raise BadSetting(f"{text!r} is more than a hundred years")
+    return time
 
 
 def count(text: str) -> int:
@@ -50,7 +64,10 @@ def count(text: str) -> int:
 
 def some(text: str) -> int:
     """A whole number from 1 on."""
-    number = count(text)
+    return _some(count(text))
+
+
+def _some(number: int) -> int:
     if not number:
         raise BadSetting("with 0 nothing would ever be answered")
     return number
@@ -92,6 +109,21 @@ def yes_or_no(text: str) -> bool:
 def words(text: str) -> Tuple[str, ...]:
     """Comma-separated words."""
     return tuple(word.strip().lower() for word in text.split(",") if word.strip())
+
+
+def hosts(text: str) -> Tuple[str, ...]:
+    """Comma-separated names of hosts, without port: any other word would never fit a request's Host."""
+    for word in words(text):
+        if not _HOST_NAME.fullmatch(word):
+            raise BadSetting(f"{word!r} is not the name of a host, such as audio.example; a port does not belong to it")
+    return words(text)
+
+
+def something(text: str) -> str:
+    """Text that is not empty: an empty address is every address, and an empty folder the one we happen to be in."""
+    if not text.strip():
+        raise BadSetting("it is empty")
+    return text
 
 
 def store(text: str) -> str:
@@ -171,9 +203,9 @@ class Setting(NamedTuple):
 
 
 TABLE: Tuple[Setting, ...] = (
-    Setting("host", "127.0.0.1", str, "address to listen on; loopback, so that nothing is open by accident"),
+    Setting("host", "127.0.0.1", something, "address to listen on; loopback, so that nothing is open by accident"),
     Setting("port", "8000", port, "TCP port; 0 takes a free one, told on the first line of output"),
-    Setting("data", "var", str, "folder of the catalogue and the audio, made on first use"),
+    Setting("data", "var", something, "folder of the catalogue and the audio, made on first use"),
     Setting("blobs", "", store, "where the audio is kept instead of the folder: "
             "`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`; see docs/scale.md"),
     Setting("catalogue", "", cluster, "where the catalogue is kept instead of the folder: "
@@ -183,11 +215,11 @@ TABLE: Tuple[Setting, ...] = (
     Setting("redirect_ttl", "1h", seconds, "how long such an address works; players come back to it when they seek"),
     Setting("orphan_grace", "24h", seconds, "bytes in a store that no row names go when they are as old as this; an "
             "upload may take so long from its bytes to its row"),
-    Setting("far_threads", "32", count, "threads for what waits for a store; none are started without one"),
+    Setting("far_threads", "32", some, "threads for what waits for a store; none are started without one"),
     Setting("max_upload", "16GiB", size, "largest body taken, bytes; a day of 24-bit stereo at 48 kHz is 23 GiB"),
-    Setting("max_head", "32KiB", size, "request line and header fields together, bytes; nginx allows 4 x 8 KiB"),
-    Setting("max_fields", "100", count, "header fields of a request; browsers send about 20"),
-    Setting("max_target", "8KiB", size, "request target, bytes; RFC 9112 section 3 wants at least 8,000"),
+    Setting("max_head", "32KiB", room, "request line and header fields together, bytes; nginx allows 4 x 8 KiB"),
+    Setting("max_fields", "100", some, "header fields of a request; browsers send about 20"),
+    Setting("max_target", "8KiB", room, "request target, bytes; RFC 9112 section 3 wants at least 8,000"),
     Setting("head_timeout", "10s", seconds, "time to send a head from its first byte, so that a trickle ends"),
     Setting("idle_timeout", "75s", seconds, "how long an unused connection is kept; nginx's value"),
     Setting("body_timeout", "20s", seconds, "a body or an answer without any progress for so long is given up"),
@@ -201,7 +233,7 @@ TABLE: Tuple[Setting, ...] = (
     Setting("grace", "10s", seconds, "time that running requests get to finish after SIGTERM"),
     Setting("work_threads", "8", some, "threads for what may wait on the disk; 8 keep a group commit filled"),
     Setting("bulk_threads", "2", some, "threads that move bodies; more only fight for the interpreter lock"),
-    Setting("allowed_host", "", words, "names, comma-separated, that a request's Host may carry besides IP "
+    Setting("allowed_host", "", hosts, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
     Setting("tls_cert", "", str, "PEM file of a certificate and its chain: then TLS 1.2 and later is spoken, nothing "
             "else; read again on SIGHUP"),

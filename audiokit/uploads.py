@@ -18,7 +18,7 @@ from .names import valid_name
 from .parameters import bad, twice
 from .wire.answers import Sink
 from .wire.company import Work, alone
-from .wire.fields import format_digest, parse_content_disposition, parse_digest_field
+from .wire.fields import parse_content_disposition, parse_digest_field
 from .wire.multipart import Field, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -131,34 +131,62 @@ class WritingDigest:
         return self._hash.digest()
 
 
+class Promises(NamedTuple):
+    """The sha-256 that a client promises (RFC 9530), before its body or as trailers behind it."""
+
+    audio: Optional[bytes]  # Repr-Digest
+    message: Optional[bytes]  # Content-Digest: the body as sent
+
+    @classmethod
+    def of(cls, fields: Dict[str, str]) -> Promises:
+        """What header fields or trailers promise; Refusal for what is no digest."""
+        return cls(*[parse_digest_field(fields.get(name, "")).get("sha-256") for name in ("repr-digest", "content-digest")])
+
+
 class Wishes(NamedTuple):
     """What the request's head and parameters say of an upload."""
 
     name: Optional[str]  # from name= or Content-Disposition
     overwrite: bool
     metadata: Dict[str, str]
-    repr_digest: Optional[bytes]  # sha-256 of the audio that the client promises
-    content_digest: Optional[bytes]  # sha-256 of the message as sent
+    promises: Promises  # what the client says of the bytes
     boundary: Optional[bytes]  # of multipart/form-data, else None
     length: Optional[int]  # Content-Length, None for chunked
+    is_message_hashed: bool  # whether a digest of the message, and not of the audio alone, is to be held against it
 
     @classmethod
     def of(cls, request: Any, name: Optional[str], overwrite: bool, metadata: Dict[str, str]) -> Wishes:
-        """These, and what the header fields of `request` say of its body."""
+        """These, and what the header fields of `request` say of its body; Refusal where it is not the audio itself."""
         fields = request.fields
+        check_is_itself(fields)
         kind = fields.get("content-type", "").split(";")[0].strip().lower()
+        promises = Promises.of(fields)
+        announced = {name.strip(" \t").lower() for name in fields.get("trailer", "").split(",")}
         return cls(
-            name, overwrite, metadata,
-            parse_digest_field(fields.get("repr-digest", "")).get("sha-256"),
-            parse_digest_field(fields.get("content-digest", "")).get("sha-256"),
+            name, overwrite, metadata, promises,
             boundary_of(fields["content-type"]) if kind == "multipart/form-data" else None,
-            request.framing.length,
+            request.framing.length, promises.message is not None or "content-digest" in announced,
         )
 
     @property
     def size(self) -> Optional[int]:
         """Bytes of the audio, where that is known: a form's length is not its file's."""
         return self.length if self.boundary is None else None
+
+
+def check_is_itself(fields: Dict[str, str]) -> None:
+    """Refuse a body under a coding, which would be kept as something else than it is, and a part of one.
+
+    `curl -C` and `curl -r` send a Content-Range with POST, too, and would leave a piece as the file.
+    """
+    codings = {coding.strip(" \t").lower() for coding in fields.get("content-encoding", "").split(",")}
+    if codings - {"", "identity"}:
+        raise Refusal(
+            "not-audio", f"Content-Encoding: {fields['content-encoding'][:80]!r}: audio is taken as it is, under no coding",
+            headers=[("Accept-Encoding", "identity")],  # RFC 9110 sections 12.5.3 and 15.5.16
+        )
+    if "content-range" in fields:  # section 14.5
+        raise Refusal("bad-request", f"Content-Range: {fields['content-range'][:80]!r}: a file is taken whole, not in parts")
 
 
 def disposed_name(fields: Dict[str, str]) -> Optional[str]:
@@ -240,7 +268,8 @@ class ReceivingSink(Sink):
         self._follows = hasattr(os, "preadv") and not portable and (wishes.length is None or wishes.length > _SMALL)
         self._upload: Any = None
         self._digest: Any = None
-        self._message = hashlib.sha256() if wishes.boundary and wishes.content_digest else None
+        self._message = hashlib.sha256() if wishes.boundary and wishes.is_message_hashed else None
+        self._promises = [wishes.promises]
         self._form = Form(wishes.boundary) if wishes.boundary else None
 
     def open(self) -> None:
@@ -265,6 +294,13 @@ class ReceivingSink(Sink):
             self._store(view, piece)
         else:
             self.write(view)
+
+    def trailed(self, fields: Dict[str, str]) -> None:
+        """Take digests that were known when all was sent, as of who streams (RFC 9530 sections 2 and 3)."""
+        promises = Promises.of(fields)
+        if promises.message is not None and self._form is not None and self._message is None:
+            raise Refusal("bad-request", "a form's Content-Digest behind it has to be announced: Trailer: Content-Digest")
+        self._promises.append(promises)
 
     def abandon(self) -> None:
         """Leave nothing behind; harmless after `finish`."""
@@ -303,19 +339,20 @@ class ReceivingSink(Sink):
 
     def _checked_digest(self) -> bytes:
         """The sha256 of the audio; Refusal where the client promised another one."""
-        wishes, upload = self._wishes, self._upload
+        upload = self._upload
         if upload.written >= _BEHIND:
             upload.begin_sync()  # the disk works while the rest is hashed
         sha256 = self._digest.digest()
         upload.settle()
         message = sha256 if self._form is None else self._message and self._message.digest()
-        for promised, found, field in (
-            (wishes.repr_digest, sha256, "Repr-Digest"), (wishes.content_digest, message, "Content-Digest"),
-        ):
-            if promised is not None and promised != found:
-                raise Refusal(
-                    "digest-mismatch", f"{field} promises sha-256 {promised.hex()}, the bytes have {found.hex()}"
-                )
+        for promises in self._promises:
+            for promised, found, field in (
+                (promises.audio, sha256, "Repr-Digest"), (promises.message, message, "Content-Digest"),
+            ):
+                if promised is not None and promised != found:
+                    raise Refusal(
+                        "digest-mismatch", f"{field} promises sha-256 {promised.hex()}, the bytes have {found.hex()}"
+                    )
         return sha256
 
     def _look(self, upload: Any) -> AudioInfo:
@@ -367,9 +404,8 @@ class UploadSink(KeepingSink):
             uploaded_by=self._who.name, check=self._check,
         )
         self._upload = None
-        headers = [("Repr-Digest", format_digest(sha256))]
-        if kept.outcome == "created":
-            headers.append(("Location", f"/files/{kept.id}"))
+        # No Repr-Digest: it would be the record's own, not the audio's (RFC 9530 section 3.1).
+        headers = [("Location", f"/files/{kept.id}")] if kept.outcome == "created" else []
         return json_response(kept.record.encode(), 201 if kept.outcome == "created" else 200, headers)
 
 

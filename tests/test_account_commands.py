@@ -58,6 +58,8 @@ def test_the_password_is_the_first_line_of_standard_input_or_of_a_file(folder):
     (["password", "dora"], "x\n", "nobody"),
     (["disable", "dora"], "", "nobody"),
     (["remove", "dora"], "", "nobody"),
+    (["quota", "carl", "--seconds", "999999999999d"], "", "more than can be counted"),
+    (["quota", "carl", "--bytes", "99999999999999999TiB"], "", "more than can be counted"),
 ])
 def test_what_cannot_be_done_is_said_in_one_line(folder, words, stdin, why):
     done = user(folder, *words, stdin=stdin)
@@ -89,6 +91,7 @@ def test_a_token_is_printed_alone_once_and_listed_without_its_secret(folder):
 @pytest.mark.parametrize("words, why", [
     (["dora"], "no account"), (["root", "--scope", "sudo"], "no scope"), (["root", "--expires", "soon"], "no time"),
     (["root", "--note", "a\nb"], "two lines"), (["carl", "--scope", "admin"], "no admin"),
+    (["root", "--expires", "999999999999d"], "beyond every calendar"), (["root", "--expires", "0"], "it would have ended"),
 ])
 def test_a_token_that_cannot_be_is_refused(folder, words, why):
     done = run("token", "new", *words, "--data", folder)

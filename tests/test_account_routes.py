@@ -499,6 +499,9 @@ def test_the_last_admin_cannot_lock_everybody_out_nor_open_the_door(house):
     ):
         status, _, problem = house.root.ask(method, target, body)
         assert status == 403 and "last admin" in problem["detail"]
+    everything = '{"password": "another", "quota": {"files": 1}, "disabled": true}'
+    assert house.root.ask("PATCH", "/users/root", everything)[0] == 403
+    assert house.root.ask("GET", "/users/root")[2]["quota"]["files"] is None, "what is refused is refused as a whole"
     second = Person(house.server, "second", admin=True)
     house.server.server.authenticator.changed()
     assert second.ask("PATCH", "/users/root", '{"disabled": true}')[0] == 200

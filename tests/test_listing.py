@@ -50,6 +50,9 @@ GOOD = [
     ("uploadedafter=1970-01-01T01:00:00+01:00", Between("uploaded", 0, None), "an offset"),
     ("uploadedafter=1970-01-01t00:00:00-00:30", Between("uploaded", 1_800_000, None), "section 5.6: t may be small"),
     ("uploadedafter=1970-01-02", Between("uploaded", 86_400_000, None), "a date is its midnight"),
+    ("uploadedafter=1970-01-01T01:00:00 01:00", Between("uploaded", 0, None), "a plus that nobody escaped is a space here"),
+    ("uploadedafter=1972-06-30T23:59:60Z", Between("uploaded", 78_796_800_000, None), "a leap second (section 5.7)"),
+    ("uploadedbefore=1972-06-30T15:59:60.5-08:00", Between("uploaded", None, 78_796_800_500), "the same one elsewhere"),
 ]
 
 BAD = [
@@ -70,6 +73,9 @@ BAD = [
     ("uploadedafter=2026-02-30T00:00:00Z", "uploadedafter", "no day"),
     ("uploadedafter=2026-01-01T00:00:00", "uploadedafter", "RFC 3339 wants the offset"),
     ("uploadedafter=2026-01-01T00:00:00+24:00", "uploadedafter", "no such offset"),
+    ("uploadedafter=2026-01-01T00:00:00  1:00", "uploadedafter", "one space, where the plus was"),
+    ("uploadedafter=2026-01-01T12:00:60Z", "uploadedafter", "no leap second is at noon"),
+    ("uploadedafter=2026-01-01T23:59:61Z", "uploadedafter", "nor are there two"),
     ("uploadedafter=0000-01-01", "uploadedafter", "no such year here"),
     ("uploadedafter=2026-01-01&uploadedafter=2026-01-01", "uploadedafter", "single-valued"),
     ("name=*a*b*c*d*", "name", "five stars"), ("name=", "name", "empty"), ("q=", "q", "empty"), ("q= ", "q", "no word"),

@@ -80,6 +80,17 @@ def test_every_code_that_an_answer_names_has_its_status():
                 assert {PROBLEMS[code][0] for code in codes} == {int(status)}, (path, method, status)
 
 
+@pytest.mark.parametrize("path, method", [
+    ("/post", "post"), ("/files", "post"), ("/files/{id}", "get"), ("/files/{id}", "patch"), ("/files/{id}", "delete"),
+    ("/files/{id}/content", "get"), ("/download", "get"), ("/links/{id}", "get"), ("/resample/{id}/result", "get"),
+])
+def test_what_has_entity_tags_says_which_conditions_it_takes(path, method):
+    operation = DESCRIPTION["paths"][path][method]
+    named = {resolved(one)["name"] for one in operation["parameters"]}
+    assert {"If-Match", "If-None-Match"} <= named and "412" in operation["responses"]
+    assert ("304" in operation["responses"]) == (method == "get")
+
+
 def test_the_record_has_the_fields_of_the_program():
     record = DESCRIPTION["components"]["schemas"]["Record"]
     assert set(record["properties"]) == set(record["required"]) == set(RECORD_FIELDS)

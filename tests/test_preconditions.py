@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
-from support import request, wav
+from people import Person, ask
+from support import Running, request, wav
 
+from audiokit import routes
 from audiokit.wire.conditions import etag_of
 from audiokit.wire.fields import http_date
 from audiokit.wire.problems import Refusal
@@ -107,3 +110,105 @@ def test_what_changed_between_the_look_and_the_write_is_looked_at_again(both_way
         storage.change(kept["id"], metadata={"second": "yes"}, check=check)
     assert len(looked) == 2 and json.loads(storage.record(id=kept["id"]))["metadata"] == {"first": "yes"}
     assert request(both_ways.address, "DELETE", "/files/" + kept["id"])[0] == 204
+
+
+# -- what has no entity tag ---------------------------------------------------------------------------------
+
+# Routes whose own validators answer conditions, or that are about a file: the tests above, and those of ranges.
+TAGGED = {"/files/{id}", "/files/{id}/content", "/files/{id}/peaks", "/download", "/post", "POST /files", "/links/{id}",
+          "/resample/{id}/result", "/", "/file/{id}", "/account", "/ui/{id}", "/docs", "/openapi.json", "GET /drop/{token}"}
+# The others: what GET and HEAD are asked …
+READING = ["/list", "/files", "/info?id=FILE", "/files/FILE/links", "/drops", "/me", "/tokens", "/users", "/users/bob",
+           "/users/bob/tokens", "/health", "/health/live", "/resample/JOB", "/resample/JOB/events"]
+# … and what changes something: method, target, body, the status without a condition, whether `*` is something that is there.
+CHANGING = [
+    ("POST", "/files/FILE/links", {}, 201, True), ("DELETE", "/links/LINK", None, 204, True),
+    ("POST", "/drops", {}, 201, True), ("DELETE", "/drops/DROP", None, 204, True),
+    ("POST", "/drop/SECRET", SOUND, 201, False), ("POST", "/resample?id=FILE&async=true", None, 202, False),
+    ("DELETE", "/resample/JOB", None, 204, True), ("POST", "/session", {"name": "bob", "password": "sesame of ann"}, 201, True),
+    ("DELETE", "/session", None, 204, True), ("PATCH", "/me", {"old_password": "sesame of ann", "password": "b"}, 204, True),
+    ("POST", "/tokens", {}, 201, True), ("DELETE", "/tokens/TOKEN", None, 204, True),
+    ("POST", "/users", {"name": "new", "password": "a"}, 201, True), ("PATCH", "/users/bob", {"disabled": False}, 200, True),
+    ("POST", "/users/bob/tokens", {}, 201, True), ("DELETE", "/users/bob", None, 204, True),
+]  # fmt: skip
+ABSENT = [("DELETE", "/links/none"), ("DELETE", "/drops/none"), ("DELETE", "/tokens/none"), ("DELETE", "/resample/none"),
+          ("DELETE", "/users/none"), ("PATCH", "/users/none"), ("POST", "/users/none/tokens"), ("POST", "/files/none/links")]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    """A locked server, an admin, and for a target the same with what it names, made anew where it is gone."""
+    with Running(tmp_path_factory.mktemp("things") / "var") as server:
+        root = Person(server, "root", admin=True)
+        server.server.authenticator.changed()
+        file = root.post("a.wav", SOUND)["id"]
+
+        def made(target, body, key="id"):
+            return root.ask("POST", target, body)[2][key]
+
+        makers = {
+            "FILE": lambda: file, "LINK": lambda: made(f"/files/{file}/links", b"{}"), "DROP": lambda: made("/drops", b"{}"),
+            "TOKEN": lambda: made("/tokens", b"{}"), "JOB": lambda: made(f"/resample?id={file}&async=true", None),
+            "SECRET": lambda: made("/drops", b"{}", "url").rpartition("/")[2],
+        }
+
+        def named(target):
+            if "bob" in target and root.people.named("bob") is None:
+                Person(server, "bob")
+            for word, maker in makers.items():
+                target = target.replace(word, maker()) if word in target else target
+            return target
+
+        yield root, named
+
+
+def test_every_route_is_asked_with_conditions():
+    asked = {f"{method} {target.partition('?')[0]}" for method, target, *_ in CHANGING} | {
+        "GET " + target.partition("?")[0] for target in READING
+    }
+    found = [routes.find(entry.partition(" ")[2].replace("SECRET", "drop")) for entry in asked]
+    reached = {(id(methods), entry.partition(" ")[0]) for entry, (methods, _) in zip(asked, found)}
+    for path, methods in routes.ROUTES.items():
+        for method in methods:
+            is_tagged = path in TAGGED or f"{method} {path}" in TAGGED
+            if path == "/links/{id}" and method == "DELETE":
+                is_tagged = False
+            assert is_tagged or (id(methods), method) in reached, (method, path)
+
+
+@pytest.mark.parametrize("target", READING)
+def test_what_is_read_and_has_no_tag_fits_none_and_is_there(things, target):
+    root, named = things
+    target = named(target)
+    for fields, statuses in (
+        ({"If-Match": '"x"'}, (412,)), ({"If-Match": "*"}, (200,)), ({"If-None-Match": '"x"'}, (200,)),
+        ({"If-None-Match": "*"}, (304,)), ({"If-Unmodified-Since": http_date(1)}, (200,)),
+    ):
+        for method in ("GET", "HEAD"):
+            status, said, body = ask(root.server, method, target, Authorization="Bearer " + root.every, **fields)
+            assert status in statuses, (method, fields)
+            assert "cache-control" in said and not (status == 304 and body), "who keeps it knows for how long"
+
+
+@pytest.mark.parametrize("method, target, body, status, is_there", CHANGING, ids=[f"{row[0]} {row[1]}" for row in CHANGING])
+def test_what_is_changed_and_has_no_tag_fits_none(things, method, target, body, status, is_there):
+    root, named = things
+    who = {} if target == "/session" else {"Authorization": "Bearer " + root.every}
+    if target == "/me":  # one's own password: somebody else's, so that root keeps theirs
+        named("bob")
+        who = {"Authorization": "Basic " + base64.b64encode(b"bob:sesame of ann").decode()}
+    body = json.dumps(body) if isinstance(body, dict) else body
+    target = named(target)
+    for fields in ({"If-Match": '"x"'}, {"If-Match": 'W/"x", "y"'}, {"If-None-Match": "*"} if is_there else {"If-Match": "*"}):
+        found, _, said = ask(root.server, method, target, body, **who, **fields)
+        assert (found, said["code"]) == (412, "precondition-failed"), fields
+    holds = {"If-Match": "*", "If-None-Match": '"x"'} if is_there else {"If-None-Match": '*, "x"'}
+    assert ask(root.server, method, target, body, **who, **holds)[0] == status, "nothing was done before, and now it is"
+
+
+@pytest.mark.parametrize("method, target", ABSENT)
+def test_what_is_not_there_has_no_conditions(things, method, target):
+    root, _ = things
+    body = None if method == "DELETE" else "{}"
+    for fields in ({}, {"If-Match": '"x"'}, {"If-Match": "*"}, {"If-None-Match": "*"}):
+        assert root.ask(method, target, body, **fields)[0] == 404, "section 13.2.1"

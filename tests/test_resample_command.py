@@ -64,6 +64,14 @@ def test_a_wav_at_its_own_rate_is_the_very_samples(sound, tmp_path):
     assert (tmp_path / "b.wav").read_bytes() == SOUND
 
 
+@pytest.mark.parametrize("rate, options, words", [(999, [], "999 Hz is not converted"), (384000, ["--rate", "source"], "")])
+def test_sampling_rates_are_converted_or_refused_in_words(tmp_path, rate, options, words):
+    (tmp_path / "in.wav").write_bytes(wav(0.01, rate))
+    found = run(tmp_path / "in.wav", tmp_path / "out.wav", *options)
+    assert found.returncode == (1 if words else 0)
+    assert words in found.stderr and found.stderr.count("\n") == found.returncode
+
+
 @pytest.mark.parametrize("options, wanted", [
     (["--channels", "1"], (32000, 1, "CBR")),
     (["--rate", "16000", "--quality", "4"], (16000, 2, "VBR")),

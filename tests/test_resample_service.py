@@ -222,6 +222,24 @@ def test_a_result_that_became_a_file_says_where(server):
 
 # -- refusals -----------------------------------------------------------------------------------------------
 
+# Sampling rates (Hz) that PCM comes in.  What the resampler does not take is refused before a worker is asked.
+RATES = [
+    (1, 415, "one sample a second"), (999, 415, "below"), (1000, 200, "the lowest"), (768000, 200, "the highest"),
+    (768001, 415, "above"),
+]
+
+
+@pytest.mark.parametrize("rate, status, why", RATES, ids=[str(row[0]) for row in RATES])
+def test_sampling_rates_are_converted_or_refused_by_name(server, rate, status, why):
+    record = post(server, "a.wav", wav(100 / rate, rate))
+    found, _, body = resample(server, "source=a.wav&format=wav", None)
+    assert found == status, why
+    if status == 415:
+        refusal = json.loads(body)
+        assert refusal["code"] == "unsupported-conversion" and f"{rate} Hz" in refusal["detail"]
+    offered = request(server.address, "GET", "/files/" + record["id"])[1]
+    assert ("link" in offered) == (status == 200), "nothing is offered that is then refused"
+
 
 @pytest.mark.parametrize(
     "parameters, parameter, allowed",

@@ -86,13 +86,13 @@ class TestUploading:
         status, _, chunked = post(address, connection_body, "/post?name=chunked.wav")
         assert (status, chunked["sha256"]) == (201, hashlib.sha256(SOUND).hexdigest())
         form = (
-            b'--XX\r\nContent-Disposition: form-data; name="meta.place"\r\n\r\nhall\r\n'
+            b'--XX\r\nContent-Disposition: form-data; name="meta.place"\r\n\r\nhall,\r\nupstairs\r\n'
             b'--XX\r\nContent-Disposition: form-data; name="file"; filename="form.wav"\r\n'
             b"Content-Type: audio/wav\r\n\r\n" + SOUND + b"\r\n--XX--\r\n"
         )
         status, _, record = post(address, form, **{"Content-Type": "multipart/form-data; boundary=XX"})
         assert (status, record["name"], record["sha256"]) == (201, "form.wav", chunked["sha256"])
-        assert record["metadata"] == {"place": "hall"}
+        assert record["metadata"] == {"place": "hall,\nupstairs"}, "lines, as a form's text has them"
 
     def test_digests_must_match_or_nothing_is_kept(self, server):
         for field in ("Repr-Digest", "Content-Digest"):
@@ -100,6 +100,51 @@ class TestUploading:
             assert (status, problem["code"]) == (400, "digest-mismatch"), field
         assert on_disk(server.data) == []
         assert post(server.address, SOUND, **{"Repr-Digest": digest(SOUND), "Content-Digest": digest(SOUND)})[0] == 201
+
+    FORM = (b'--XX\r\nContent-Disposition: form-data; name="f"; filename="a.wav"\r\n\r\n' + SOUND + b"\r\n--XX--\r\n")
+    AUDIO, MESSAGE, OTHERS = digest(SOUND), digest(FORM), digest(OTHER)
+    # Fields before the body, fields behind it, whether it is a form, the status, and the code of a refusal.
+    TRAILED = [
+        ("", f"Repr-Digest: {AUDIO}", False, 201, "the digest comes when it is known: RFC 9530 section 3"),
+        ("", f"Content-Digest: {AUDIO}\r\nRepr-Digest: {AUDIO}", False, 201, "both, and of a raw body they are one"),
+        ("", f"Repr-Digest: {OTHERS}", False, "digest-mismatch", "when sent it must match, wherever it was sent"),
+        ("", f"content-digest: {OTHERS}", False, "digest-mismatch", "names have no case"),
+        (f"Repr-Digest: {AUDIO}", f"Repr-Digest: {OTHERS}", False, "digest-mismatch", "each must match"),
+        (f"Repr-Digest: {OTHERS}", f"Repr-Digest: {AUDIO}", False, "digest-mismatch", "one does not make up for another"),
+        ("", "Repr-Digest: x", False, "bad-request", "what is no digest promises nothing that could be kept"),
+        ("", "X-Other: y", False, 201, "other trailers mean nothing here"),
+        ("", f"Repr-Digest: {AUDIO}", True, 201, "of a form the audio"),
+        ("", f"Repr-Digest: {MESSAGE}", True, "digest-mismatch", "and not all of it"),
+        ("Trailer: X, content-digest", f"Content-Digest: {MESSAGE}", True, 201, "all of a form, where it was announced"),
+        ("Trailer: Content-Digest", f"Content-Digest: {AUDIO}", True, "digest-mismatch", "and not its audio"),
+        ("", f"Content-Digest: {MESSAGE}", True, "bad-request", "it was not announced: nobody counted from the beginning"),
+    ]
+
+    @pytest.mark.parametrize("before, behind, is_form, outcome, why", TRAILED, ids=[row[4] for row in TRAILED])
+    def test_digests_may_come_behind_a_body_in_chunks(self, both_ways, before, behind, is_form, outcome, why):
+        body = self.FORM if is_form else SOUND
+        head = "POST /post?name=a.wav HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" + (before and before + "\r\n")
+        head += "Content-Type: multipart/form-data; boundary=XX\r\n\r\n" if is_form else "\r\n"
+        chunks = b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(body), body, behind.encode())
+        answer = raw(both_ways.address, head.encode() + chunks + b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        status = outcome if isinstance(outcome, int) else 400
+        assert answer.startswith(b"HTTP/1.1 %d " % status) and answer.count(b"HTTP/1.1 200 ") == 1, "and what follows is answered"
+        if status == 400:
+            assert b'"code": "%b"' % outcome.encode() in answer, why
+            assert request(both_ways.address, "GET", "/info?name=a.wav")[0] == 404, "nothing is kept"
+        else:
+            record = json.loads(request(both_ways.address, "GET", "/info?name=a.wav")[2])
+            assert request(both_ways.address, "DELETE", "/files/" + record["id"])[0] == 204
+
+    def test_an_answer_has_the_digest_of_what_it_carries_or_none(self, server):
+        """A client that verifies Repr-Digest verifies what came with it (RFC 9530 section 3.1)."""
+        drop = json.loads(request(server.address, "POST", "/drops", b"{}")[2])["url"]
+        for target in ("/post?name=a.wav", "/post?name=a.wav", drop, "/resample?format=wav&rate=8000", "/resample?save_as=b.mp3"):
+            status, fields, body = request(server.address, "POST", target, SOUND)
+            assert status in (200, 201) and fields.get("repr-digest") in (None, digest(body)), target
+        for headers, status in (({}, 200), ({"Range": "bytes=0-9"}, 206)):
+            found, fields, _ = request(server.address, "GET", "/download?name=a.wav", headers=headers)
+            assert (found, fields["repr-digest"]) == (status, digest(SOUND)), "of the whole, whatever part is sent"
 
     def test_names_come_from_the_parameter_then_the_disposition(self, server):
         disposition = {"Content-Disposition": "attachment; filename=\"b.wav\"; filename*=UTF-8''%C3%A4.wav"}
@@ -134,6 +179,29 @@ class TestUploading:
             assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
             sock.sendall(SOUND)
             assert sock.recv(100).startswith(b"HTTP/1.1 201 ")
+
+    # Fields of a body that is not the audio itself, and what is said; None: it is that.
+    NOT_ITSELF = [
+        ("Content-Encoding: gzip", 415, "a coding would be kept as if it were the audio (RFC 9110 section 8.4)"),
+        ("Content-Encoding: identity, BR", 415, "one of several codings is one"),
+        ("Content-Encoding: identity", None, "no coding at all (section 12.5.3)"),
+        ("Content-Encoding: , ", None, "an empty list is none (section 5.6.1.2)"),
+        ("Content-Range: bytes 100-199/8044", 400, "a part would be kept as the file: curl -C, section 14.5"),
+        ("Content-Range: x", 400, "what is no range is no whole either"),
+    ]
+
+    @pytest.mark.parametrize("line, status, why", NOT_ITSELF, ids=[line for line, _, _ in NOT_ITSELF])
+    @pytest.mark.parametrize("target", ["/post?name=a.wav", "/resample", "drop"])
+    def test_a_body_that_is_not_the_audio_itself_is_refused_by_its_head(self, both_ways, target, line, status, why):
+        if target == "drop":
+            target = json.loads(request(both_ways.address, "POST", "/drops", b"{}")[2])["url"]
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n{line}\r\n\r\n"
+        answer = raw(both_ways.address, head.encode())
+        if status is None:
+            assert answer.startswith(b"HTTP/1.1 100 "), why
+        else:
+            assert answer.startswith(b"HTTP/1.1 %d " % status), why
+            assert (b"Accept-Encoding: identity\r\n" in answer) == (status == 415), "what would do (section 15.5.16)"
 
     def test_a_refused_upload_reads_its_answer_three_megabytes_into_the_body(self, running):
         server = running(max_upload=1000)

@@ -38,6 +38,46 @@ def test_what_is_no_time_is_named(text):
         seconds(text)
 
 
+TOO_MUCH = [
+    ("session_ttl", "999999999999d", "a log-in would last longer than the catalogue can count"),
+    ("result_ttl", "36601d", "more than a hundred years"),
+    ("max_upload", "8388608TiB", "2 ** 63 bytes"),
+]
+
+
+@pytest.mark.parametrize("name, text, why", TOO_MUCH)
+def test_what_no_clock_and_no_disk_can_count_is_refused(name, text, why):
+    with pytest.raises(BadSetting, match=f"--{name.replace('_', '-')}: '{text}' is more than"):
+        Settings.of({name: text}, {})
+
+
+def test_as_much_as_can_be_counted_is_taken():
+    assert size("8388607TiB") == (1 << 63) - (1 << 40) and seconds("36600d") == 100 * 366 * 86400
+
+
+# What is nothing, or would never have an effect, says so at the start.
+MISTAKES = [
+    ("host", "", "an empty address is every address: nothing is open by accident"),
+    ("data", "", "an empty folder is the one that happens to be current"),
+    ("allowed_host", "audio.example:8000", "hosts are compared without their port"),
+    ("allowed_host", "*", "nobody is called that"),
+    ("allowed_host", "https://audio.example", "an origin is no host"),
+    ("allowed_host", "audio.example,b c", "two words in one"),
+    ("allowed_host", "audio..example", "no name has an empty label"),
+]
+
+
+@pytest.mark.parametrize("name, text, why", MISTAKES)
+def test_what_could_only_be_a_mistake_is_refused(name, text, why):
+    for given, environment in (({name: text}, {}), ({}, {"AUDIOSERVER_" + name.upper(): text})):
+        with pytest.raises(BadSetting):
+            Settings.of(given, environment)
+
+
+def test_hosts_are_names_in_either_case():
+    assert Settings.of({"allowed_host": "Audio.Example, my_nas,"}, {}).allowed_host == ("audio.example", "my_nas")
+
+
 def test_a_flag_wins_over_the_environment_and_both_over_the_default():
     assert Settings().port == 8000
     assert Settings.of({}, {"AUDIOSERVER_PORT": "81"}).port == 81
@@ -68,8 +108,10 @@ def test_every_setting_has_a_flag_a_variable_and_a_reason(setting):
     setting.parse(setting.default)
 
 
-@pytest.mark.parametrize("name", ["work_threads", "bulk_threads", "max_connections", "jobs"])
-def test_nothing_at_all_is_no_crew(name):
-    """A server without threads would take requests and never answer one."""
+@pytest.mark.parametrize("name", [
+    "work_threads", "bulk_threads", "far_threads", "max_connections", "jobs", "max_head", "max_fields", "max_target",
+])
+def test_nothing_at_all_is_no_crew_and_no_room(name):
+    """A server without threads, or that takes no head, would never answer a request."""
     with pytest.raises(BadSetting, match="--" + name.replace("_", "-")):
         Settings.of({name: "0"}, {})

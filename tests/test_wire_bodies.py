@@ -103,8 +103,24 @@ GOOD = [
     (b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789", "hexadecimal in either case"),
     (b'2;a;b=c ; d = "e\\";"\r\nhi\r\n0;x=y\r\n\r\n', b"hi", "extensions are skipped (7.1.1)"),
     (b"2\r\n\r\n\r\n0\r\n\r\n", b"\r\n", "data may be line breaks"),
-    (b"0\r\nA: b\r\nDigest: c\r\n\r\n", b"", "trailers are skipped (7.1.2)"),
+    (b"0\r\nA: b\r\nDigest: c\r\n\r\n", b"", "trailers are no data (7.1.2)"),
 ]
+
+
+TRAILERS = [
+    (b"0\r\n\r\n", {}, "none"), (b"0\r\nA: b\r\n\r\n", {"a": "b"}, "one"),
+    (b"0\r\nA:\r\nRepr-Digest:\t x=:y: \r\na: c\r\n\r\n", {"a": ", c", "repr-digest": "x=:y:"}, "a list in two lines (9110 5.3)"),
+    (b"0\r\nA: b\r\n\r\nC: d\r\n\r\n", {"a": "b"}, "what follows is the next request's"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data, trailers, why", TRAILERS, ids=[row[2] for row in TRAILERS])
+def test_trailers_are_told_when_they_are_whole(data, trailers, why):
+    for step in (1, 2, 5, len(data)):
+        decoder = ChunkedDecoder()
+        for at in range(0, len(data), step):
+            decoder.feed(data[at : at + step])
+        assert decoder.done and decoder.trailers == trailers, why
 
 
 @pytest.mark.parametrize("data, payload, why", GOOD, ids=[row[2] for row in GOOD])

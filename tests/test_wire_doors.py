@@ -146,12 +146,16 @@ class TestPolicies:
         ("GET", "/download?name=a.wav", {"If-None-Match": "*"}, 304, None),
         ("OPTIONS", "/list", {}, 204, None),
         ("PUT", "/list", {}, 405, policies.DATA),
+        ("GET", "/openapi.json", {}, 200, policies.DATA),
+        ("GET", "/ui/icon.svg", {}, 200, policies.DATA),
+        ("GET", "/files/ID/peaks?width=1", {}, 200, policies.DATA),
+        ("GET", "/files/ID/peaks?width=1&format=dat", {}, 200, policies.DATA),
     ]
 
     @pytest.mark.parametrize("method, target, fields, status, policy", ANSWERS)
     def test_every_answer_says_what_a_browser_may_do_with_it(self, both_ways, method, target, fields, status, policy):
-        request(both_ways.address, "POST", "/post?name=a.wav", wav())
-        found, said, body = request(both_ways.address, method, target, headers=fields)
+        record = json.loads(request(both_ways.address, "POST", "/post?name=a.wav", wav())[2])
+        found, said, body = request(both_ways.address, method, target.replace("ID", record["id"]), headers=fields)
         assert found == status
         assert said["x-content-type-options"] == "nosniff" and said.get("content-security-policy") == policy
         assert "html" not in said.get("content-type", "")

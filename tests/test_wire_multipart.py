@@ -61,6 +61,8 @@ GOOD = [
     (part(b"n\xc3\xa4me", NAME) + part(b"a") + b"--XX--", [Field("name", "n\xe4me"), BEGIN, b"a", PartEnd(), End()],
      "fields are UTF-8 (RFC 7578 5.1.2)"),
     (part(b"", NAME) + b"--XX--", [Field("name", ""), End()], "an empty field"),
+    (part(b"one\r\ntwo\nthree\r\n", NAME) + b"--XX--", [Field("name", "one\ntwo\nthree\n"), End()],
+     "browsers send each line of a text with CRLF, whatever it was (RFC 2046 4.1.1)"),
     (b"--XX \t\r\n" + FILE + b"\r\na\r\n--XX--  ", [BEGIN, b"a", PartEnd(), End()], "white space behind a delimiter"),
     (b"--XX--", [End()], "no part at all"),
 ]

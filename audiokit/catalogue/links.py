@@ -69,6 +69,11 @@ class Links:
         rows = self._catalogue.read(_OF_FILE, (file,))
         return [(_link(row[:-1]), row[-1]) for row in rows]
 
+    def has(self, id: str, owner: Optional[int]) -> bool:
+        """Whether there is such a link to a file of `owner` (None: of anybody)."""
+        mine, params = ("", (id,)) if owner is None else (_OF_OWNER, (id, owner))
+        return bool(self._catalogue.read(f"SELECT 1 FROM links WHERE id = ?{mine}", params))
+
     def remove(self, id: str, owner: Optional[int]) -> bool:
         """Remove a link to a file of `owner` (None: of anybody); whether there was one."""
         if owner is None:
@@ -105,6 +110,11 @@ class Drops:
             params,
         )
         return [(Drop._make(row[:-1]), row[-1]) for row in rows]
+
+    def has(self, id: str, account: Optional[int]) -> bool:
+        """Whether there is such a drop of `account` (None: of anybody)."""
+        mine, params = ("", (id,)) if account is None else (" AND account = ?", (id, account))
+        return bool(self._catalogue.read(f"SELECT 1 FROM drops WHERE id = ?{mine}", params))
 
     def remove(self, id: str, account: Optional[int]) -> bool:
         """Remove a drop of `account` (None: of anybody); whether there was one."""

@@ -158,6 +158,11 @@ class People:
         )
         return [(_token(row[:-1]), row[-1]) for row in rows]
 
+    def has_token(self, id: str, account: Optional[int] = None) -> bool:
+        """Whether there is such a token, with `account` of that one."""
+        mine, params = ("", (id,)) if account is None else (" AND account = ?", (id, account))
+        return bool(self._catalogue.read(f"SELECT 1 FROM tokens WHERE id = ?{mine}", params))
+
     def revoke(self, id: str, account: Optional[int] = None) -> bool:
         """Remove a token, with `account` only if it is that one's; whether there was one."""
         if account is None:

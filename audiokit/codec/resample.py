@@ -28,7 +28,7 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from .packed import flip_signs, ones, slots
 
-MIN_RATE, MAX_RATE = 8_000, 192_000  # Hz
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz: from seismographs to sixteen times a CD's; the filter grows with the ratio
 PASSBAND = 0.453125  # of the lower rate: 14.5 of 32 kHz is flat; the stop band begins as far above half of it
 STOPBAND_DB = 104.0  # 100 dB and what rounding the weights to 20 bits takes
 _FRACTION = 20  # bits of a weight

@@ -5,7 +5,7 @@ Values only: the connection carries them out.
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, NamedTuple, Optional, Union
 
 from .company import Work
 from .responses import Response
@@ -52,7 +52,7 @@ class Source:
 class Sink:
     """Where a request's body goes; one thread at a time calls it, never the loop.
 
-    `open` comes first, then any number of `write` and `lend`, then `finish` or `abandon`, once.
+    `open` comes first, then any number of `write` and `lend`, perhaps `trailed`, then `finish` or `abandon`, once.
     Where `likes_company` says so, `finishing` may be carried out instead of `finish`, among others (company.py).
     """
 
@@ -67,6 +67,9 @@ class Sink:
     def lend(self, view: memoryview, piece: Any) -> None:
         """The same, of memory that lasts, after a `piece.keep()`, until `piece.give_back()`."""
         self.write(view)
+
+    def trailed(self, fields: Dict[str, str]) -> None:
+        """Take the fields that came behind the body (RFC 9110 section 6.5), by lower-case name; may raise Refusal."""
 
     def finish(self) -> Union[Response, Pending]:
         """All bytes are there: the answer, or where it will come from."""

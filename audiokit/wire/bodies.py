@@ -8,7 +8,7 @@ out.  Raises `Refusal`.
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional, Union
+from typing import Dict, List, NamedTuple, Optional, Union
 
 from .fields import TOKEN
 from .heads import Head
@@ -36,7 +36,7 @@ _CHUNK_LINE = re.compile(
 _PARTIAL_CHUNK_LINE = re.compile(
     rb"(?:[0-9A-Fa-f]{1,12}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*|[ \t]*))?\r?"
 )
-_TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):[\t\x20-\x7e\x80-\xff]*\r\n")
+_TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _PARTIAL_TRAILER = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?")
 # section 7: a coding with parameters, of which chunked has none; and those that are registered, besides it
 _CODING = re.compile(rf"(?!chunked[ \t]*;){TOKEN}(?:[ \t]*;[ \t]*{TOKEN}[ \t]*=[ \t]*(?:{TOKEN}|\"[^\"\\]*\"))*")
@@ -130,13 +130,15 @@ def expects_continue(head: Head) -> bool:
 class ChunkedDecoder:
     """Takes the chunks of one body apart as they come (RFC 9112 section 7.1).
 
-    `done` says that the last chunk and the trailers were seen; `leftover` holds what was fed behind
-    them. Keeps at most one line, of a chunk or a trailer; data is passed on without being copied.
+    `done` says that the last chunk and the trailers were seen; `trailers` has these by lower-case name, repeated
+    ones joined, and `leftover` what was fed behind them.  Keeps at most a line of a chunk, and the trailers; data is
+    passed on without being copied.
     """
 
     def __init__(self) -> None:
         self.done = False
         self.leftover = b""
+        self.trailers: Dict[str, str] = {}
         self._line = b""  # of a chunk's size or a trailer, as far as it has come
         self._left = 0  # bytes of the chunk still to come
         self._closing = b""  # of the CRLF behind a chunk's data, what is still to come
@@ -219,6 +221,8 @@ class ChunkedDecoder:
             raise _bad(f"{line[:40]!r} is not a trailer")
         if found.group(1).lower() in _NOT_IN_TRAILERS:
             raise _bad(f"{found.group(1).decode('ascii')} cannot be a trailer")
+        name, value = found.group(1).decode("ascii").lower(), found.group(2).decode("latin-1").strip(" \t")
+        self.trailers[name] = f"{self.trailers[name]}, {value}" if name in self.trailers else value
 
 
 class Unwanted:

@@ -12,8 +12,8 @@ ANY = "*"
 _READING = ("GET", "HEAD")
 # Fields of ours that a script could not see otherwise; those that it always sees are left out.
 EXPOSED = (
-    "Accept-Ranges, Allow, Content-Disposition, Content-Range, Date, ETag, Link, Location, Preference-Applied, "
-    "Repr-Digest, Retry-After, WWW-Authenticate, X-Resample, X-Resample-Warnings"
+    "Accept-Encoding, Accept-Ranges, Allow, Content-Disposition, Content-Range, Date, ETag, Link, Location, "
+    "Preference-Applied, Repr-Digest, Retry-After, WWW-Authenticate, X-Resample, X-Resample-Warnings"
 )
 ACCEPTED = (
     "Accept, Authorization, Content-Digest, Content-Disposition, Content-Type, If-Match, If-Modified-Since, "

@@ -245,7 +245,8 @@ class MultipartParser:
                 f"the form: the field {self._name!r} is not UTF-8",
                 parameter=self._name,
             ) from None
-        events.append(Field(self._name, value))
+        # Text on its way has its lines end in CRLF, whatever they ended in (RFC 2046 section 4.1.1; browsers see to it).
+        events.append(Field(self._name, value.replace("\r\n", "\n")))
 
 
 def _part_head(lines: List[bytes]) -> Dict[str, str]:

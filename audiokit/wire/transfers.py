@@ -119,8 +119,8 @@ class Receiving:
     """The body of one request on its way to `sink`.
 
     `length` is Content-Length, or None for chunked.  `first` is what was read already.
-    The sink has `write(view)`, and `lend(view, piece)` for bytes that it may keep for a while.  `leftover` holds what
-    came behind the body: the next request.
+    The sink has `write(view)`, `lend(view, piece)` for bytes that it may keep for a while, and `trailed(fields)` for
+    what came behind the chunks.  `leftover` holds what came behind the body: the next request.
     """
 
     def __init__(
@@ -166,6 +166,8 @@ class Receiving:
             self.leftover = bytes(self._chunks.leftover)
         for piece in pieces:
             self._write(piece)
+        if self._chunks.done and self._chunks.trailers:
+            self._sink.trailed(self._chunks.trailers)
 
     def _write(self, view: memoryview, piece: Optional[Piece] = None) -> None:
         if not len(view):
