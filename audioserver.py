@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import gc
 import os
 import secrets
@@ -149,11 +148,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def bug(self, error: BaseException) -> Response:
         """A fault of ours as an answer: an id for both sides, the inside for the log alone."""
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            busy = Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
-            return self.problem(busy)
         refusal = refusal_of(error)
-        if isinstance(refusal, Refusal):  # an engine elsewhere is away, or all is being moved
+        if isinstance(refusal, Refusal):  # no descriptors are left, an engine elsewhere is away, or all is being moved
             return self.problem(refusal)
         number = secrets.token_hex(6)
         self.server.report(error, number)

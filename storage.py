@@ -20,16 +20,16 @@ Where the bytes are in a store on another machine, step 3 is nothing and steps 4
 there too, so that a start sweeps no bytes: the collector does, when they have been there for so long that no upload can
 be between its bytes and its row any more.
 
-Where the catalogue is in a cluster, a write may be carried out twice, or once and late, when a node wakes that was given
-up.  So whoever finds nothing changed looks at what is there before it draws conclusions, and the notes in `removals`
-stay for a day: a row whose key is noted is never written.
+Where the catalogue is in a cluster, a write that was given up may be carried out late, when a node wakes.  So the notes in
+`removals` stay for a day: a row whose key is noted is never written.
 
 A commit that fails is in doubt: SQLite might find it whole after a crash.  Its bytes are removed only after a
 later commit has said that the row is not to be (a note in `removals`); if that fails too they stay until a start.
 
-A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/`, `link.key` and `lock`.  Whoever writes files
-holds the lock.  Raises `Refusal` for what callers do wrong or the disk has no room for, `DataFolderBusy`,
-`MigrationError` for a catalogue of another version, and OSError for a disk that fails.
+A data folder holds `catalogue.db` (with -wal and -shm), `files/`, `uploads/`, `link.key` and `lock`; conversions and
+waveforms have `conversions/` and `peaks/` beside them.  Whoever writes files holds the lock.  Raises `Refusal` for what
+callers do wrong or the disk has no room for, `DataFolderBusy`, `MigrationError` for a catalogue of another version, and
+OSError for a disk that fails.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ from audiokit.catalogue.recognition import recognise
 from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
 from audiokit.catalogue.sessions import Sessions
 from audiokit.engines import open_blobs, open_catalogue
-from audiokit.failures import frozen_or, is_frozen, refusal_of
+from audiokit.failures import refusal_of
 from audiokit.formats.info import AudioInfo
 from audiokit.health import Health
 from audiokit.migrations import MigrationError
@@ -262,15 +262,17 @@ class Storage:
 
         Refusal `busy` when the store that they are to go to is known to be away.
         """
-        if self._blobs.is_resting:
-            raise refusal_of(StoreDown("it is resting"))
+        self._check_store()
         self._spool.check_room(expected)
 
     def begin_upload(self, expected: Optional[int]) -> Upload:
         """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`, `busy`."""
+        self._check_store()
+        return self._spool.begin(expected)
+
+    def _check_store(self) -> None:
         if self._blobs.is_resting:
             raise refusal_of(StoreDown("it is resting"))
-        return self._spool.begin(expected)
 
     def take_in(self, path: str) -> Upload:
         """A file made elsewhere in the data folder as if it had been received; it is moved."""
@@ -345,19 +347,9 @@ class Storage:
             except BaseException as error:
                 self.removals.disown(key)
                 raise self._refusal_of(error, incoming) from None
-            kept = kept or self._kept_already(there, key)
             if kept is not None:
                 return kept
             # Someone else came first: look again.
-
-    def _kept_already(self, before: Optional[_File], key: str) -> Optional[Kept]:
-        """What became of these bytes when a write was carried out that seemed not to be, and was repeated."""
-        there = self._file("key = ?", (key,)) if self.asks_far else None
-        if there is None:
-            return None
-        if before is not None:
-            self.removals.carry_out(before.key)
-        return Kept("replaced" if before else "created", there.id, there.record, f'"{there.sha256}"')
 
     def _putting(self, upload: Upload, incoming: _Incoming) -> Work[str]:
         key = self._blobs.new_key()
@@ -397,15 +389,11 @@ class Storage:
         return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
 
     def _refusal_of(self, error: BaseException, incoming: _Incoming) -> BaseException:
-        """What a failed write means for the caller: a full disk, a quota, or what it was."""
-        if isinstance(error, OSError):
-            return refusal_of(error)
-        if isinstance(error, sqlite3.IntegrityError):
-            limits = self.limits(incoming.owner)
-            if is_frozen(error):
-                return frozen_or(error)
-            return quotas.refusal_of(str(error), limits, incoming.drop is not None) or error
-        return error
+        """What a failed write means for the caller: a full disk, a move, a quota, or what it was."""
+        known = refusal_of(error)
+        if known is error and isinstance(error, sqlite3.IntegrityError):
+            return quotas.refusal_of(str(error), self.limits(incoming.owner), incoming.drop is not None) or error
+        return known
 
     def with_bytes(self, keys: Sequence[str]) -> Set[str]:
         """Those of the keys whose bytes some file has."""
@@ -422,7 +410,7 @@ class Storage:
     def limits(self, owner: int) -> Optional[quotas.Limits]:
         """What an account may have; None for nobody, who may have anything."""
         account = self.people.of_id(owner) if owner else None
-        return quotas.Limits(account.most_files, account.most_bytes, account.most_ms) if account else None
+        return quotas.Limits.of(account) if account else None
 
     def room(self, owner: int, size: Optional[int], name: Optional[str], overwrite: bool) -> Optional[int]:
         """How many bytes of audio an owner's upload may have (None: any); Refusal `over-quota` when it cannot fit.
@@ -540,13 +528,10 @@ class Storage:
         Refusal `bad-name`, `name-taken`, `no-space`, and what `check` raises, who is given the file as it is.
         """
         wanted = valid_name(name) if name is not None else None
-        row: Optional[Row] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
                 return None
-            if row is not None and there.record == row.record:  # an earlier try was carried out after all
-                return row.record
             if check is not None:
                 check(there)
             record = json.loads(there.record)
@@ -563,8 +548,10 @@ class Storage:
             try:
                 counts = self._catalogue.write(changed(record, row, there.version))
             except sqlite3.IntegrityError as error:
-                taken = Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name")
-                raise frozen_or(error, taken) from None
+                known = refusal_of(error)
+                if known is error:
+                    known = Refusal("name-taken", f"there is another file named {wanted!r}", parameter="name")
+                raise known from None
             except OSError as error:
                 raise refusal_of(error) from error
             if counts[-1]:
@@ -572,25 +559,18 @@ class Storage:
 
     def remove(self, id: str, owner: int = 0, reach: str = OWN, check: Optional[Look] = None) -> bool:
         """Remove a file within `reach` of `owner`; whether there was one.  `check` is given it, and may refuse."""
-        before: Optional[_File] = None
         while True:
             there = self._file(_BY_ID[reach], (id, owner))
             if there is None:
-                if before is None or not self.removals.is_noted(before.key):
-                    return False
-                self.removals.carry_out(before.key)
-                return True
+                return False
             if check is not None:
                 check(there)
-            before = there
             try:
                 counts = self._catalogue.write([
                     noted(id, there.version, self._clock_ms()),
                     ("DELETE FROM files WHERE id = ? AND version = ?", (id, there.version)),
                 ])
-            except sqlite3.IntegrityError as error:
-                raise frozen_or(error) from error
-            except OSError as error:
+            except (OSError, sqlite3.IntegrityError) as error:
                 raise refusal_of(error) from error
             if counts[-1]:
                 self.removals.carry_out(there.key)

@@ -290,14 +290,13 @@ def list_users(request: Any) -> Answer:
 
 
 def _said_of_user(people: Any, account: Account) -> Dict[str, Any]:
-    limits = Limits(account.most_files, account.most_bytes, account.most_ms)
     return {
         "name": account.name,
         "admin": account.is_admin,
         "disabled": account.is_disabled,
         "created": moment(account.created_ms),
         "usage": Usage(*people.usage(account.id)).as_json(),
-        "quota": limits.as_json(),
+        "quota": Limits.of(account).as_json(),
     }
 
 

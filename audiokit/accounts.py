@@ -19,6 +19,7 @@ from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple, Union
 
+from .parameters import bad
 from .wire.problems import Refusal
 
 # -- who may do what ----------------------------------------------------------------------------------------
@@ -130,18 +131,16 @@ def valid_scopes(words: Iterable[str]) -> Tuple[str, ...]:
     wanted = [word.strip() for word in words]
     for word in wanted:
         if word not in SCOPES:
-            raise Refusal("bad-parameter", f"scope has {word[:40]!r}, not {', '.join(SCOPES)}", parameter="scope")
+            raise bad("scope", f"scope has {word[:40]!r}, not {', '.join(SCOPES)}")
     if not wanted:
-        raise Refusal("bad-parameter", "scope is empty", parameter="scope")
+        raise bad("scope", "scope is empty")
     return tuple(scope for scope in SCOPES if scope in wanted)
 
 
 def valid_note(text: str) -> str:
     """`text` as a note of one line; Refusal `bad-parameter`."""
     if len(text) > NOTE_CHARACTERS or not text.isprintable():
-        raise Refusal(
-            "bad-parameter", f"note is not one line of at most {NOTE_CHARACTERS} characters", parameter="note"
-        )
+        raise bad("note", f"note is not one line of at most {NOTE_CHARACTERS} characters")
     return text
 
 
@@ -198,11 +197,11 @@ _HASH = re.compile(r"(scrypt\$\d{1,9}\$\d{1,4}\$\d{1,4}|pbkdf2-sha256\$\d{1,9})\
 def valid_password(text: str) -> str:
     """`text` as a password; Refusal `bad-parameter` when it is empty, far too long or has a control character."""
     if not text:
-        raise Refusal("bad-parameter", "the password is empty", parameter="password")
+        raise bad("password", "the password is empty")
     if len(text.encode("utf-8", "replace")) > PASSWORD_BYTES:
-        raise Refusal("bad-parameter", f"the password has more than {PASSWORD_BYTES} bytes", parameter="password")
+        raise bad("password", f"the password has more than {PASSWORD_BYTES} bytes")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise Refusal("bad-parameter", "the password has a control character in it", parameter="password")
+        raise bad("password", "the password has a control character in it")
     return text
 
 

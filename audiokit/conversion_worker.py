@@ -170,11 +170,11 @@ def plan(
     if info.duration is not None and info.duration < 2 * _SEGMENT:
         return None
     if info.container == "mp3":
-        planner = Planner(channels=wanted["channels"])
+        planner = Planner(wanted["channels"])
         source.seek(0)
         for data in iter(lambda: source.read(_PIECE), b""):
             planner.feed(data)
-        whole = planner.finish(0)
+        whole = planner.finish()
         if whole is None:  # the sampling rate changes in between
             return None
         rate, frames = whole.sample_rate, whole.samples

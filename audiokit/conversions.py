@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from .job import Conversion, Converter, Outcome
+from .job import Conversion, Converter, Outcome, cancelled
 from .wire.problems import Refusal
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
@@ -333,7 +333,7 @@ class _Worker:
             child.wait()
 
 
-_ENDED = Outcome(failure=Refusal("gone", "the conversion was cancelled"))
+_ENDED = Outcome(failure=cancelled())
 _DIED = Outcome(
     failure=Refusal("internal", "the process that converted it died, and so did the next one")
 )

@@ -164,6 +164,21 @@ class Job:
         return self.state not in _UNFINISHED
 
 
+def unknown() -> Refusal:
+    """There never was a conversion of that id, as far as they may know who ask."""
+    return Refusal("not-found", "there is no such conversion")
+
+
+def gone(what: str = "conversion") -> Refusal:
+    """There was one, or its result."""
+    return Refusal("gone", f"the {what} has been delivered, removed or has expired")
+
+
+def cancelled() -> Refusal:
+    """How one ends that is not wanted any more."""
+    return Refusal("gone", "the conversion was cancelled")
+
+
 def told(
     job: Job, position: Optional[int], state: Optional[str] = None, failure: Optional[Refusal] = None,
 ) -> Dict[str, Any]:

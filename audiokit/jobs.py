@@ -20,7 +20,6 @@ and published when it has ended: from then on nothing of it is here.  Raises `Re
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
@@ -31,15 +30,16 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import job_notes
-from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, told
-from .wire.problems import Refusal, is_full
+from .digests import pieces_of, sha256_of
+from .failures import refusal_of
+from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, cancelled, gone, told, unknown
+from .wire.problems import Refusal
 from .wire.workers import Workers
 
 _REMEMBERED = 10_000  # ids that are gone and still told from those that never were
 _RETRY = 5.0  # s until a folder that could not be removed (Windows: an open file) is tried again
 _LOOK = 3600.0  # s between looks at what expires, at most
 _CREW = 2  # threads that hash, store and remove: short work, but it waits on the disk
-_PIECE = 1 << 20  # bytes of a result hashed at a time
 
 
 class Elsewhere:
@@ -114,8 +114,8 @@ class Jobs:
             if job is not None and job.is_wanted_later and owner in (None, job.owner):
                 return job
             if id in self._gone and owner in (None, self._gone[id]):
-                raise Refusal("gone", "the conversion has been delivered, removed or has expired")
-        raise Refusal("not-found", "there is no such conversion")
+                raise gone()
+        raise unknown()
 
     def status(
         self, job: Job, state: Optional[str] = None, failure: Optional[Refusal] = None
@@ -181,7 +181,7 @@ class Jobs:
             shutil.rmtree(str(job.folder), ignore_errors=True)
             with self._changed:
                 self._coming -= 1
-            raise _in_words(error)
+            raise refusal_of(error)
         with self._changed:
             self._coming -= 1
             self._jobs[id] = job
@@ -235,7 +235,7 @@ class Jobs:
             try:
                 self._finish(job)
             except Exception as fault:  # whatever it is, whoever waits must be told
-                error = _in_words(fault)
+                error = refusal_of(fault)
         if error is None:
             self._end(job, DONE, None)
         elif isinstance(error, Refusal):
@@ -325,7 +325,7 @@ class Jobs:
         try:
             return os.open(job.output, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
-            raise Refusal("gone", "the result has been delivered, removed or has expired") from None
+            raise gone("result") from None
 
     def answered(self, job: Job, spans: List[Tuple[int, int]], is_whole: bool) -> None:
         """An answer with these bytes of the result ended; quick.  All delivered, it goes."""
@@ -355,7 +355,7 @@ class Jobs:
             cancel, job.cancel = job.cancel, None
             if not job.is_over:
                 job.state = FAILED
-                job.failure = Refusal("gone", "the conversion was cancelled")
+                job.failure = cancelled()
         if cancel is not None:
             cancel()  # on_done removes the folder again, when nobody writes to it any more
         self._remove_folder(job.folder)
@@ -444,18 +444,7 @@ class Jobs:
         return again
 
 
-def _in_words(error: BaseException) -> BaseException:
-    """The refusal that a full disk means; any other error as it is."""
-    return Refusal("no-space", "the disk is full") if is_full(error) else error
-
-
 def _digest_of(path: str) -> Tuple[str, int]:
     """The sha256 of a file, and its size."""
-    digest, size = hashlib.sha256(), 0
     with open(path, "rb", buffering=0) as file:
-        while True:
-            piece = file.read(_PIECE)
-            if not piece:
-                return digest.hexdigest(), size
-            digest.update(piece)
-            size += len(piece)
+        return sha256_of(pieces_of(file)), file.tell()

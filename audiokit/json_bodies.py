@@ -59,10 +59,7 @@ def receive(
         then = _on_conditions(request, then)
     if not framing.has_body:
         return Later(lambda: then({}))
-    if (framing.length or 0) > limit:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit
-        )
+    framing.check_fits(limit)
     return Receive(_ObjectSink(known, then), limit)
 
 

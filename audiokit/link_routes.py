@@ -264,10 +264,9 @@ def _open_drop(request: Any) -> Drop:
 
 def _room(storage: Any, drop: Drop, wishes: Wishes) -> Optional[int]:
     """How many bytes may come; Refusal that tells nothing of the owner."""
-    limits = Limits(drop.most_files, drop.most_bytes, drop.most_ms)
     try:
         rooms = (
-            quotas.room(limits, Usage(drop.files, drop.bytes, drop.duration_ms), wishes.size),
+            quotas.room(Limits.of(drop), Usage(drop.files, drop.bytes, drop.duration_ms), wishes.size),
             storage.room(drop.account, wishes.size, None, False),
         )
     except Refusal:

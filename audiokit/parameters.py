@@ -16,6 +16,11 @@ def bad(name: str, why: str) -> Refusal:
     return Refusal("bad-parameter", why, parameter=name)
 
 
+def twice(name: str) -> Refusal:
+    """The refusal of one that is given again."""
+    return bad(name, f"{name} is given twice")
+
+
 def once(pairs: Iterable[Tuple[str, str]], known: Collection[str]) -> Dict[str, str]:
     """The parameters by name; refuses one that is unknown, given twice or empty."""
     found: Dict[str, str] = {}
@@ -24,7 +29,7 @@ def once(pairs: Iterable[Tuple[str, str]], known: Collection[str]) -> Dict[str, 
             there_are = f"; there are {', '.join(known)}" if known else ""
             raise bad(name, f"there is no parameter {name[:40]!r} here{there_are}")
         if name in found:
-            raise bad(name, f"{name} is given twice")
+            raise twice(name)
         if not value:
             raise bad(name, f"{name} is empty")
         found[name] = value

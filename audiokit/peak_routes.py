@@ -6,7 +6,6 @@ them made is `peaks`.  Never decodes.  Raises `Refusal`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
@@ -17,7 +16,7 @@ from .parameters import bad, one_of
 from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
-from .wire.conditions import is_current
+from .wire.conditions import etag_of, is_current
 from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response
@@ -98,8 +97,7 @@ def peaks(request: Any) -> Answer:
 
 
 def _etag(sha256: str, asked: Asked) -> str:
-    words = " ".join(map(str, (_EDITION, sha256, *asked.span, asked.bits, asked.format)))
-    return f'"{hashlib.sha256(words.encode()).hexdigest()[:32]}"'
+    return etag_of(" ".join(map(str, (_EDITION, sha256, *asked.span, asked.bits, asked.format))))
 
 
 def _wanted(file: Any, record: Dict[str, Any], span: Span) -> Wanted:

@@ -23,8 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from .failures import refusal_of
 from .job import Converter, Outcome
-from .wire.problems import Refusal, is_full
+from .wire.problems import Refusal
 from .wire.workers import Workers
 
 _CREW = 1  # threads that rename, answer and remove
@@ -300,10 +301,9 @@ class PeakCache:
 
 
 def _in_words(error: BaseException) -> Refusal:
-    if isinstance(error, Refusal):
-        return error
     if isinstance(error, FileNotFoundError):
         return Refusal("not-found", "the file has just been removed or replaced")
-    if is_full(error):
-        return Refusal("no-space", "the disk is full")
+    known = refusal_of(error)
+    if isinstance(known, Refusal):
+        return known
     return Refusal("internal", f"the peaks could not be kept: {getattr(error, 'strerror', error)}")

@@ -1,18 +1,17 @@
 """Conditions (RFC 9110 section 13) on what has no bytes to send: whether it is still what the client takes it for.
 
-A file has two entity tags: of its bytes, which is their sha256 as in every download, and of its record.  A condition may
-name either.  Accounts, tokens, links, drops, conversions and lists have none, nor a date: no tag that a client may name
-is theirs, so that `If-Match` with one never holds (section 13.1.1), and `*` does as long as they are there.
-Pure: what was found goes in, nothing or a Refusal `precondition-failed` comes out.
+A file has two entity tags: of its bytes, which is their sha256 as in every download, and of its record as it is kept.  A
+condition may name either.  Accounts, tokens, links, drops, conversions and lists have none, nor a date: no tag that a
+client may name is theirs, so that `If-Match` with one never holds (section 13.1.1), and `*` does as long as they are
+there.  Pure: what was found goes in, nothing or a Refusal `precondition-failed` comes out.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Callable, Dict, Optional
 
 from .wire.answers import Answer, Later, Stream
-from .wire.conditions import evaluate
+from .wire.conditions import etag_of, evaluate
 from .wire.problems import Refusal
 from .wire.responses import Response
 
@@ -23,11 +22,6 @@ _OF_304 = ("cache-control", "content-location", "expires", "vary")
 Guard = Callable[[Optional[Any]], None]  # takes a row with `record`, `sha256`, `uploaded_ms`, or None: there is no file
 
 
-def record_etag(record: str) -> str:
-    """The entity tag of a record, as it is kept: JSON on one line."""
-    return f'"{hashlib.sha256(record.encode()).hexdigest()[:32]}"'
-
-
 def guard(fields: Dict[str, str], method: str) -> Optional[Guard]:
     """What looks at the file before it is changed, where the request has a condition on it."""
     if not any(name in fields for name in _FIELDS):
@@ -35,7 +29,7 @@ def guard(fields: Dict[str, str], method: str) -> Optional[Guard]:
 
     def check(file: Optional[Any]) -> None:
         tags, modified = ((), None) if file is None else (
-            (f'"{file.sha256}"', record_etag(file.record)), file.uploaded_ms // 1000
+            (f'"{file.sha256}"', etag_of(file.record)), file.uploaded_ms // 1000
         )
         if evaluate(fields, method, tags, modified) is not None:
             what = f"the file's entity tags are {' and '.join(tags)}" if tags else "there is no such file"

@@ -24,6 +24,11 @@ class Limits(NamedTuple):
     bytes: Optional[int]
     ms: Optional[int]  # milliseconds of audio
 
+    @classmethod
+    def of(cls, whose: Any) -> Limits:
+        """Those of an account or a drop."""
+        return cls(whose.most_files, whose.most_bytes, whose.most_ms)
+
     def as_json(self) -> Dict[str, Any]:
         """For callers: whole seconds stay whole."""
         return {

@@ -28,12 +28,6 @@ class Removals:
         self._clock_ms, self._leave_for_sweep = clock_ms, leave_for_sweep
         self.when_removed: Callable[[str], None] = lambda key: None  # told of bytes that are going, from any thread
 
-    def is_noted(self, key: str) -> bool:
-        """Whether bytes are to be removed: so an earlier try to remove their row was carried out after all."""
-        return self._catalogue.is_far and bool(
-            self._catalogue.read("SELECT 1 FROM removals WHERE key = ?", (key,))
-        )
-
     def carry_out(self, key: str) -> None:
         """Remove what is noted; what fails now is done at the next start."""
         self.when_removed(key)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Callable, Dict, List, Optional, TextIO
 
 from .formats.info import AudioInfo, NotAudio
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, WAV_RATES, is_decoded, is_resampled, rates_in_words
+from .settings import cores
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _SHORT = 30.0  # s of audio for which a second process would cost more than it wins
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("mp3", "wav"), help="when OUT does not say it (default mp3)")
     parser.add_argument("--dither", choices=("none", "tpdf"), default="none", help="noise that hides the rounding "
                         "to 16 bits, after resampling or where more bits come in (default none)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: the cores)")
+    parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: the cores)")
     parser.add_argument("--stream", action="store_true", help="write as it is made, without the Info header that "
                         "tells players an MP3's exact length")
 

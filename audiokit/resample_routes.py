@@ -7,7 +7,6 @@ server, never takes one. Raises `Refusal`.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Tuple, U
 
 from . import content
 from .accounts import ALL, READ, Who, not_admitted
+from .failures import refusal_of
 from .formats.info import AudioInfo
 from .formats.mpeg_header import BITRATES
 from .job import FAILED, Conversion, Job, Order
@@ -281,10 +281,7 @@ def resample(request: Any) -> Answer:
             "a stored file is named by id= or source=",
         )
     limit = services.settings.max_upload
-    if (framing.length or 0) > limit:
-        raise Refusal(
-            "too-large", f"the body has {framing.length} bytes, {limit} are taken", limit=limit
-        )
+    framing.check_fits(limit)
     services.storage.check_room(framing.length)
     services.jobs.warm_up()
     return Receive(_ResampleSink(request, wanted), limit)
@@ -408,13 +405,8 @@ def _outcome(jobs: Any, job: Job) -> Union[Response, Refusal]:
         return content.whole(_kept(jobs, job))
     except (Refusal, OSError) as error:  # whatever it is, whoever waits must be told
         jobs.answered(job, [], False)
-        return error if isinstance(error, Refusal) else _unreadable(error)
-
-
-def _unreadable(error: OSError) -> Refusal:
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return Refusal("busy", "too many files are open", headers=[("Retry-After", "1")], close=True)
-    return Refusal("internal", "the result cannot be read")
+        known = refusal_of(error)
+        return known if isinstance(known, Refusal) else Refusal("internal", "the result cannot be read")
 
 
 def _kept(jobs: Any, job: Job) -> content.Kept:

@@ -15,11 +15,11 @@ from urllib.parse import unquote
 from . import account_routes, content, json_bodies, link_routes, listing, pages, peak_routes, resample_routes
 from .accounts import ADMIN, ANYONE, DELETE, EVERYBODY, KNOWN, READ, WRITE, Who
 from .parameters import bad, once, one_of
-from .preconditions import check_untagged, guard, record_etag
+from .preconditions import check_untagged, guard
 from .uploads import UploadSink, check_metadata, wishes_of
 from .wire.answers import Answer, Later, Receive
 from .wire.bodies import Framing
-from .wire.conditions import is_current
+from .wire.conditions import etag_of, is_current
 from .wire.heads import Head
 from .wire.problems import Refusal
 from .wire.responses import Response, json_response
@@ -135,7 +135,7 @@ def info(request: Request) -> Answer:
     # /info is asked again and again: it answers with the record alone.
     if not request.id:
         return json_response(record.encode())
-    etag = record_etag(record)
+    etag = etag_of(record)
     if is_current(request.fields, request.head.method, etag):
         return Response(304, (("ETag", etag), ("Cache-Control", "no-cache")))
     return json_response(record.encode(), 200, (("ETag", etag), *resample_routes.offer(request.id, record)))
@@ -245,7 +245,7 @@ def _change(request: Request, given: Dict[str, Any]) -> Response:
     record = request.services.storage.change(request.id, owner=who.account, reach=who.holds, check=check, **given)
     if record is None:
         raise request.not_held(_OWNERS)
-    return json_response(record.encode(), 200, [("ETag", record_etag(record))])
+    return json_response(record.encode(), 200, [("ETag", etag_of(record))])
 
 
 def remove(request: Request) -> Answer:

@@ -73,10 +73,15 @@ def _some(number: int) -> int:
     return number
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def workers(text: str) -> int:
     """A number of processes; "cores" is one for each core that we may use."""
     if text.strip().lower() == "cores":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores()
     number = count(text)
     if not number:
         raise BadSetting("0 workers would never be done")

@@ -24,8 +24,8 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .catalogue.jobs import GONE, Due, Made, Posted
-from .failures import frozen_or, refusal_of
-from .job import DONE, FAILED, Delivered, Job, Order, Result, rfc3339
+from .failures import refusal_of
+from .job import DONE, FAILED, Delivered, Job, Order, Result, cancelled, gone, rfc3339, unknown
 from .jobs import Elsewhere, Jobs
 from .wire.problems import PROBLEMS, Refusal
 from .wire.workers import Workers
@@ -47,7 +47,7 @@ class FarJob:
         self.row, self.id = row, row.id
         self.said = json.loads(row.status)
         if row.state == GONE:
-            self.said = ended(self.said, Refusal("gone", "the conversion was cancelled"), None)
+            self.said = ended(self.said, cancelled(), None)
         said = self.said
         self.state, self.is_over = said["status"], row.is_over
         self.order = Order(None, said["name"], row.mime, said["done"] or "")
@@ -112,9 +112,9 @@ class SharedJobs(Elsewhere):
         """As `Jobs.find`."""
         row = self._board.named(id)
         if row is None or owner not in (None, row.owner):
-            raise Refusal("not-found", "there is no such conversion")
+            raise unknown()
         if row.state == GONE or row.is_over and row.expires_ms <= 1000 * self._clock():
-            raise Refusal("gone", "the conversion has been delivered, removed or has expired")
+            raise gone()
         mine = None if row.is_over else self._jobs.unfinished().get(id)
         return mine or FarJob(row)
 
@@ -149,7 +149,7 @@ class SharedJobs(Elsewhere):
         try:
             return self._results.open(job.row, start, stop)
         except FileNotFoundError:
-            raise Refusal("gone", "the result has been delivered, removed or has expired") from None
+            raise gone("result") from None
 
     def answered(self, job: AnyJob, spans: List[Tuple[int, int]], is_whole: bool) -> None:
         """As `Jobs.answered`; quick."""
@@ -195,9 +195,7 @@ class SharedJobs(Elsewhere):
         status = json.dumps(self._jobs.status(job))
         try:
             self._board.post(job.id, job.owner, status, job.order.mime, self._now_ms())
-        except sqlite3.IntegrityError as error:
-            raise frozen_or(error) from error
-        except OSError as error:
+        except (OSError, sqlite3.IntegrityError) as error:
             raise refusal_of(error) from error
 
     def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 from .formats.info import AudioInfo, Damaged, NotAudio
 from .held import Held
 from .names import valid_name
+from .parameters import bad, twice
 from .wire.answers import Sink
 from .wire.company import Work, alone
 from .wire.fields import parse_content_disposition, parse_digest_field
@@ -206,8 +207,7 @@ def wishes_of(request: Any) -> Wishes:
     name, overwrite, metadata = parameters(split_query(request.head.query))
     name = disposed_name(request.fields) if name is None else name
     wishes = Wishes.of(request, name, overwrite, metadata)
-    if (framing.length or 0) > most:
-        raise Refusal("too-large", f"the body has {framing.length} bytes, {most} are taken", limit=most)
+    framing.check_fits(most)
     if name is not None:
         valid_name(name)
     services.storage.check_room(framing.length)
@@ -222,20 +222,20 @@ def parameters(pairs: List[Tuple[str, str]]) -> Tuple[Optional[str], bool, Dict[
     for key, value in pairs:
         if key == "name":
             if name is not None:
-                raise _twice(key)
+                raise twice(key)
             name = value
         elif key == "overwrite":
             if overwrite is not None:
-                raise _twice(key)
+                raise twice(key)
             if value not in ("true", "false"):
-                raise Refusal("bad-parameter", f"overwrite is {value!r}, not true or false", parameter=key)
+                raise bad(key, f"overwrite is {value!r}, not true or false")
             overwrite = value == "true"
         elif key.startswith("meta."):
             if key[5:] in metadata:
-                raise _twice(key)
+                raise twice(key)
             metadata[key[5:]] = value
         else:
-            raise Refusal("bad-parameter", f"there is no parameter {key!r} here", parameter=key)
+            raise bad(key, f"there is no parameter {key!r} here")
     check_metadata(metadata)
     return name, bool(overwrite), metadata
 
@@ -244,19 +244,15 @@ def check_metadata(metadata: Dict[str, str]) -> None:
     """Refuse metadata with an empty or overlong key, or too much of it."""
     for key, value in metadata.items():
         if not key or len(key) > 100 or not key.isprintable():
-            raise Refusal("bad-parameter", f"{key!r} is no key of 1 to 100 characters", parameter="meta." + key)
+            raise bad("meta." + key, f"{key!r} is no key of 1 to 100 characters")
         if any(ord(c) < 32 and c not in "\t\n" or 0xD800 <= ord(c) < 0xE000 or ord(c) == 127 for c in value):
-            raise Refusal("bad-parameter", f"meta.{key} has a control character", parameter="meta." + key)
+            raise bad("meta." + key, f"meta.{key} has a control character")
     total = sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items())
     if len(metadata) > METADATA_KEYS or total > METADATA_BYTES:
         raise Refusal(
             "bad-parameter", f"{len(metadata)} metadata fields of {total} bytes; {METADATA_KEYS} fields and "
             f"{METADATA_BYTES} bytes are taken", parameter="meta", limit=METADATA_BYTES,
         )
-
-
-def _twice(key: str) -> Refusal:
-    return Refusal("bad-parameter", f"{key} is given twice", parameter=key)
 
 
 class ReceivingSink(Sink):

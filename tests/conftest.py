@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import told
 from support import Running
@@ -25,6 +27,56 @@ def running(tmp_path):
 def server(running):
     """A server with default settings."""
     return running()
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A store on loopback; its keys are in the environment, and no others."""
+    from tiny_s3 import ENVIRONMENT, TinyS3  # here: most tests need none
+
+    for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(name, value)
+    with TinyS3() as one:
+        yield one
+
+
+@pytest.fixture
+def repeating(monkeypatch):
+    """Storages opened meanwhile have the same catalogue, in a cluster that carries every write out twice."""
+    from tiny_rqlite import TinyRqlite, Watched
+
+    import storage
+
+    with TinyRqlite(1) as nodes:
+        nodes.is_twice = True
+        monkeypatch.setattr(storage, "open_catalogue", lambda *_: Watched(nodes))
+        yield
+
+
+@pytest.fixture
+def far(repeating, running):
+    """A server with it.  The address is never spoken to."""
+    return running(catalogue="rqlite://127.0.0.1:4001")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    """Three nodes of a real rqlite."""
+    from rqlite_nodes import RqliteNodes
+
+    with RqliteNodes(tmp_path_factory.mktemp("nodes"), 3) as three:
+        yield three
+
+
+@pytest.fixture(scope="module")
+def pair(nodes, store, tmp_path_factory):
+    """Two servers on one catalogue and one store, which the module chooses."""
+    from servers import Server
+
+    here, there = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
+    with Server(here, store, "--catalogue", nodes.url) as first:
+        with Server(there, store, "--catalogue", nodes.url) as second:
+            yield first, second
 
 
 @pytest.fixture(scope="module", params=["native", "portable"])

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from rqlite_nodes import RqliteNodes
 from support import ROOT
-from test_far_catalogue import Repeating
+from tiny_rqlite import TinyRqlite, Watched
 
 from audiokit.blobs import FileOps
 from audiokit.catalogue import Catalogue
@@ -27,14 +27,23 @@ def node(tmp_path_factory):
         yield one
 
 
+@pytest.fixture
+def twice():
+    """A cluster that carries every write out twice."""
+    with TinyRqlite(1) as nodes:
+        nodes.is_twice = True
+        yield nodes
+
+
 @pytest.fixture(params=["sqlite", "repeating", pytest.param("rqlite", marks=pytest.mark.slow)])
 def catalogue(request, tmp_path):
     if request.param == "rqlite":
         found = RqliteCatalogue(parse(request.getfixturevalue("node").url), SCHEMA)
         found.write([(f"DELETE FROM {table}", ()) for table in ("jobs", "removals", "places")])
+    elif request.param == "repeating":
+        found = Watched(request.getfixturevalue("twice"))
     else:
-        kind = {"sqlite": Catalogue, "repeating": Repeating}[request.param]
-        found = kind(tmp_path / "catalogue.db", SCHEMA, FileOps())
+        found = Catalogue(tmp_path / "catalogue.db", SCHEMA, FileOps())
     yield found
     found.close()
 

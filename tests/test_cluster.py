@@ -21,7 +21,6 @@ import told
 from engines import Swift
 from processes import slowness, until
 from relay import Cut, Relay
-from rqlite_nodes import RqliteNodes
 from servers import Server
 from support import ROOT, wav
 
@@ -40,24 +39,14 @@ SOON_S = 1.0  # within which a server knows what another one changed: promised a
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory):
-    with RqliteNodes(tmp_path_factory.mktemp("nodes"), 3) as three:
-        yield three
-
-
-@pytest.fixture(scope="module")
 def swift(tmp_path_factory):
     with Swift(tmp_path_factory.mktemp("store")) as store:
         yield store
 
 
 @pytest.fixture(scope="module")
-def pair(nodes, swift, tmp_path_factory):
-    """Two servers on one catalogue and one store."""
-    here, there = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
-    with Server(here, swift, "--catalogue", nodes.url) as first:
-        with Server(there, swift, "--catalogue", nodes.url) as second:
-            yield first, second
+def store(swift):
+    return swift
 
 
 @pytest.fixture

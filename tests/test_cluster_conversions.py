@@ -12,8 +12,6 @@ import urllib.parse
 import pytest
 from engines import Rclone
 from processes import until
-from rqlite_nodes import RqliteNodes
-from servers import Server
 from support import long_wav, wav
 
 from audiokit.formats.mpeg_header import parse_header
@@ -25,22 +23,9 @@ MEDIUM = long_wav(60)  # seconds
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory):
-    with RqliteNodes(tmp_path_factory.mktemp("nodes"), 3) as three:
-        yield three
-
-
-@pytest.fixture(scope="module")
 def store(tmp_path_factory):
     with Rclone(tmp_path_factory.mktemp("store")) as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def pair(nodes, store, tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("a"), store, "--catalogue", nodes.url) as first:
-        with Server(tmp_path_factory.mktemp("b"), store, "--catalogue", nodes.url) as second:
-            yield first, second
 
 
 def begin(server, body, **more):

@@ -28,14 +28,6 @@ WAV = wav(0.1)
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(name, value)
-    with TinyS3() as one:
-        yield one
-
-
-@pytest.fixture
 def server(running, tiny):
     return running(blobs=tiny.url("p"))
 

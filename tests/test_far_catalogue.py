@@ -8,68 +8,14 @@ import threading
 from base64 import b64encode
 
 import pytest
-from support import ROOT, request, wav
+from support import request, wav
+from tiny_rqlite import Watched
 
-import storage as storage_module
 from audiokit.accounts import hash_password
-from audiokit.catalogue import Catalogue, CatalogueDown
 from audiokit.removals import NOTES_KEPT_MS
 from storage import Storage
 
 pytestmark = pytest.mark.slow  # every write is carried out twice
-
-
-class Repeating(Catalogue):
-    """SQLite as a cluster that carries out every write twice and tells of the second time; or not at all.
-
-    It counts round trips, and who waits for them.
-    """
-
-    is_far = True
-    is_away = False
-
-    def __init__(self, *arguments, **settings):
-        self.trips, self.threads = 0, set()
-        super().__init__(*arguments, **settings)
-
-    def _trip(self):
-        self.trips += threading.current_thread().name != "job-board"  # which asks for nobody's answer
-        self.threads.add(threading.current_thread().name)
-        if self.is_away:
-            raise CatalogueDown("nobody answers")
-
-    def read(self, sql, params=(), deadline_s=None):
-        self._trip()
-        return super().read(sql, params, deadline_s)
-
-    def read_all(self, queries, deadline_s=None):
-        self._trip()
-        return [Catalogue.read(self, sql, params, deadline_s) for sql, params in queries]
-
-    def write(self, statements):
-        self._trip()
-        super().write(statements)
-        return super().write(statements)
-
-    def agreed(self, what, ours):
-        return ours
-
-
-@pytest.fixture
-def repeating(monkeypatch):
-    """Storages opened meanwhile have such a catalogue."""
-    monkeypatch.setattr(
-        storage_module, "open_catalogue",
-        lambda address, path, ops, create, migrate: Repeating(
-            path, (ROOT / "schema.sql").read_text("utf-8"), ops, create=create, migrate=migrate
-        ),
-    )
-
-
-@pytest.fixture
-def far(repeating, running):
-    """A server with it.  The address is never spoken to."""
-    return running(catalogue="rqlite://127.0.0.1:4001")
 
 
 def catalogue_of(server):
@@ -124,7 +70,7 @@ def test_a_change_that_was_written_twice_happened_once(far):
 
 def test_a_row_that_was_removed_does_not_come_back_with_a_late_write(far):
     said = []
-    write = Repeating.write
+    write = Watched.write
     catalogue = catalogue_of(far)
     catalogue.write = lambda statements: said.append(statements) or write(catalogue, statements)
     _, record = post(far, "a.wav", wav())

@@ -9,8 +9,8 @@ import threading
 import pytest
 from processes import until
 from support import request, wav
-from test_far import get, post, tiny  # noqa: F401  (a fixture)
-from test_far_catalogue import catalogue_of, far, repeating  # noqa: F401
+from test_far import get, post
+from test_far_catalogue import catalogue_of
 from tiny_s3 import says
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def left(server):
     return sorted(os.listdir(str(folder))) if folder.is_dir() else []
 
 
-def test_they_are_those_of_a_folder(running, tiny, tmp_path):  # noqa: F811
+def test_they_are_those_of_a_folder(running, tiny, tmp_path):
     server, home = running(tmp_path / "far", blobs=tiny.url("p")), running(tmp_path / "home")
     data = wav(1.0)
     for query in ("width=50", "width=50&from=0.2&to=0.4&bits=16", "format=dat&width=7"):
@@ -37,7 +37,7 @@ def test_they_are_those_of_a_folder(running, tiny, tmp_path):  # noqa: F811
     assert all("-" in name for name in left(server)), "nothing that they were made of is left"
 
 
-def test_what_is_kept_is_given_while_the_store_is_away_and_the_rest_says_come_again(running, tiny):  # noqa: F811
+def test_what_is_kept_is_given_while_the_store_is_away_and_the_rest_says_come_again(running, tiny):
     server = running(blobs=tiny.url("p"))
     kept, other = post(server, "a.wav", wav(0.2))[2], post(server, "b.wav", wav(0.3))[2]
     assert peaks(server, kept)[0] == 200
@@ -50,7 +50,7 @@ def test_what_is_kept_is_given_while_the_store_is_away_and_the_rest_says_come_ag
     assert len(left(server)) == 2
 
 
-def test_one_that_waits_for_a_silent_store_holds_up_no_other(running, tiny):  # noqa: F811
+def test_one_that_waits_for_a_silent_store_holds_up_no_other(running, tiny):
     server = running(blobs=tiny.url("p"))
     slow, quick = post(server, "a.wav", wav(0.2))[2], post(server, "b.wav", wav(0.3))[2]
     asked, let_go, said = threading.Event(), threading.Event(), []
@@ -73,7 +73,7 @@ def test_one_that_waits_for_a_silent_store_holds_up_no_other(running, tiny):  # 
     assert said == [200]
 
 
-def test_what_was_removed_while_it_was_fetched_is_told(running, tiny):  # noqa: F811
+def test_what_was_removed_while_it_was_fetched_is_told(running, tiny):
     server = running(blobs=tiny.url("p"))
     _, _, record = post(server, "a.wav", wav(0.2))
     tiny.faults += [says(404, "NoSuchKey")] * 2  # HEAD, whose answer has no words, then GET
@@ -82,7 +82,7 @@ def test_what_was_removed_while_it_was_fetched_is_told(running, tiny):  # noqa: 
     assert left(server) == []
 
 
-def test_rows_elsewhere_cost_one_trip_for_an_answer_and_one_for_a_start(far, running, monkeypatch):  # noqa: F811
+def test_rows_elsewhere_cost_one_trip_for_an_answer_and_one_for_a_start(far, running, monkeypatch):
     records = [json.loads(request(far.address, "POST", f"/post?name={n}.wav", wav(0.1 + n / 10))[2]) for n in range(4)]
     tags = [peaks(far, record)[1]["etag"] for record in records]
     far.server.authenticator.look_again = float("inf")

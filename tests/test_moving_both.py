@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 
 import pytest
 from support import request, wav
 from test_catalogue_moving import add, contents, fill
 from tiny_rqlite import TinyRqlite
-from tiny_s3 import ENVIRONMENT, TinyS3
 
 from audiokit.failures import refusal_of
 from audiokit.links import Drop, Link
@@ -23,11 +21,8 @@ FILES = 3
 
 
 @pytest.fixture
-def store(monkeypatch):
-    for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(name, value)
-    with TinyS3() as one:
-        yield one
+def store(tiny):
+    return tiny
 
 
 @pytest.fixture

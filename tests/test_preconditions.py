@@ -10,7 +10,7 @@ from people import Person, ask
 from support import Running, request, wav
 
 from audiokit import routes
-from audiokit.preconditions import record_etag
+from audiokit.wire.conditions import etag_of
 from audiokit.wire.fields import http_date
 from audiokit.wire.problems import Refusal
 
@@ -40,7 +40,7 @@ def at(both_ways):
 def filled_in(address, fields, name="a.wav"):
     """The file's path, and the fields with its own values."""
     record = request(address, "GET", f"/info?name={name}")[2]
-    own = {"BYTES": '"%s"' % json.loads(record)["sha256"], "RECORD": record_etag(record.decode().strip()),
+    own = {"BYTES": '"%s"' % json.loads(record)["sha256"], "RECORD": etag_of(record.decode().strip()),
            "OLD": http_date(1_000_000_000), "NEW": http_date(4_000_000_000)}
     for word, value in own.items():
         fields = {field: text.replace(word, value) for field, text in fields.items()}
@@ -52,7 +52,7 @@ def test_a_change_is_made_when_its_condition_holds(at, fields, holds, why):
     path, fields = filled_in(at, fields)
     status, said, body = request(at, "PATCH", path, b'{"metadata": {"a": "b"}}', fields)
     assert status == (200 if holds else 412), why
-    assert said["etag"] == (record_etag(body.decode().strip()) if holds else filled_in(at, {"": "BYTES"})[1][""])
+    assert said["etag"] == (etag_of(body.decode().strip()) if holds else filled_in(at, {"": "BYTES"})[1][""])
     assert (json.loads(request(at, "GET", path)[2])["metadata"] == {"a": "b"}) is holds
     request(at, "PATCH", path, b'{"metadata": {}}')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import signal
@@ -16,7 +17,8 @@ from support import ROOT, wav
 from test_offers import PCM_IN_MATROSKA
 
 import audiometa
-from audiokit.resample_command import Progress
+from audiokit.resample_command import Progress, add_arguments
+from audiokit.settings import Settings
 
 PROGRAM = [sys.executable, str(ROOT / "audioserver.py"), "resample"]
 SOUND = wav(0.4, rate=44100, channels=2)
@@ -143,6 +145,18 @@ def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number, options):
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="skipped: no core can be taken from a process here")
+def test_no_more_processes_than_the_cores_that_may_be_used_as_of_the_server():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        assert parser.parse_args(["IN", "OUT"]).jobs == Settings().jobs == 1
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_a_bar_with_the_time_left_is_for_terminals_alone():

@@ -14,6 +14,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from support import ROOT
+
+from audiokit.catalogue import CatalogueDown
+from audiokit.catalogue.address import parse
+from audiokit.catalogue.rqlite import RqliteCatalogue
+
 
 class TinyRqlite:
     """`count` nodes on free ports of loopback.  A context manager."""
@@ -168,3 +174,27 @@ class TinyRqlite:
         for thread in self._threads:
             thread.join()
         self._database.close()
+
+
+class Watched(RqliteCatalogue):
+    """The program's own door to a tiny cluster: counts round trips and who waits for them, and can be shut."""
+
+    is_away = False
+
+    def __init__(self, tiny):
+        self.trips, self.threads = 0, set()
+        super().__init__(parse(tiny.url), (ROOT / "schema.sql").read_text("utf-8"))
+
+    def _trip(self):
+        self.trips += threading.current_thread().name != "job-board"  # which asks for nobody's answer
+        self.threads.add(threading.current_thread().name)
+        if self.is_away:
+            raise CatalogueDown("nobody answers")
+
+    def read_all(self, queries, deadline_s=None):
+        self._trip()
+        return super().read_all(queries, deadline_s)
+
+    def tell(self, statements, patience=None):
+        self._trip()
+        return super().tell(statements, patience)

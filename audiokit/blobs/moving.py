@@ -15,11 +15,11 @@ he is content.  Raises `StoreError`, OSError, and `Differs` where bytes are not 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Set, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Set, Tuple
 
+from ..digests import pieces_of, sha256_of
 from .errors import StoreRefused
 
 HOME = "the data folder"  # as an address: where the audio is when no store has it
@@ -141,14 +141,14 @@ def _rows(catalogue: Any) -> Iterator[Tuple[str, int, str]]:
 
 def _bring(key: str, size: int, sha256: str, source: Any, target: Any, spool: Path, ops: Any) -> int:
     """Have the bytes of `key` in the target, verified; how many copies that took of the file, 0 or 1."""
-    if target.size(key) == size and digest(target.pieces(key)) == sha256:
+    if target.size(key) == size and sha256_of(target.pieces(key)) == sha256:
         return 0
     for _ in range(_TRIES):
         path = str(spool / (os.urandom(16).hex() + ".part"))
         source.lend(key, path)
         with open(path, "r+b", buffering=0) as file:  # Windows syncs what may be written
             try:
-                found = digest(iter(lambda: file.read(1 << 20), b""))
+                found = sha256_of(pieces_of(file))
                 if found != sha256:
                     raise Differs(f"the bytes {key} have the sha256 {found}, their row says {sha256}: see `db check`")
                 target.put(key, file, size, sha256)
@@ -157,7 +157,7 @@ def _bring(key: str, size: int, sha256: str, source: Any, target: Any, spool: Pa
                 with contextlib.suppress(FileNotFoundError):
                     ops.remove(path)
                 raise
-        if target.size(key) == size and digest(target.pieces(key)) == sha256:
+        if target.size(key) == size and sha256_of(target.pieces(key)) == sha256:
             return 1
     raise Differs(f"the bytes {key} came back from {address_of(target)} as others")
 
@@ -175,11 +175,3 @@ def _count(catalogue: Any, target: Any, files: int) -> None:
         named += 1
     if named != files:
         raise Differs(f"{files} files were brought over, the catalogue has {named}: is it written to by others?")
-
-
-def digest(pieces: Iterable[Any]) -> str:
-    """The sha256 of all pieces, hex."""
-    hash = hashlib.sha256()
-    for piece in pieces:
-        hash.update(piece)
-    return hash.hexdigest()

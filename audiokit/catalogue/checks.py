@@ -13,10 +13,11 @@ Without `fix` nothing is changed, and a server may go on meanwhile: what changed
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import time
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+
+from ..digests import sha256_of
 
 _ROWS = 1000  # looked at in one query
 _SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
@@ -99,7 +100,7 @@ class Check:
             return f"has {there} bytes, its row says {size}"
         if self._deep:
             try:
-                found = _digest(self._blobs.pieces(key))
+                found = sha256_of(self._blobs.pieces(key))
             except FileNotFoundError:
                 return "has no bytes"
             except OSError as error:
@@ -206,10 +207,3 @@ def _keys(catalogue: Any) -> Iterator[str]:
             return
         for (after,) in rows:
             yield after
-
-
-def _digest(pieces: Iterable[memoryview]) -> str:
-    hash = hashlib.sha256()
-    for piece in pieces:
-        hash.update(piece)
-    return hash.hexdigest()

@@ -7,7 +7,7 @@
     remove          any server                       gone: the row stays for a day
     forget          any server                       there is no row
 
-Every write may be carried out twice, or late, after those that followed it: one that is over is never begun again, one
+A write that was given up may be carried out late, after those that followed it: one that is over is never begun again, one
 that is gone never comes back, and a result whose key is noted in `removals` is never named.  Knows no files, no clock.
 """
 

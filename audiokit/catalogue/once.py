@@ -16,10 +16,11 @@ Thread-safe.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections import deque
-from typing import Any, Deque, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Deque, List, NamedTuple, Sequence, Tuple
 
 Statement = Tuple[str, Sequence[Any]]
 Word = Tuple[int, int]  # when, in ms, so that old ones are found; and chance
@@ -28,12 +29,12 @@ TABLE = (
     "CREATE TABLE IF NOT EXISTS writes (since_ms INTEGER NOT NULL, chance INTEGER NOT NULL, counts TEXT NOT NULL, "
     "PRIMARY KEY (since_ms, chance)) WITHOUT ROWID"
 )
-COUNTS = "SELECT counts FROM writes WHERE since_ms = ? AND chance = ?"
 KEPT_MS = 86_400_000
 _CLAIM = "INSERT INTO writes (since_ms, chance, counts) VALUES (?, ?, '')"
 _TAKE_AWAY = "INSERT OR IGNORE INTO writes (since_ms, chance, counts) VALUES (?, ?, '')"
 # Of a row that was changed, every node counts the same, so that this may be said to all of them.
 _COUNT = "UPDATE writes SET counts = counts || changes() || ' ' WHERE since_ms = ? AND chance = ?"
+_COUNTS = "SELECT counts FROM writes WHERE since_ms = ? AND chance = ?"
 _FORGET = "DELETE FROM writes WHERE since_ms < ?"
 _FORGET_EVERY_S = 60.0  # often, so that there is never much to forget: the leader is everybody's
 _CHANCE_BITS = 63  # what is left of SQLite's whole numbers without a sign
@@ -41,7 +42,7 @@ _MOST_GIVEN_UP = 1000  # remembered; while a cluster is away each server asks on
 _REPEATED = "constraint failed: writes."
 
 
-class Call(NamedTuple):
+class _Call(NamedTuple):
     """One call of `write` as the nodes are told it."""
 
     word: Word
@@ -63,7 +64,29 @@ class Once:
         self._forget_at = 0.0  # s, monotonic
         self._lock = threading.Lock()
 
-    def begun(self, statements: Sequence[Statement]) -> Call:
+    def write(
+        self, statements: Sequence[Statement], tell: Callable[[List[Statement]], List[int]],
+        read: Callable[[str, Word], List[tuple]],
+    ) -> List[int]:
+        """Have the statements carried out as one transaction, once; how many rows each of them touched that once.
+
+        `tell` has some node carry statements out, perhaps not for the first time, and says what it counted; `read` asks.
+        """
+        call = self._begun(statements)
+        try:
+            counts = call.counts(tell(call.statements))
+        except sqlite3.IntegrityError as error:
+            if _REPEATED not in str(error):
+                self._give_up(call)  # an earlier try may be in a node's hands, and fit later on
+                raise
+            counts = list(map(int, read(_COUNTS, call.word)[0][0].split()))
+        except BaseException:
+            self._give_up(call)
+            raise
+        self._was_done(call)
+        return counts
+
+    def _begun(self, statements: Sequence[Statement]) -> _Call:
         """The statements as a call that counts once."""
         now_ms = time.time_ns() // 1_000_000
         word = now_ms, int.from_bytes(os.urandom(8), "big") >> (64 - _CHANCE_BITS)
@@ -78,26 +101,16 @@ class Once:
             said += [statement, (_COUNT, word)]
         if forgets:
             said.append((_FORGET, (now_ms - KEPT_MS,)))
-        return Call(word, given_up, said, len(statements))
+        return _Call(word, given_up, said, len(statements))
 
-    def was_done(self, call: Call) -> None:
+    def _was_done(self, call: _Call) -> None:
         """It was carried out: the calls before it that were given up never will be."""
         with self._lock:
             for word in call.given_up:
                 if word in self._given_up:
                     self._given_up.remove(word)
 
-    def give_up(self, call: Call) -> None:
+    def _give_up(self, call: _Call) -> None:
         """Its caller is told that it was not carried out, as far as anybody knows."""
         with self._lock:
             self._given_up.append(call.word)
-
-
-def is_repeated(error: Exception) -> bool:
-    """Whether a constraint says that the call had been carried out already."""
-    return _REPEATED in str(error)
-
-
-def counts_in(text: str) -> List[int]:
-    """The counts that stand beside a word."""
-    return list(map(int, text.split()))

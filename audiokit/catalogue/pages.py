@@ -103,9 +103,12 @@ class Pages:
             total = count
         elif total < 0:
             (total,) = self._numbers([in_all], 0)
+        return self._made(listing, text, total, cursor)
+
+    def _made(self, listing: Any, text: str, total: int, cursor: Optional[str]) -> Page:
         if listing.fields is not None and text:
             text = _narrowed(text, listing.fields)
-        is_exact = total <= self._cap or not clauses
+        is_exact = total <= self._cap or not listing.filters
         return Page(text, total if is_exact else self._cap, is_exact, cursor)
 
     def _is_of_few_words(self, listing: Any) -> bool:
@@ -133,11 +136,7 @@ class Pages:
             total = sum(files.values())
         else:
             total = self._total_of_all(listing, list(files), until)
-        text = SEPARATOR.join(one.record for one in found)
-        if listing.fields is not None and text:
-            text = _narrowed(text, listing.fields)
-        is_exact = total <= self._cap or not listing.filters
-        return Page(text, total if is_exact else self._cap, is_exact, cursor)
+        return self._made(listing, SEPARATOR.join(one.record for one in found), total, cursor)
 
     def _merged(self, listing: Any, owners: List[int], until: float) -> List[Found]:
         """The first records of all, one more than the page has.
@@ -328,9 +327,11 @@ class Pages:
     def _priced(
         self, clauses: List[Clause], usable: List[Clause], walk: _Way, listing: Any, owner: int
     ) -> Iterator[Tuple[float, _Way]]:
-        eaches = [_number_of(clause.values) for clause in usable if clause.values is not None]
-        likely, numbers = self._likely(usable, [self._files_query(owner), _LAST_NUMBER, *eaches])
-        shares = _Shares(numbers[0], numbers[1], listing.limit)
+        of_values = {clause: _number_of(clause.values) for clause in usable if clause.values is not None}
+        more = [self._files_query(owner), _LAST_NUMBER, *of_values.values()]
+        likely, (files, last, *numbers) = self._likely(usable, more)
+        values = dict(zip(of_values, numbers))
+        shares = _Shares(files, last, listing.limit)
         for clause, count in zip(usable, likely):
             shares.add(clause, count)
         by_time = listing.sort == "uploaded"  # rows lie in the order of their coming
@@ -350,18 +351,7 @@ class Pages:
                 looks = shares.looks(shares.of(clause))
                 yield looks * (_SKIP_US if are_traits else _ROW_US), _Way(clause, clause.source or "", False)
             if clause.stream is not None or clause.values is not None:
-                yield self._floor_us(clause, shares), _Way(clause, "", True, True)
-
-    def _floor_us(self, clause: Clause, shares: _Shares) -> float:
-        """What a page by a floor costs."""
-        looks, limit = shares.looks(shares.of(clause)), shares.limit
-        if clause.values is not None:
-            each = self._numbers([_number_of(clause.values)], _STALE)[0]
-            return each * (looks * _SKIP_US + limit * _NEAR_US) if each <= MOST_VALUES else math.inf
-        if clause.is_of_all:
-            return _WORDS_US + looks * _ROW_US
-        blocks = 1 + shares.looks(1.0) * shares.last / max(shares.files, 1) / newest.BLOCK
-        return blocks * (_BLOCK_US + newest.BLOCK * shares.of(clause) * 2 * _SKIP_US) + limit * _NEAR_US
+                yield _floor_us(clause, values.get(clause), shares), _Way(clause, "", True, True)
 
 
 class _Way(NamedTuple):
@@ -390,6 +380,17 @@ class _Shares:
     def looks(self, share: float) -> float:
         """How many of a `share` of the files are looked at until the page is full, or none is left."""
         return share * min(self.limit / self._all, self.files)
+
+
+def _floor_us(clause: Clause, values: Optional[int], shares: _Shares) -> float:
+    """What a page by a floor costs, by the filter's number of values where it goes by those."""
+    looks, limit = shares.looks(shares.of(clause)), shares.limit
+    if values is not None:
+        return values * (looks * _SKIP_US + limit * _NEAR_US) if values <= MOST_VALUES else math.inf
+    if clause.is_of_all:
+        return _WORDS_US + looks * _ROW_US
+    blocks = 1 + shares.looks(1.0) * shares.last / max(shares.files, 1) / newest.BLOCK
+    return blocks * (_BLOCK_US + newest.BLOCK * shares.of(clause) * 2 * _SKIP_US) + limit * _NEAR_US
 
 
 def _is_default(listing: Any) -> bool:

@@ -26,7 +26,7 @@ from .address import Address
 from .errors import CatalogueDown, TooSlow
 from .guard import allowed, bindable
 from .nodes import Nodes, Patience, Unfit
-from .once import COUNTS, TABLE, Once, counts_in, is_repeated
+from .once import TABLE, Once
 from .search import SEARCH, is_derived
 
 Statement = Tuple[str, Sequence[Any]]
@@ -101,19 +101,7 @@ class RqliteCatalogue:
         """Carry out the statements as one transaction, once; how many rows each touched, when most nodes have it."""
         for sql, _ in statements:
             allowed(sql)
-        call = self._once.begun(statements)
-        try:
-            counts = call.counts(self.tell(call.statements))
-        except sqlite3.IntegrityError as error:
-            if not is_repeated(error):
-                self._once.give_up(call)  # an earlier try may be in a node's hands, and fit later on
-                raise
-            counts = counts_in(self.read(COUNTS, call.word)[0][0])
-        except BaseException:
-            self._once.give_up(call)
-            raise
-        self._once.was_done(call)
-        return counts
+        return self._once.write(statements, self.tell, self.read)
 
     def tell(self, statements: Sequence[Statement], patience: Optional[Patience] = None) -> List[int]:
         """The same as the nodes are told it: what is carried out twice counts twice.  For the schema's own steps."""

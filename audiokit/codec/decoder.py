@@ -42,11 +42,11 @@ HISTORY_GRANULES = 2  # one for the overlap, and one for the 15 time slots of th
 __all__ = [
     "Decoder",
     "Format",
-    "Plan",
     "Planner",
     "Report",
     "Segment",
     "Undecodable",
+    "Whole",
     "decode_segment",
 ]
 
@@ -287,22 +287,20 @@ class Segment(NamedTuple):
     silent_granules: int  # behind the last frame
 
 
-class Plan(NamedTuple):
-    """How a stream splits into segments, and what all of it gives."""
+class Whole(NamedTuple):
+    """What all of a stream gives."""
 
-    segments: Tuple[Segment, ...]
-    sample_rate: int
+    sample_rate: int  # Hz
     channels: int
-    samples: int  # a channel, of the whole output
+    samples: int  # a channel
 
 
 class Planner:
     """Reads a stream, in any chunks, for the places where it can be split."""
 
-    def __init__(self, *, gapless: bool = True, channels: int = 0) -> None:
+    def __init__(self, channels: int = 0) -> None:
         self._reader = FrameReader()
-        self._is_gapless = gapless
-        self._channels = channels
+        self._channels = channels  # of the output; 0: as the first frame
         self._header: Optional[FrameHeader] = None
         self._note: Optional[StreamNote] = None
         self._offsets = array("Q")
@@ -342,37 +340,23 @@ class Planner:
         """Take the next bytes; Undecodable at Layer I or II."""
         self._take(self._reader.feed(data))
 
-    def finish(self, parts: int) -> Optional[Plan]:
-        """The plan in at most `parts` segments (0: in none, for who asks for `span`); None where
-        the sampling rate changes, so that the stream has to be decoded in one go.  Undecodable if
-        there was no frame at all."""
+    def finish(self) -> Optional[Whole]:
+        """What all of it gives; None where the sampling rate changes, so that the stream has to be
+        decoded in one go.  Undecodable if there was no frame at all."""
         self._take(self._reader.finish())
         if self._header is None:
             raise Undecodable(self._reader.absence)
         if not self._is_one_rate:
             return None
-        gapless = gapless_of(self._note if self._is_gapless else None)
+        gapless = gapless_of(self._note)
         self._skip = gapless.skip
         self._silent = gapless.silent_granules
         count = len(self._offsets)
         is_complete = gapless.frames in (None, count)
         drop = gapless.drop if is_complete else 0
-        parts = max(min(parts, count), 1) if parts else 0
-        edges = [count * part // parts for part in range(parts + 1)] if parts else []
-        channels = self._channels or self._header.channels
-        segments = []
-        position, granules = 0, self._header.granules
-        end = count * granules * GRANULE + gapless.silent_granules * GRANULE - drop
-        for first, last in zip(edges, edges[1:]):
-            is_last = last == count
-            silent = gapless.silent_granules if is_last else 0
-            size = ((last - first) * granules + silent) * GRANULE
-            skip = min(max(gapless.skip - position, 0), size)
-            cut = min(max(position + size - end, 0), size - skip)
-            segments.append(self._segment(first, last, channels, skip, cut, silent))
-            position += size
-        samples = max(end - gapless.skip, 0)
-        return Plan(tuple(segments), self._header.sample_rate, channels, samples)
+        granules = count * self._header.granules + gapless.silent_granules
+        samples = max(granules * GRANULE - drop - gapless.skip, 0)
+        return Whole(self._header.sample_rate, self._channels or self._header.channels, samples)
 
     def _segment(
         self, first: int, last: int, channels: int, skip: int, drop: int, silent: int
@@ -417,7 +401,8 @@ class Planner:
 def decode_segment(data: bytes, segment: Segment) -> Tuple[bytes, Report]:
     """(PCM, report) of a segment, from the stream's bytes `segment.start` to `segment.end`.
 
-    The PCM of all segments of a plan, one behind the other, is that of Decoder, byte for byte.
+    The PCM of spans that follow each other, from the first sample to the last, is that of Decoder,
+    byte for byte.
     """
     frames = []
     for offset, size, is_continuous in segment.frames:

@@ -20,7 +20,6 @@ from typing import List, NamedTuple, Tuple
 
 PIXEL = 256  # samples a pair stands for at the finest
 _WORD = 8  # bytes moved at a time
-_LANES = 4  # samples in them
 _BLOCK = 256  # pixels at a time: more would leave the processor's nearest caches
 
 

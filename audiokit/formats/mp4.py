@@ -407,6 +407,34 @@ def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -
 # All together
 
 
+def _declared(
+    source: Source,
+    layout: _Layout,
+    track: _Track,
+    media: _Media,
+    lengths: Tuple[float, float],
+    warnings: List[str],
+) -> Optional[float]:
+    """The seconds that the file says where it has others; `lengths`: those it has and those its table promises."""
+    seconds, promised = lengths
+    if media.is_cut:
+        what = f"the file ends at byte {source.size}, before its samples do"
+        warnings.append(f"{what}: {seconds:.3f} of {promised:.3f} s are playable")
+    elif not layout.fragments and track.declared and abs(track.declared - media.units) > track.timescale:
+        declared = track.declared / track.timescale
+        warnings.append(
+            f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s"
+        )
+        return declared
+    elif layout.end > source.size:
+        warnings.append(f"the file ends at byte {source.size}, inside its last box; the audio is there")
+    elif not layout.fragments and layout.end < source.size:
+        warnings.append(
+            f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}"
+        )
+    return promised if promised - seconds > 0.0005 else None
+
+
 def _describe(
     source: Source,
     layout: _Layout,
@@ -426,26 +454,7 @@ def _describe(
         warnings.append(f"{len(movie.tracks)} audio tracks; the first is described")
     if codec.is_encrypted:
         warnings.append("the audio is encrypted")
-    declared = promised if promised - seconds > 0.0005 else None
-    if media.is_cut:
-        what = f"the file ends at byte {source.size}, before its samples do"
-        warnings.append(f"{what}: {seconds:.3f} of {promised:.3f} s are playable")
-    elif (
-        not layout.fragments
-        and track.declared
-        and abs(track.declared - media.units) > track.timescale
-    ):
-        declared = track.declared / track.timescale
-        warnings.append(
-            f"mdhd says {declared:.3f} s,"
-            f" the table of samples {media.units / track.timescale:.3f} s"
-        )
-    elif layout.end > source.size:
-        warnings.append(f"the file ends at byte {source.size}, inside its last box; the audio is there")
-    elif not layout.fragments and layout.end < source.size:
-        warnings.append(
-            f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}"
-        )
+    declared = _declared(source, layout, track, media, (seconds, promised), warnings)
     if not seconds:
         warnings.append("there are no samples")
     size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)

@@ -16,7 +16,6 @@ from audiokit.formats.source import Source
 
 _TEXT_BYTES = 4 * tagging.MAX_CHARACTERS
 _UTF8, _UTF16, _INTEGER = 1, 2, 21  # well-known types of a data box
-_MEAN = "com.apple.iTunes"
 
 
 class Mp4Tags(NamedTuple):

@@ -62,6 +62,11 @@ class Framing(NamedTuple):
         """Whether bytes of a body may follow the head."""
         return self.is_given and self.length != 0
 
+    def check_fits(self, most: int) -> None:
+        """Refusal `too-large` where the body is known to have more bytes than these."""
+        if (self.length or 0) > most:
+            raise Refusal("too-large", f"the body has {self.length} bytes, {most} are taken", limit=most)
+
 
 _NONE, _CHUNKED = Framing(None, False), Framing(None, True)
 

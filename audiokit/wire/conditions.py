@@ -7,6 +7,7 @@ match nothing, as the standard says.  Only `is_current` raises, and only `Refusa
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
@@ -34,6 +35,11 @@ def _matches(value: str, etags: Sequence[str], *, weakly: bool) -> bool:
         opaque = [etag[2:] if etag.startswith("W/") else etag for etag in etags]
         return any(tag in opaque for _, tag in _tags(value))
     return any(tag in etags and not weak for weak, tag in _tags(value))
+
+
+def etag_of(text: str) -> str:
+    """The entity tag of what this text says."""
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
 def is_current(

@@ -1,7 +1,7 @@
 """One client's connection: bytes in, requests out to the handler, answers back, in order.
 
 A connection belongs to the loop, which alone calls it, except while it is *away*: then one worker has its
-transfer, and the loop neither watches its socket nor closes it.  Nothing here ever waits.
+transfer (errands.py), and the loop neither watches its socket nor closes it.  Nothing here ever waits.
 
     HEAD       idle, or part of a head is there            watched for reading
     LOGGING_IN who asks is being found out; a body stays unread     away
@@ -21,9 +21,9 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
+from . import errands
 from .answers import Later, Login, Pending, Receive, Stream
 from .bodies import Unwanted
-from .company import Work
 from .heads import check_partial
 from .pace import LAGS, LOST, Pace
 from .poller import BEHIND, READ, WRITE
@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # the loop makes connections; they only call back
 HEAD, LOGGING_IN, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CLOSED = (
     "head logging-in receiving working pending sending streaming lingering closed".split()
 )
-_RECV = 1 << 16  # bytes a read of the loop takes: a head, or a thousand pipelined ones
+_RECV = errands.SMALL  # bytes a read of the loop takes: a small body, a head, or a thousand pipelined ones
 _TURN = 16  # requests a connection may have answered before others get their turn
 _INLINE = 1 << 20  # bytes of an answer in memory that leave from the loop at once
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
@@ -56,7 +56,7 @@ class Connection:
     """A client's socket and where the conversation stands."""
 
     __slots__ = (
-        "reactor", "sock", "fd", "peer", "handler", "state", "watched", "away", "buffer", "checked", "timer",
+        "reactor", "sock", "fd", "peer", "handler", "state", "watched", "buffer", "checked", "timer",
         "receiving", "is_untouched", "sink", "sending", "files", "unwanted", "closing", "request", "started",
         "linger_until", "source", "cancel", "on_end", "upstream", "pace",
     )
@@ -69,7 +69,6 @@ class Connection:
         self.state = HEAD
         self.watched = 0  # READ or WRITE, perhaps NEW or BEHIND; or nothing
         self.upstream: Optional[int] = None  # the descriptor that is watched for reading instead of ours
-        self.away = False  # a worker has it
         self.buffer = b""  # read, not yet understood
         self.checked = 0  # bytes of an unfinished head that were found good
         self.timer: Any = None  # the wheel that holds us
@@ -120,7 +119,7 @@ class Connection:
         elif self.state is RECEIVING:
             self._give_up_body(f"the body made no progress after {self.receiving.received} bytes")
         elif self.upstream is not None:
-            self._hand_off(self.reactor.far, self._seek_in_worker)
+            self._hand_off(self.reactor.far, errands.seek)
         else:
             self.close()
 
@@ -251,7 +250,7 @@ class Connection:
             self.state = WORKING
             reactor = self.reactor
             crew = reactor.far if answer.is_far else reactor.scans if answer.is_slow else reactor.work
-            self._hand_off(crew, self._work_in_worker, answer.work)
+            self._hand_off(crew, errands.work, answer.work)
         elif type(answer) is Pending:
             self.state = PENDING
             self.reactor.untime(self)
@@ -339,15 +338,15 @@ class Connection:
             return self.reactor.gather(self)
         self.is_untouched = False
         if not self.receiving.is_here:
-            self._hand_off(self.reactor.bulk, self._receive_in_worker, True)
+            self._hand_off(self.reactor.bulk, errands.receive, True)
         else:
-            self._hand_off(self.reactor.work, self._receive_in_worker, True)
+            self._hand_off(self.reactor.work, errands.receive, True)
 
     def _continue_body(self) -> None:
         if self.is_untouched:
             self._read_body()
         else:
-            self._hand_off(self.reactor.bulk, self._receive_in_worker)
+            self._hand_off(self.reactor.bulk, errands.receive)
 
     def _await_body(self) -> None:
         pace = self.pace
@@ -364,80 +363,10 @@ class Connection:
         self._drop_sink()
         self._answer(self.handler.problem(Refusal("timeout", why, close=True)))
 
-    def _receive_in_worker(self, is_first: bool = False) -> None:
-        """In a worker: one step of the body, and the route's answer once it is whole."""
-        try:
-            if is_first:
-                self.sink.open()
-            outcome: Any = self._turns(self.receiving)
-        except (Refusal, PeerGone) as end:
-            outcome = end.with_traceback(None)  # it names us, and we it: only a collection could tell them apart
-        except Exception as bug:
-            outcome = self.handler.bug(bug)
-        if outcome is DONE and self.sink.likes_company and self.receiving.received <= _RECV:
-            self.reactor.crowds.submit([self])
-        elif outcome is DONE:
-            self.reactor.far.submit(self._finish_in_worker)
-        else:
-            if outcome is not WAIT and outcome is not AGAIN:
-                self._abandon_in_worker()
-            self.reactor.post(self, outcome)
-
-    def completing(self) -> Work[Any]:
-        """In a worker, among others of its kind: a small body that is here whole, and the route's answer to it."""
-        try:
-            if self.is_untouched:
-                self.sink.hold()
-                self.receiving.step()
-            outcome: Any = yield from self.sink.finishing()
-            self.sink = None
-        except Refusal as refusal:
-            outcome = refusal.with_traceback(None)
-        except Exception as bug:
-            outcome = self.handler.bug(bug)
-        self._abandon_in_worker()
-        return outcome
-
-    def _finish_in_worker(self) -> None:
-        try:
-            outcome: Any = self.sink.finish()
-            self.sink = None
-        except Refusal as refusal:
-            outcome = self.handler.problem(refusal)
-        except Exception as bug:
-            outcome = self.handler.bug(bug)
-        self._abandon_in_worker()
-        self.reactor.post(self, outcome)
-
-    def _turns(self, transfer: Any) -> str:
-        """Step after step while nobody else wants the thread: handing over costs 5 % of a fast transfer."""
-        outcome = transfer.step()
-        while outcome is AGAIN and not self.reactor.bulk.is_pressed:
-            outcome = transfer.step()
-        return outcome
-
-    def _abandon_in_worker(self) -> None:
-        sink, self.sink = self.sink, None
-        if sink is not None:
-            try:
-                sink.abandon()
-            except Exception as bug:  # the client still gets its answer
-                self.handler.bug(bug)
-
-    def _work_in_worker(self, work: Any) -> None:
-        try:
-            outcome: Any = work()
-        except Refusal as refusal:
-            outcome = self.handler.problem(refusal)
-        except Exception as bug:
-            outcome = self.handler.bug(bug)
-        self.reactor.post(self, outcome)
-
     def on_outcome(self, outcome: Any) -> None:
         """A worker gives the connection back, or an answer comes from elsewhere; in the loop."""
         if type(outcome) is _Said:
             return self._heard(outcome)
-        self.away = False
         if self.state is CLOSED:
             return self._close_files_of(outcome)
         if self.state is LOGGING_IN:
@@ -449,9 +378,9 @@ class Connection:
             self.reactor.await_transfer(self)
         elif outcome is AGAIN:
             if self.state is RECEIVING:
-                self._hand_off(self.reactor.bulk, self._receive_in_worker)
+                self._hand_off(self.reactor.bulk, errands.receive)
             else:
-                self._hand_off(self.reactor.bulk, self._send_in_worker)
+                self._hand_off(self.reactor.bulk, errands.send)
         elif isinstance(outcome, PeerGone):
             self.close()
         elif outcome is SOURCE or outcome is SEEK:
@@ -620,7 +549,7 @@ class Connection:
         if outcome is DONE:
             self._sending_done(goes_on)
         elif outcome is AGAIN:
-            self._hand_off(self.reactor.bulk, self._send_in_worker)
+            self._hand_off(self.reactor.bulk, errands.send)
         elif outcome is WAIT:
             self._watch(WRITE | BEHIND)
             self.reactor.await_transfer(self)
@@ -630,30 +559,9 @@ class Connection:
     def _draw(self, outcome: str) -> None:
         """The source is not ready, or has to be asked again, which may take its time."""
         if outcome is SEEK:
-            return self._hand_off(self.reactor.far, self._seek_in_worker)
+            return self._hand_off(self.reactor.far, errands.seek)
         self.reactor.watch_upstream(self, self.files[0].fileno())
         self.reactor.await_upstream(self)
-
-    def _seek_in_worker(self) -> None:
-        outcome: Any = AGAIN
-        try:
-            self.sending.seek()
-        except OSError as error:  # what was promised cannot be kept: only the connection's end can tell
-            outcome = PeerGone(str(error))
-        except Exception as bug:
-            self.handler.bug(bug)
-            outcome = PeerGone("cannot go on sending")
-        self.reactor.post(self, outcome)
-
-    def _send_in_worker(self) -> None:
-        try:
-            outcome: Any = self._turns(self.sending)
-        except PeerGone as gone:
-            outcome = gone.with_traceback(None)
-        except Exception as bug:
-            self.handler.bug(bug)
-            outcome = PeerGone("cannot go on sending")
-        self.reactor.post(self, outcome)
 
     def _sending_done(self, goes_on: bool = True) -> None:
         self._cancel()
@@ -740,13 +648,12 @@ class Connection:
     def _hand_off(self, crew: Any, task: Any, *arguments: Any) -> None:
         """Give the connection to a worker."""
         self._lend()
-        crew.submit(task, *arguments)
+        crew.submit(task, self, *arguments)
 
     def _lend(self) -> None:
         """Somebody else has it now.  Unwatched first: a hang-up is reported even for no event."""
         self._watch(0)
         self.reactor.untime(self)
-        self.away = True
 
 
 def _close(file: Any) -> None:

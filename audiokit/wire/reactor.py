@@ -1,8 +1,8 @@
 """The loop: it owns every connection that is idle, slow or reading a head, and its clock.
 
 One thread runs it.  It accepts, reads heads, answers what is quick, and lends connections to workers for what
-is not; no thread ever waits on a socket, so a slow client costs memory and no thread, and back-pressure is
-TCP's own.  It never reads files or SQL itself: that is the handler's.
+is not; no thread ever waits on a client's socket, so a slow client costs memory and no thread, and back-pressure
+is TCP's own.  It never reads files or SQL itself: that is the handler's.
 
 It goes in *turns*.  Connections that wait for a request come first, all that have sent something.  Then come at most
 sixteen of each other kind: newcomers, connections in the middle of something (a head, a body, an answer that is read
@@ -24,6 +24,7 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
+from . import errands
 from .company import together
 from .connection import HEAD, LINGERING, Connection
 from .poller import BEHIND, NEW, READ, best_poller
@@ -204,7 +205,7 @@ class Reactor:
 
     def _complete(self, crowd: List[Connection]) -> None:
         """In a worker: small bodies side by side.  Their connections come back at once, as one call of the loop."""
-        outcomes = together([connection.completing() for connection in crowd])
+        outcomes = together([errands.complete(connection) for connection in crowd])
         self._post_all(list(zip(crowd, outcomes)))
 
     def later(self, connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """A few threads that run what must not run in the loop.
 
-Never waits on a socket: what is submitted here may wait on a disk or a lock, no longer.  A task that raises is
-a bug of the task's: it is handed to `on_bug`, and the thread goes on.
+Never waits for a client: what is submitted here may wait on a disk, a lock or another machine, no longer.  A task that
+raises is a bug of the task's: it is handed to `on_bug`, and the thread goes on.
 """
 
 from __future__ import annotations
