@@ -1,7 +1,7 @@
 # Every target is a short wrapper of plain commands, so that make is a convenience.
 PYTHON ?= python3
 # An importable pytest is used as it is; else a .venv with the pinned one is made.
-TEST_PYTHON = $(shell $(PYTHON) -c "import pytest" 2>/dev/null && echo $(PYTHON) || echo .venv/bin/python)
+TEST_PYTHON := $(shell $(PYTHON) -c "import pytest" 2>/dev/null && echo $(PYTHON) || echo .venv/bin/python)
 
 # Tests start a hundred programs: what one of them compiled is kept for the others, whatever the environment says.
 test-sound test-rest test-all browser stores cluster: export PYTHONDONTWRITEBYTECODE :=
@@ -16,7 +16,7 @@ run:  ## Serve on http://127.0.0.1:8000, data in ./var
 	$(PYTHON) audioserver.py
 
 test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass before a commit, under a minute
-	@$(MAKE) --no-print-directory -j2 test-sound test-rest
+	@$(MAKE) --no-print-directory -j2 test-sound test-rest TEST_PYTHON=$(TEST_PYTHON)
 
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
         tests/test_formats_*.py tests/test_audiometa.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
@@ -27,7 +27,7 @@ test-rest:  ## The other half: the wire, the storage, the routes, the commands
 	$(TEST_PYTHON) -m pytest -m "$(MARK)" $(addprefix --ignore=,$(SOUND) $(LEFT_OUT))
 
 test-slow: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests, but those on real engines: these are `stores` and `cluster`
-	@$(MAKE) --no-print-directory -j2 test-sound test-rest MARK=slow LEFT_OUT="$(STORES) $(CLUSTER)"
+	@$(MAKE) --no-print-directory -j2 test-sound test-rest TEST_PYTHON=$(TEST_PYTHON) MARK=slow LEFT_OUT="$(STORES) $(CLUSTER)"
 
 test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	$(TEST_PYTHON) -m pytest

@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import struct
+import tempfile
 import threading
 import time
 from functools import lru_cache
@@ -95,6 +96,23 @@ def raw(address, data: bytes, *, end: bool = True, timeout: float = 20.0) -> byt
         return bytes(out)
 
 
+@lru_cache(maxsize=None)
+def _empty_catalogue() -> bytes:
+    """A catalogue as a first start leaves it: to make one takes longer than most tests."""
+    from storage import Storage
+
+    with tempfile.TemporaryDirectory() as folder:
+        Storage(folder).close()
+        return Path(folder, "catalogue.db").read_bytes()
+
+
+def _seed(data: Path) -> None:
+    if not data.exists():
+        data.mkdir(mode=0o700, parents=True)
+        (data / "catalogue.db").touch(mode=0o600)
+        (data / "catalogue.db").write_bytes(_empty_catalogue())
+
+
 class Running:
     """A real server on a free port of loopback, in a thread, with its data in `data`."""
 
@@ -104,6 +122,8 @@ class Running:
         # AUDIOSERVER_PORTABLE=yes runs the whole suite on the paths that every platform has.
         settings.setdefault("portable", os.environ.get("AUDIOSERVER_PORTABLE") == "yes")
         self.data = data
+        if "catalogue" not in settings:
+            _seed(Path(data))
         self.server = AudioServer((host, 0), data=str(data), **settings)
         self.address = ("127.0.0.1", self.server.server_port)
         self.url = self.server.url
