@@ -352,7 +352,7 @@ def get(address, target):
 
 
 def bench_upload(given, folder):
-    size, rates, cpus, alone = 100 * MB, [], [], []
+    size, rates, cpus, alone, disk = 100 * MB, [], [], [], []
     data = bytes(1 << 20)
     us = ours(folder / "var", core=None)
 
@@ -374,6 +374,13 @@ def bench_upload(given, folder):
             for _ in range(size >> 20):
                 digest.update(data)
             alone.append((size >> 20) * (1 << 20) / MB / (time.perf_counter() - started))
+            started = time.perf_counter()
+            with open(folder / "alone", "wb", buffering=0) as file:
+                for _ in range(size >> 20):
+                    file.write(data)
+                os.fsync(file.fileno())
+            disk.append((size >> 20) * (1 << 20) / MB / (time.perf_counter() - started))
+            os.remove(folder / "alone")
             seconds, used = once(f"up-{turn}.wav")
             rates.append(size / MB / seconds)
             cpus.append(used / (size / 1e9))
@@ -386,6 +393,7 @@ def bench_upload(given, folder):
     say("upload of 100 MB, received, synced, sha256 taken, on 2 cores: medians of the rounds (their middle half)")
     say(f"  {rate:.0f} MB/s; hashlib.sha256 alone, between the uploads, {hash_rate:.0f} MB/s: ratio "
         f"{statistics.median(ratios):.2f} ({ratios[quarter]:.2f} to {ratios[-1 - quarter]:.2f}, best {ratios[-1]:.2f})")
+    say(f"  written and synced alone, with nobody sending or hashing, {statistics.median(disk):.0f} MB/s")
     say(f"  CPU {statistics.median(cpus):.2f} s/GB; without the hash {statistics.median(bare):.2f} s/GB "
         f"({bare[quarter]:.2f} to {bare[-1 - quarter]:.2f}, best {bare[0]:.2f})")
 
