@@ -68,6 +68,7 @@ from audiokit.failures import refusal_of
 from audiokit.formats.info import AudioInfo
 from audiokit.health import Health
 from audiokit.migrations import MigrationError
+from audiokit.moves import FILES as LEFT_BY_MOVES
 from audiokit.moves import Moved, Origin, discard_arriving, move, refuse_unfinished
 from audiokit.names import free_names, other_names, valid_name
 from audiokit.removals import Removals
@@ -229,7 +230,7 @@ class Storage:
             for name in ("files", "uploads", "conversions", "peaks"):
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
-            for name in (LINK_KEY, "catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
+            for name in (LINK_KEY, *LEFT_BY_MOVES, "catalogue.db-wal", "catalogue.db-shm", "catalogue.db"):
                 if (folder / name).exists():
                     os.remove(folder / name)
         finally:

@@ -19,7 +19,8 @@ from .blobs import moving as of_bytes
 from .engines import open_blobs, open_catalogue, was_left
 
 _HOME = "a file in the data folder"  # as an address of rows
-_ARRIVING_FILE = "catalogue.db.arriving"
+_ARRIVING_FILE, _LEFT_FILE = "catalogue.db.arriving", "catalogue.db.left"
+FILES = tuple(name + end for name in (_ARRIVING_FILE, _LEFT_FILE) for end in ("", "-wal", "-shm"))  # what a move may leave
 _ARRIVING = "SELECT address FROM places WHERE what = 'arriving'"
 
 
@@ -69,7 +70,7 @@ def move(origin: Origin, catalogue: Optional[str], blobs: Optional[str], say: Ca
         found = move_rows(origin.catalogue, rows, address, say, place)
     if not catalogue:
         if path.exists():
-            origin.ops.rename(str(path), str(path.with_name("catalogue.db.left")))
+            origin.ops.rename(str(path), str(path.with_name(_LEFT_FILE)))
         origin.ops.rename(str(arriving), str(path))
         origin.ops.sync_directory(str(origin.data))
     return Moved(moved, found)

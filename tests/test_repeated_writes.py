@@ -17,7 +17,7 @@ from audiokit.catalogue import CatalogueDown
 from audiokit.catalogue.address import parse
 from audiokit.catalogue.links import Drops, Links
 from audiokit.catalogue.nodes import Patience
-from audiokit.catalogue.once import KEPT_MS
+from audiokit.catalogue.once import KEPT_MS, Once
 from audiokit.catalogue.people import People
 from audiokit.catalogue.rqlite import RqliteCatalogue
 from audiokit.catalogue.sessions import Sessions
@@ -308,3 +308,12 @@ def test_a_client_is_answered_as_if_nothing_were_done_twice_or_late(running, tmp
             server.__exit__()
     assert told[0] == told[1]
     assert {status for _, _, status in told[0]} <= {200, 201, 204, 401, 404, 409, 413}
+
+
+def test_a_node_that_does_not_know_yet_what_came_of_a_write_is_no_answer():
+    """Of a write that is carried out again the first one's counts are asked for, and who is asked may lag behind."""
+    def tell(statements):
+        raise sqlite3.IntegrityError("UNIQUE constraint failed: writes.since_ms, writes.chance")
+
+    with pytest.raises(CatalogueDown, match="does not know"):
+        Once().write([(COUNT, (0,))], tell, lambda sql, word: [])

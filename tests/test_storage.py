@@ -487,7 +487,8 @@ def test_a_folder_without_a_catalogue_is_not_opened_unless_asked_to_create(tmp_p
 def test_destroying_removes_ours_and_leaves_what_is_not(tmp_path):
     with Storage(tmp_path, free_space_kept=0) as storage:
         upload(storage, SOUND, "a.wav")
-    (tmp_path / "notes.txt").write_text("mine")
+    for name in ("notes.txt", "catalogue.db.left", "catalogue.db.arriving", "catalogue.db.arriving-wal"):
+        (tmp_path / name).write_text("mine, or of a move: with accounts in it")
     Storage.destroy(tmp_path)
     assert not Storage.exists(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lock", "notes.txt"]

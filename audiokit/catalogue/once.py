@@ -22,6 +22,8 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, List, NamedTuple, Sequence, Tuple
 
+from .errors import CatalogueDown
+
 Statement = Tuple[str, Sequence[Any]]
 Word = Tuple[int, int]  # when, in ms, so that old ones are found; and chance
 
@@ -79,12 +81,18 @@ class Once:
             if _REPEATED not in str(error):
                 self._give_up(call)  # an earlier try may be in a node's hands, and fit later on
                 raise
-            counts = list(map(int, read(_COUNTS, call.word)[0][0].split()))
+            counts = self._counted_before(read(_COUNTS, call.word))
         except BaseException:
             self._give_up(call)
             raise
         self._was_done(call)
         return counts
+
+    @staticmethod
+    def _counted_before(found: List[tuple]) -> List[int]:
+        if not found:  # a node that was asked while another one leads
+            raise CatalogueDown("a write was carried out, and the node that was asked does not know of it yet")
+        return list(map(int, found[0][0].split()))
 
     def _begun(self, statements: Sequence[Statement]) -> _Call:
         """The statements as a call that counts once."""
