@@ -231,7 +231,7 @@ TABLE: Tuple[Setting, ...] = (
             "the connection ends"),
     Setting("free_space", "64MiB", size, "free space kept on the disk, bytes, so that SQLite can always commit"),
     Setting("grace", "10s", seconds, "time that running requests get to finish after SIGTERM"),
-    Setting("work_threads", "8", some, "threads for what may wait on the disk; 8 keep a group commit filled"),
+    Setting("work_threads", "6", some, "threads for what may wait on the disk: large uploads, slow queries"),
     Setting("bulk_threads", "2", some, "threads that move bodies; more only fight for the interpreter lock"),
     Setting("allowed_host", "", hosts, "names, comma-separated, that a request's Host may carry besides IP "
             "literals and localhost"),
