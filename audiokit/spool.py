@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from .blobs.direct import DirectWriter
 from .blobs.fileops import FileOps
@@ -22,6 +23,15 @@ AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so
 DIRECT_BYTES = 64 << 20  # of a file from which on it may be written past the page cache: smaller ones are likely to be read soon
 _WRITERS = 2  # threads that write so, while others receive: the disk has the next write when it ends one
 LOOK_BYTES = 32 << 20  # an upload of unknown length looks for free space once in so many bytes
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """What a failing disk means for whoever uploads."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal_of(error) from error
 
 
 class Upload:
@@ -92,14 +102,12 @@ class Upload:
     def write(self, data: Any) -> None:
         """Append bytes; Refusal `no-space` when the disk is full."""
         view = memoryview(data)
-        try:
+        with _in_words():
             while view:
                 count = self._ops.write(self.file, view)
                 view = view[count:]
                 self.written += count
                 self._look_ahead()
-        except OSError as error:
-            raise refusal_of(error) from error
 
     def lend(self, view: memoryview, piece: Any) -> None:
         """Append bytes that last until `piece` is given back; of a large file they may be written a little later.
@@ -110,10 +118,8 @@ class Upload:
             self._direct = DirectWriter(self._ops, self.path, self._spool.crew)
         count = 0 if self._direct is None else self._direct.takes(self._written, len(view))
         if count:
-            try:
+            with _in_words():
                 self._direct.lend(self._written, view[:count], piece)
-            except OSError as error:
-                raise refusal_of(error) from error
             self._begun += count
             self.written += count
             self.file.seek(self._written)
@@ -122,10 +128,8 @@ class Upload:
     def settle(self) -> None:
         """All that was lent is in the file when this returns; Refusal `no-space` when the disk is full."""
         if self._direct is not None:
-            try:
+            with _in_words():
                 self._direct.finish()
-            except OSError as error:
-                raise refusal_of(error) from error
 
     def discard(self) -> None:
         """Leave nothing of it; harmless after `keep` and a second time."""
@@ -179,10 +183,8 @@ class Spool:
     def begin(self, expected: Optional[int]) -> Upload:
         """A temporary file for `expected` bytes (None when nobody knows); Refusal `no-space`."""
         self.check_room(expected)
-        try:
+        with _in_words():
             return self._add(Upload(self, self._fresh(), expected))
-        except OSError as error:
-            raise refusal_of(error) from error
 
     def take_in(self, path: str) -> Upload:
         """A file made elsewhere in the same file system as if it had been received; it is moved, or removed."""
