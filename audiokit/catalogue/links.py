@@ -33,7 +33,6 @@ _OF_FILE = (
     f"SELECT {_LINK}, a.name FROM links l LEFT JOIN accounts a ON a.id = l.account "
     "WHERE l.file = ? ORDER BY l.created_ms, l.id"
 )
-_REMOVE_LINK = "DELETE FROM links WHERE id = ?"
 _OF_OWNER = " AND EXISTS (SELECT 1 FROM files f WHERE f.id = links.file AND f.owner = ?)"
 _FORGET_DROPS = "DELETE FROM drops WHERE expires_ms < ?"
 _ADD_DROP = (
@@ -71,14 +70,13 @@ class Links:
 
     def has(self, id: str, owner: Optional[int]) -> bool:
         """Whether there is such a link to a file of `owner` (None: of anybody)."""
-        mine, params = ("", (id,)) if owner is None else (_OF_OWNER, (id, owner))
-        return bool(self._catalogue.read(f"SELECT 1 FROM links WHERE id = ?{mine}", params))
+        where, params = _one_of(id, owner, _OF_OWNER)
+        return bool(self._catalogue.read("SELECT 1 FROM links" + where, params))
 
     def remove(self, id: str, owner: Optional[int]) -> bool:
         """Remove a link to a file of `owner` (None: of anybody); whether there was one."""
-        if owner is None:
-            return bool(self._catalogue.write([(_REMOVE_LINK, (id,))])[0])
-        return bool(self._catalogue.write([(_REMOVE_LINK + _OF_OWNER, (id, owner))])[0])
+        where, params = _one_of(id, owner, _OF_OWNER)
+        return bool(self._catalogue.write([("DELETE FROM links" + where, params)])[0])
 
 
 class Drops:
@@ -113,13 +111,18 @@ class Drops:
 
     def has(self, id: str, account: Optional[int]) -> bool:
         """Whether there is such a drop of `account` (None: of anybody)."""
-        mine, params = ("", (id,)) if account is None else (" AND account = ?", (id, account))
-        return bool(self._catalogue.read(f"SELECT 1 FROM drops WHERE id = ?{mine}", params))
+        where, params = _one_of(id, account, " AND account = ?")
+        return bool(self._catalogue.read("SELECT 1 FROM drops" + where, params))
 
     def remove(self, id: str, account: Optional[int]) -> bool:
         """Remove a drop of `account` (None: of anybody); whether there was one."""
-        mine, params = ("", (id,)) if account is None else (" AND account = ?", (id, account))
-        return bool(self._catalogue.write([(f"DELETE FROM drops WHERE id = ?{mine}", params)])[0])
+        where, params = _one_of(id, account, " AND account = ?")
+        return bool(self._catalogue.write([("DELETE FROM drops" + where, params)])[0])
+
+
+def _one_of(id: str, whose: Optional[int], is_theirs: str) -> Tuple[str, Tuple[Any, ...]]:
+    """The row of that id, of somebody (None: of anybody), as the end of a statement and its parameters."""
+    return (" WHERE id = ?", (id,)) if whose is None else (" WHERE id = ?" + is_theirs, (id, whose))
 
 
 def came_through(drop: str, key: str) -> Statement:

@@ -160,8 +160,7 @@ class People:
 
     def has_token(self, id: str, account: Optional[int] = None) -> bool:
         """Whether there is such a token, with `account` of that one."""
-        mine, params = ("", (id,)) if account is None else (" AND account = ?", (id, account))
-        return bool(self._catalogue.read(f"SELECT 1 FROM tokens WHERE id = ?{mine}", params))
+        return any(token.id == id for token, _ in self.tokens(account))
 
     def revoke(self, id: str, account: Optional[int] = None) -> bool:
         """Remove a token, with `account` only if it is that one's; whether there was one."""
