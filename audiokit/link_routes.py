@@ -17,7 +17,7 @@ from .json_bodies import moment
 from .links import Drop, Link
 from .names import valid_name
 from .parameters import bad
-from .preconditions import guard
+from .preconditions import check_new
 from .quotas import Limits, Usage
 from .uploads import KeepingSink, Wishes, wishes_of
 from .wire.answers import Answer, Later, Receive
@@ -240,9 +240,7 @@ def upload(request: Any) -> Answer:
     wishes = wishes_of(request)
     if wishes.overwrite:
         raise _nothing_replaced()
-    check = guard(request.fields, request.head.method)
-    if check is not None:
-        check(None)  # what comes is a new file, whatever there is: nobody learns that here
+    check_new(request.fields, request.head.method)  # whatever there is: nobody learns that here
     return Receive(
         _DropSink(request, drop, wishes, _room(services.storage, drop, wishes)),
         services.settings.max_upload,

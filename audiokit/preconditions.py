@@ -38,6 +38,13 @@ def guard(fields: Dict[str, str], method: str) -> Optional[Guard]:
     return check
 
 
+def check_new(fields: Dict[str, str], method: str) -> None:
+    """Refusal where a condition does not hold for what is only made by the request: there is nothing before it."""
+    check = guard(fields, method)
+    if check is not None:
+        check(None)
+
+
 def check_untagged(fields: Dict[str, str], method: str, is_there: Callable[[], bool] = lambda: True) -> None:
     """Refusal where a condition does not hold for something without entity tag and date, as long as `is_there` says so.
 

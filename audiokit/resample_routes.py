@@ -30,7 +30,7 @@ from .offers import (
     rates_in_words,
 )
 from .parameters import bad, once, one_of
-from .preconditions import guard
+from .preconditions import check_new
 from .uploads import ReceivingSink, Wishes, disposed_name
 from .wire.answers import Answer, Later, Pending, Receive, Stream
 from .wire.fields import parse_prefer
@@ -264,9 +264,7 @@ def resample(request: Any) -> Answer:
     """POST /resample: converts the body, or a stored file."""
     services, framing = request.services, request.framing
     wanted = _wanted(request)
-    check = guard(request.fields, request.head.method)
-    if check is not None:
-        check(None)  # there is nothing before it, and save_as replaces nothing
+    check_new(request.fields, request.head.method)  # save_as replaces nothing
     services.jobs.check_room()
     if wanted.stored:
         if framing.is_given and framing.has_body:

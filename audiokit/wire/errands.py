@@ -58,26 +58,19 @@ def complete(connection: Connection) -> Work[Any]:
 
 def finish(connection: Connection) -> None:
     """The body is whole: the route's answer."""
-    try:
-        outcome: Any = connection.sink.finish()
+    def act() -> Any:
+        answer = connection.sink.finish()
         connection.sink = None
-    except Refusal as refusal:
-        outcome = connection.handler.problem(refusal)
-    except Exception as bug:
-        outcome = connection.handler.bug(bug)
+        return answer
+
+    outcome = _answer(connection, act)
     _abandon(connection)
     connection.reactor.post(connection, outcome)
 
 
 def work(connection: Connection, act: Callable[[], Any]) -> None:
     """What a route does off the loop."""
-    try:
-        outcome: Any = act()
-    except Refusal as refusal:
-        outcome = connection.handler.problem(refusal)
-    except Exception as bug:
-        outcome = connection.handler.bug(bug)
-    connection.reactor.post(connection, outcome)
+    connection.reactor.post(connection, _answer(connection, act))
 
 
 def send(connection: Connection) -> None:
@@ -103,6 +96,16 @@ def seek(connection: Connection) -> None:
         connection.handler.bug(bug)
         outcome = PeerGone("cannot go on sending")
     connection.reactor.post(connection, outcome)
+
+
+def _answer(connection: Connection, act: Callable[[], Any]) -> Any:
+    """What a route's work gives, or the answer that says why it gives nothing."""
+    try:
+        return act()
+    except Refusal as refusal:
+        return connection.handler.problem(refusal)
+    except Exception as bug:
+        return connection.handler.bug(bug)
 
 
 def _turns(connection: Connection, transfer: Any) -> str:
