@@ -12,7 +12,8 @@ from test_formats_matroska import block, cluster, element, info, movie, track
 
 import audiometa
 from audiokit import conversion_worker as worker
-from audiokit.offers import is_decoded
+from audiokit.codec import resample
+from audiokit.offers import SOURCE_RATES, WAV_RATES, is_decoded
 
 SAMPLES = list(struct.unpack("<400h", wav(0.05)[44:]))
 BIG = struct.pack(">400h", *SAMPLES)
@@ -50,3 +51,9 @@ NOT_DECODED = [
 def test_what_is_not_decoded_is_known_before_a_worker_is_asked(data, why):
     found = audiometa.identify(io.BytesIO(data))
     assert not is_decoded(found.container, found.codec), why
+
+
+def test_the_rates_that_are_offered_are_those_of_the_resampler():
+    """Two tables, since the server does not load the codec."""
+    assert WAV_RATES == (resample.MIN_RATE, resample.MAX_RATE)
+    assert SOURCE_RATES == (resample.MIN_SOURCE_RATE, resample.MAX_SOURCE_RATE)
