@@ -448,6 +448,19 @@ def test_boxes_in_boxes_without_end_are_refused():
     refusal(FTYP + film(box(b"trak", *[box(b"mdia")] * 5000)))
 
 
+def test_a_crowd_of_empty_fragments_is_given_up_and_what_was_counted_marked():
+    whole = fragmented(moof(20), moof(20))
+    few, many = identify(whole + box(b"moof") * 100), identify(whole + box(b"moof") * 20_000)
+    assert (few.samples, few.duration_source, few.duration_exact) == (40960, "samples", True)
+    assert (many.samples, many.duration_source, many.duration_exact) == (None, "estimate", False)
+    assert "more fragments than are counted" in many.warnings[0]
+
+
+def test_fragments_as_short_as_a_frame_are_counted_whole():
+    hours = fragmented(*[moof(1)] * 60_000)  # 100,000 boxes were the limit once
+    assert identify(hours).samples == 60_000 * 1024
+
+
 def test_every_truncation_is_refused_or_shorter_and_marked():
     audio_files.check_every_truncation(plain())
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 import struct
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from audiokit.formats import mp4_tables, mp4_tags
+from audiokit.formats import mp4_fragments, mp4_tables, mp4_tags
 from audiokit.formats.impostors import image_brand
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
-from audiokit.formats.mp4_boxes import MAX_BOXES, Box, boxes
+from audiokit.formats.mp4_boxes import Box, boxes
 from audiokit.formats.mp4_codec import Codec, parse_sample_entry
 from audiokit.formats.mpeg_header import HEADER_BYTES, SINGLE_CHANNEL, parse_header
 from audiokit.formats.source import MAX_READ, Source
@@ -27,8 +27,6 @@ from audiokit.formats.source import MAX_READ, Source
 _MAX_TRACKS = 64
 _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
 _MAX_SECONDS = 10**8  # three years: what says more is damaged
-_MAX_FRAGMENT_BYTES = 1 << 20
-_AHEAD = 1 << 12  # bytes read at a fragment: its boxes and the header behind them
 _TOP = (
     b"ftyp",
     b"moov",
@@ -78,7 +76,7 @@ class _Movie(NamedTuple):
     tracks: List[_Track]
     others: List[str]  # kinds of the other tracks
     unknown: Optional[NotAudio]  # why an audio track was not taken
-    defaults: Dict[int, mp4_tables.Defaults]  # by track, for fragments
+    defaults: Dict[int, mp4_fragments.Defaults]  # by track, for fragments
     tags: mp4_tags.Mp4Tags
 
 
@@ -88,7 +86,7 @@ class _Media(NamedTuple):
     units: int  # of what is there
     promised: int  # units of what was promised
     is_cut: bool
-    is_exact: bool
+    source: str  # "samples", "header", "estimate": see AudioInfo
     bytes: int  # of coded audio, 0 where not known
     is_fragmented: bool = False  # some of it is in fragments
 
@@ -164,7 +162,7 @@ def _movie(source: Source, moov: Box) -> _Movie:
     tracks: List[_Track] = []
     others: List[str] = []
     unknown: Optional[NotAudio] = None
-    defaults: Dict[int, mp4_tables.Defaults] = {}
+    defaults: Dict[int, mp4_fragments.Defaults] = {}
     found = mp4_tags.Mp4Tags({}, [], None)
     for box in boxes(source, moov.start, moov.stop):
         if box.name == b"mvhd":
@@ -180,7 +178,7 @@ def _movie(source: Source, moov: Box) -> _Movie:
             else:
                 others.append(kind)
         elif box.name == b"mvex":
-            defaults = mp4_tables.fragment_defaults(source, box)
+            defaults = mp4_fragments.fragment_defaults(source, box)
         elif box.name == b"udta":
             found = mp4_tags.read_user_data(source, box)
         elif box.name == b"meta":
@@ -327,12 +325,12 @@ def _media(source: Source, layout: _Layout, movie: _Movie, track: _Track) -> _Me
     plain = _table_units(source, layout, track)
     if not layout.fragments:
         return plain
-    more = _fragment_units(source, layout.fragments, movie, track)
+    more = mp4_fragments.fragments(source, layout.fragments, track.number, movie.defaults)
     return _Media(
-        plain.units + more.units,
+        plain.units + more.ticks,
         plain.promised + more.promised,
         plain.is_cut or more.is_cut,
-        True,
+        more.source,
         layout.data_bytes + more.bytes,
         more.promised > 0,
     )
@@ -342,7 +340,7 @@ def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
     """What stts says of the samples that stsz counts, as far as the file goes."""
     tables, frame_bytes = track.tables, track.codec.frame_bytes
     if b"stts" not in tables:
-        return _Media(0, 0, False, True, 0)
+        return _Media(0, 0, False, "samples", 0)
     total = mp4_tables.times(source, tables[b"stts"])
     samples, units = total.samples, total.ticks
     if b"stsz" in tables:
@@ -350,58 +348,13 @@ def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
     if samples < total.samples:
         units = mp4_tables.ticks_of(source, tables[b"stts"], samples)
     if not units and not layout.fragments and track.declared:
-        return _Media(track.declared, track.declared, False, False, 0)
+        return _Media(track.declared, track.declared, False, "header", 0)
     if not samples or not mp4_tables.may_be_cut(source, tables, layout.end):
-        return _Media(units, units, False, True, 0)
+        return _Media(units, units, False, "samples", 0)
     there = mp4_tables.samples_there(source, tables, frame_bytes)
     if there is None or there >= samples:
-        return _Media(units, units, there is None, True, 0)
-    return _Media(mp4_tables.ticks_of(source, tables[b"stts"], there), units, True, True, 0)
-
-
-def _fragment_units(source: Source, offset: int, movie: _Movie, track: _Track) -> _Media:
-    """The fragments from `offset` on; of the last one what is there."""
-    units = missing = size = 0
-    last = mp4_tables.Fragment(0, 0, ())
-    is_cut = False
-    base, data = offset, source.read(offset, _AHEAD)
-    for _ in range(MAX_BOXES):
-        at = offset - base
-        if at + 16 > len(data):
-            base, at = offset, 0
-            data = source.read(offset, _AHEAD)
-        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if length == 1:
-            length = int.from_bytes(data[at + 8 : at + 16], "big")
-        elif length == 0:
-            length = source.size - offset
-        if len(name) < 4 or length < 8:
-            is_cut = 0 < source.size - offset < 8
-            break
-        is_cut = offset + length > source.size
-        if name == b"moof" and length <= _MAX_FRAGMENT_BYTES and not is_cut:
-            if at + length > len(data):
-                base, at = offset, 0
-                data = source.read(offset, length)
-            last = mp4_tables.fragment(
-                data[at + 8 : at + length], offset, track.number, movie.defaults, False
-            )
-            units += last.ticks
-            size += last.bytes
-            moof, content = offset, (at + base + 8, length - 8)
-        elif is_cut and name == b"mdat" and last.ticks:
-            whole = source.read(*content)
-            last = mp4_tables.fragment(whole, moof, track.number, movie.defaults, True)
-            there = mp4_tables.part_there(last, source.size)
-            missing, size = last.ticks - there.ticks, size - last.bytes + there.bytes
-        if is_cut:
-            return _Media(units - missing, units, name in (b"moof", b"mdat"), True, size)
-        offset += length
-    if (
-        last.ticks and offset == moof + content[1] + 8
-    ):  # the file ends behind a moof: all its samples are missing
-        return _Media(units - last.ticks, units, True, True, size - last.bytes)
-    return _Media(units, units, is_cut, True, size)
+        return _Media(units, units, there is None, "samples", 0)
+    return _Media(mp4_tables.ticks_of(source, tables[b"stts"], there), units, True, "samples", 0)
 
 
 # All together
@@ -446,7 +399,7 @@ def _describe(
 ) -> AudioInfo:
     codec = track.codec
     seconds, promised = units[0] / track.timescale, units[1] / track.timescale
-    is_exact = media.is_exact
+    is_exact = media.source == "samples"
     has_video = "video" in movie.others
     if has_video:
         warnings.append("besides the audio there is video")
@@ -455,6 +408,8 @@ def _describe(
     if codec.is_encrypted:
         warnings.append("the audio is encrypted")
     declared = _declared(source, layout, track, media, (seconds, promised), warnings)
+    if media.source == "estimate":
+        warnings.append("more fragments than are counted: the duration is by their bytes")
     if not seconds:
         warnings.append("there are no samples")
     size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)
@@ -471,7 +426,7 @@ def _describe(
         channels=codec.channels,
         duration=seconds,
         duration_exact=is_exact,
-        duration_source="samples" if is_exact else "header",
+        duration_source=media.source,
         duration_declared=declared,
         truncated=media.is_cut or layout.end > source.size,
         bits_per_sample=codec.bits,

@@ -9,7 +9,7 @@ from typing import Iterator, NamedTuple
 
 from audiokit.formats.source import Source
 
-MAX_BOXES = 100_000  # side by side: a day of live video in fragments of a second
+MAX_BOXES = 10_000  # inside one other: tags have hundreds, all else a handful
 
 
 class Box(NamedTuple):

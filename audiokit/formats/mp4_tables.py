@@ -1,7 +1,7 @@
 """The samples of an ISO base media track: how long they last, and which of them are there.
 
-ISO/IEC 14496-12 sections 8.6.1 (stts), 8.7 (stsz, stsc, stco) and 8.8 (trex, tfhd, trun).  The
-times of the samples are the truth; what headers say of the whole is only compared with them.
+ISO/IEC 14496-12 sections 8.6.1 (stts) and 8.7 (stsz, stsc, stco).  The times of the samples are the
+truth; what headers say of the whole is only compared with them.
 Tables are read in steps; of a whole file only the times of its samples are, of a file that was cut
 also where they lie.  Ticks are units of the track's timescale.  Raises EOFError where a table was
 cut.
@@ -10,13 +10,12 @@ cut.
 from __future__ import annotations
 
 import struct
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
-from audiokit.formats.mp4_boxes import Box, boxes
+from audiokit.formats.mp4_boxes import Box
 from audiokit.formats.source import MAX_READ, Source
 
 MAX_ENTRIES = 1 << 22  # of one table: a day of AAC, each of its frames with a length of its own
-_MAX_RUNS = 1024  # of one fragment
 _U32 = struct.Struct(">I")
 _PAIR = struct.Struct(">II")
 
@@ -26,13 +25,6 @@ class Times(NamedTuple):
 
     samples: int
     ticks: int
-
-
-class Defaults(NamedTuple):
-    """What samples of a fragment are where nothing else is said (trex)."""
-
-    duration: int  # ticks
-    size: int  # bytes
 
 
 def _entries(source: Source, box: Box, behind: int, width: int) -> Tuple[int, int]:
@@ -162,143 +154,3 @@ def samples_there(source: Source, table: Dict[bytes, Box], frame_bytes: int = 0)
         return 0
     before, here = chunks.samples(low - 1)
     return before + sizes.fitting(before, here, source.size - chunks.offset(low - 1))
-
-
-# Fragments
-
-
-class _Run(NamedTuple):
-    """Samples one behind the other (trun)."""
-
-    ticks: int
-    bytes: int
-    samples: int
-    offset: int  # where the first of them lies
-    sizes: Tuple[int, ...]  # of each, or one for all; as is their length
-    durations: Tuple[int, ...]
-
-
-class Fragment(NamedTuple):
-    """What a movie fragment holds of one track."""
-
-    ticks: int
-    bytes: int
-    runs: Tuple[_Run, ...]  # for a cut only
-
-
-_TFHD_FIELDS = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4))  # flag, bytes, in their order
-
-
-def fragment(
-    data: bytes, moof: int, track: int, defaults: Dict[int, Defaults], is_cut: bool
-) -> Fragment:
-    """The samples of `track` in the movie fragment whose content is `data`.
-
-    `moof` is where its box begins.  `is_cut` asks for every sample's size as well, since not all
-    are there.
-    """
-    runs: List[_Run] = []
-    for kind, body, end in _flat(data, 0, len(data)):
-        if kind != b"traf":
-            continue
-        header = (moof, 0, 0)
-        for inner, at, stop in _flat(data, body, end):
-            if inner == b"tfhd" and stop - at >= 8:
-                flags, number = _PAIR.unpack_from(data, at)
-                if number != track:
-                    break
-                header = _header(data, at, stop, flags, moof, defaults.get(number))
-            elif inner == b"trun" and stop - at >= 8 and len(runs) < _MAX_RUNS:
-                runs.append(_run(data, at, stop, header, is_cut))
-    ticks, size = sum(run.ticks for run in runs), sum(run.bytes for run in runs)
-    return Fragment(ticks, size, tuple(runs) if is_cut else ())
-
-
-def _flat(data: bytes, at: int, end: int) -> List[Tuple[bytes, int, int]]:
-    """The boxes of a piece in memory: type, start and end of content."""
-    found: List[Tuple[bytes, int, int]] = []
-    while end - at >= 8:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        if size < 8 or at + size > end:
-            break
-        found.append((kind, at + 8, at + size))
-        at += size
-    return found
-
-
-def _header(
-    data: bytes, at: int, stop: int, flags: int, moof: int, defaults: Optional[Defaults]
-) -> Tuple[int, int, int]:
-    """tfhd: u32 flags, u32 track, then what its flags announce.
-
-    Where data begins, duration, size.
-    """
-    base, duration, size = moof, *(defaults or Defaults(0, 0))
-    position = at + 8
-    for flag, width in _TFHD_FIELDS:
-        if not flags & flag or position + width > stop:
-            continue
-        value = int.from_bytes(data[position : position + width], "big")
-        base = value if flag == 0x1 else base
-        duration = value if flag == 0x8 else duration
-        size = value if flag == 0x10 else size
-        position += width
-    return base, duration, size
-
-
-def _run(data: bytes, at: int, stop: int, header: Tuple[int, int, int], is_cut: bool) -> _Run:
-    """trun: u32 flags, u32 samples, [i32 data offset], [u32 first flags]; for each sample
-    [u32 duration], [u32 size], [u32 flags], [u32 time]."""
-    flags, count = _PAIR.unpack_from(data, at)
-    offset, duration, size = header
-    position = at + 8
-    if flags & 0x1:
-        offset += int.from_bytes(data[position : position + 4], "big", signed=True)
-        position += 4
-    position += 4 if flags & 0x4 else 0
-    width = bin(flags & 0xF00).count("1")
-    table: Tuple[int, ...] = ()
-    if width:
-        count = min(count, max(stop - position, 0) // (4 * width))
-        table = struct.unpack_from(f">{count * width}I", data, position)
-    count = min(count, MAX_ENTRIES)
-    second = 1 if flags & 0x100 else 0
-    ticks = sum(table[::width]) if flags & 0x100 else count * duration
-    total = sum(table[second::width]) if flags & 0x200 else count * size
-    ticks = ticks if total else 0  # samples of no bytes are none
-    sizes = table[second::width] if flags & 0x200 and is_cut else (size,)
-    durations = table[::width] if flags & 0x100 and is_cut else (duration,)
-    return _Run(ticks, total, count, offset, sizes, durations)
-
-
-def part_there(found: Fragment, size: int) -> Fragment:
-    """What of a fragment lies within the first `size` bytes of the file."""
-    ticks = there = 0
-    for run in found.runs:
-        room, fitting, used = size - run.offset, 0, 0
-        if len(run.sizes) == 1:  # of all samples
-            each = run.sizes[0]
-            fitting = min(max(room, 0) // each, run.samples) if each else run.samples
-            used = fitting * each
-        else:
-            while fitting < run.samples and used + run.sizes[fitting] <= room:
-                used += run.sizes[fitting]
-                fitting += 1
-        if len(run.durations) == 1:
-            ticks += fitting * run.durations[0]
-        else:
-            ticks += sum(run.durations[:fitting])
-        there += used
-        if fitting < run.samples:
-            break
-    return Fragment(ticks, there, ())
-
-
-def fragment_defaults(source: Source, mvex: Box) -> Dict[int, Defaults]:
-    """trex for each track: u32 version, track, description, duration, size, flags."""
-    found = {}
-    for box in boxes(source, mvex.start, mvex.stop):
-        if box.name == b"trex":
-            track, _, duration, size = source.unpack(struct.Struct(">4xIIII"), box.start)
-            found[track] = Defaults(duration, size)
-    return found
