@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import audiometa  # noqa: E402
+from audiokit.formats.flac_frame import crc8  # noqa: E402
 from audiokit.formats.source import Source  # noqa: E402
 from tests import audio_files  # noqa: E402
 
@@ -188,6 +189,7 @@ def crowds() -> Dict[str, bytes]:
         "mp4 tracks": (mp4[:28] + b"\0\x10\0\0moov", b"\0\0\0\x08trak"),
         "flac metadata": (flac[:42].replace(b"\x80\0\0\x22", b"\0\0\0\x22"), b"\1\0\0\0"),
         "flac syncwords": (flac, b"\xff\xf8\x39\x18"),
+        "flac frames": (flac, _endless_frame()),
         "webm elements": (webm[:40], b"\xec\x80"),
         "webm blocks": (webm, b"\xa3\x85\x81\0\0\x80\xfc"),
         "webm clusters": (webm, b"\x1f\x43\xb6\x75\x80"),
@@ -214,6 +216,12 @@ def crowds() -> Dict[str, bytes]:
         name: head + part * ((CROWD_BYTES - len(head)) // len(part))
         for name, (head, part) in parts.items()
     }
+
+
+def _endless_frame() -> bytes:
+    """A FLAC frame of 65535 samples, whose codes all are one bit, as far as they are there."""
+    head = b"\xff\xf8\x79\x18\0\xff\xfe"
+    return head + bytes([crc8(head)]) + b"\x10\0" + b"\xff" * 8000
 
 
 def crowd_failures() -> List[Failure]:
