@@ -109,6 +109,41 @@ def test_lame_delay_and_padding_are_not_presented():
     assert not info.warnings and info.bitrate == 128000
 
 
+def told(frames, size, delay=576, padding=1105):
+    """A descriptive frame of LAME for so many frames of 417 bytes, itself among the bytes."""
+    return xing_frame(b"Info", frames=frames, size=size, extension=lame(1, delay, padding))
+
+
+GAPLESS = [
+    # frames told, bytes told, delay, padding, frames there, samples presented, why
+    (20, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "all is there"),
+    (20, 417 * 21, 576, 1105, 19, 19 * 1152 - 1105, "cut: the padding has gone, the delays have not"),
+    (20, 417 * 21, 576, 1105, 12, 12 * 1152 - 1105, "cut further in front"),
+    (20, 417 * 21, 576, 2000, 19, 20 * 1152 - 2576, "cut in the padding, all of the original is there"),
+    (20, 417 * 21, 576, 3900, 18, 20 * 1152 - 4476, "the same, by two frames"),
+    (20, 417 * 21, 576, 3900, 17, 17 * 1152 - 1105, "by three"),
+    (20, 417 * 21, 1105, 100, 20, 20 * 1152 - 1205, "less padding than a decoder is late"),
+    (21, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "an encoder that counts its own frame"),
+    (20, 417 * 21, 576, 1105, 25, 25 * 1152 - 1105, "more behind: the padding lies amid it"),
+    (2, 417 * 3, 1200, 1105, 2, 2 * 1152, "a note that leaves nothing is a lie"),
+    (20, 417 * 21, 2000, 1105, 2, 0, "cut in the delay: nothing of the original is there"),
+    (20, 417 * 21, 0, 0, 20, 20 * 1152, "0 and 0 tell nothing"),
+]
+
+
+@pytest.mark.parametrize(
+    "frames, size, delay, padding, count, samples, why", GAPLESS, ids=[row[-1] for row in GAPLESS]
+)
+def test_the_padding_is_at_the_end_of_the_whole_stream(frames, size, delay, padding, count, samples, why):
+    info = identify(told(frames, size, delay, padding) + stream(count))
+    assert (info.samples, info.duration) == (samples, samples / 44100)
+    is_cut = count < frames and size > 417 * (count + 1)
+    assert info.truncated == is_cut
+    lies = is_cut or count > frames
+    original = max(frames * 1152 - delay - padding, 0)
+    assert info.duration_declared == (original / 44100 if lies else None)
+
+
 NOTES = [
     # frames told, bytes told, frames there, declared frames, truncated, why
     (20, 417 * 21, 20, None, False, "all agree"),

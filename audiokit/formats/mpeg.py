@@ -21,6 +21,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.mpeg_gapless import Stream, cut_of, missing_frames
 from audiokit.formats.mpeg_header import (
     BITRATES,
     HEADER_BYTES,
@@ -356,13 +357,14 @@ def _describe(
         warnings.append(
             f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio"
         )
-    samples = frames.count * samples_per_frame
-    trimmed = note.encoder_delay + note.encoder_padding if note and note.has_gapless else 0
-    if trimmed >= samples:
-        trimmed = 0
-    seconds = (samples - trimmed) / rate
+    missing = missing_frames(note, Stream(frames.count, frames.end - first.offset, frames.is_cut))
+    cut = cut_of(note, samples_per_frame, missing)
+    samples = cut.presented(frames.count * samples_per_frame)
+    seconds = samples / rate
     truncated = _damage(source, frames, seconds, warnings)
-    declared = _declared(note, frames, samples_per_frame, trimmed, rate)
+    declared = None
+    if missing:
+        declared = cut_of(note, samples_per_frame).presented(note.frames * samples_per_frame) / rate
     if note and note.frames is not None and declared is None and note.frames == 0:
         warnings.append(f"the {note.kind} header says 0 frames, the file has {frames.count}")
     if declared is not None:
@@ -371,7 +373,7 @@ def _describe(
             f"the file has {frames.count}"
         )
         lacks_bytes = note.bytes is None or first.offset + note.bytes > tail.end
-        truncated = truncated or (note.frames > frames.count and lacks_bytes)
+        truncated = truncated or (missing > 0 and lacks_bytes)
     bitrate, mode = _bitrate(first, note, frames, samples_per_frame)
     tags = dict(tail.tags)
     if note and note.encoder:
@@ -393,7 +395,7 @@ def _describe(
         tags=tags,
         pictures=tail.pictures,
         warnings=tuple(warnings),
-        samples=samples - trimmed,
+        samples=samples,
         audio_offset=first.offset,
         audio_bytes=frames.end - first.offset - frames.gap_bytes,
     )
@@ -423,15 +425,6 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
         return False
     warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable")
     return True
-
-
-def _declared(
-    note: Optional[StreamNote], frames: _Frames, samples_per_frame: int, trimmed: int, rate: int
-) -> Optional[float]:
-    """Seconds that the descriptive frame claims, where it is wrong by more than counting itself."""
-    if note is None or not note.frames or note.frames in (frames.count, frames.count + 1):
-        return None
-    return max(note.frames * samples_per_frame - trimmed, 0) / rate
 
 
 def _bitrate(
