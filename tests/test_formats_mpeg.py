@@ -182,6 +182,23 @@ def test_a_gap_is_stepped_over_and_told():
     assert info.audio_bytes == 20 * 417
 
 
+DAMAGED = [
+    # data, frames, warning, why
+    (stream(10)[:-100] + stream(10), 20, "the frame before byte 4070 lacks 100 bytes", "in the middle"),
+    (stream(10)[:-100] + stream(1), 11, "the frame before byte 4070 lacks 100 bytes", "one more behind it"),
+    (stream(10) + b"\0garbage" * 30 + stream(1), 11, "240 bytes at byte 4170", "a gap before the last frame"),
+    (stream(10)[:-9] * 8, 79, "7 frames in all lack bytes", "again and again"),
+    (stream(9) + b"\xff\xfb\xe0" + stream(10)[3:], 19, "the frame before byte 4170 lacks 627 bytes", "a bit rate"),
+]
+
+
+@pytest.mark.parametrize("data, frames, warning, why", DAMAGED, ids=[row[-1] for row in DAMAGED])
+def test_a_damaged_frame_takes_no_other_with_it(data, frames, warning, why):
+    info = identify(data)
+    assert info.samples == frames * 1152
+    assert any(warning in one for one in info.warnings), info.warnings
+
+
 def test_zeros_behind_the_frames_are_padding():
     info = identify(stream(50) + bytes(4000))
     assert info.samples == 50 * 1152 and "4000 bytes of zeros" in info.warnings[0]
