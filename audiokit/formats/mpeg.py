@@ -380,7 +380,7 @@ def _describe(
     seconds = samples / rate
     truncated = _damage(source, frames, seconds, warnings)
     declared = None
-    if missing:
+    if missing or note and note.frames and not 0 <= note.frames - frames.count <= 1:
         declared = cut_of(note, samples_per_frame).presented(note.frames * samples_per_frame) / rate
     if note and note.frames is not None and declared is None and note.frames == 0:
         warnings.append(f"the {note.kind} header says 0 frames, the file has {frames.count}")
@@ -389,8 +389,7 @@ def _describe(
             f"the {note.kind} header says {note.frames} frames ({declared:.3f} s), "
             f"the file has {frames.count}"
         )
-        lacks_bytes = note.bytes is None or first.offset + note.bytes > tail.end
-        truncated = truncated or (missing > 0 and lacks_bytes)
+        truncated = truncated or missing > 0
     bitrate, mode = _bitrate(first, note, frames, samples_per_frame)
     tags = dict(tail.tags)
     if note and note.encoder:

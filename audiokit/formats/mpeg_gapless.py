@@ -40,13 +40,14 @@ class Cut(NamedTuple):
 def missing_frames(note: Optional[StreamNote], stream: Stream) -> int:
     """Frames that the note tells of and that are not there; below zero where there are more of them.
 
-    Some encoders count the descriptive frame, too: one more is none where no bytes are missing.
+    Where the bytes that it tells of are there, none is missing whatever it says.  Some encoders count
+    the descriptive frame, too: where it tells no bytes, one more is none.
     """
-    if note is None or not note.frames:
+    if note is None or not note.frames or note.bytes == stream.bytes:
         return 0
     missing = note.frames - stream.frames
-    is_all = not stream.is_cut and (note.bytes is None or note.bytes <= stream.bytes)
-    return 0 if missing == 1 and is_all else missing
+    is_all = missing == 1 if note.bytes is None else note.bytes <= stream.bytes
+    return 0 if missing > 0 and is_all and not stream.is_cut else missing
 
 
 def cut_of(note: Optional[StreamNote], samples_per_frame: int, missing: int = 0) -> Cut:
