@@ -74,6 +74,10 @@ _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
     (0, b"FRM8", "dsd"),
     (0, b"\x0b\x77", "ac3"),
     (0, b"\x77\x0b", "ac3"),
+    (0, b"\x7f\xfe\x80\x01", "dts"),
+    (0, b"\xfe\x7f\x01\x80", "dts"),
+    (0, b"\x1f\xff\xe8\0", "dts"),
+    (0, b"\xff\x1f\0\xe8", "dts"),
 )
 
 # The family that the `format` filter means: every container, and the words that people use for
@@ -111,6 +115,9 @@ FAMILY: Dict[str, str] = {
     "wma": "asf",
     "ac3": "ac3",
     "eac3": "ac3",
+    "dts": "dts",
+    "latm": "latm",
+    "loas": "latm",
     "au": "au",
     "snd": "au",
     "caf": "caf",
@@ -150,6 +157,8 @@ EXTENSION: Dict[str, str] = {
     "asf": ".wma",
     "ac3": ".ac3",
     "ac3/eac3": ".eac3",
+    "dts": ".dts",
+    "latm": ".latm",
     "au": ".au",
     "caf": ".caf",
     "amr": ".amr",
@@ -212,6 +221,8 @@ def _read(source: Source, start: int) -> AudioInfo:
             return _module("adts").read(source, start)
         if _module("mpeg").starts_here(source, start):
             return _module("mpeg").read(source, start)
+    if head[0] == 0x56 and _module("latm").starts_here(source, start):
+        return _module("latm").read(source, start)
     impostors = _module("impostors")
     head = source.read(start, impostors.HEAD_BYTES)
     looks_like = impostors.looks_like(head)

@@ -32,6 +32,7 @@ MAX_SECONDS = 0.2  # CPU time of one file, on a machine that takes PACE_SECONDS 
 PACE_READS, PACE_SECONDS = 60_000, 0.042  # small reads, as a reader walks; a slower machine has as much longer
 TRIES = 3  # of a file that takes too long: the machine may have been busy
 MAX_BYTES = 20 << 20  # memory at the worst moment of one file
+_AAC = f"{2:05b}{4:04b}{2:04b}000"  # an AudioSpecificConfig: LC of 44.1 kHz in stereo
 CROWD_BYTES = 1 << 20  # of a crowd: a megabyte of the smallest part that a container has
 SEED_BYTES = 1 << 16  # of a file of the corpus: its head and its tail
 # Values that length and count fields are given: the edges of every width
@@ -199,6 +200,10 @@ def crowds() -> Dict[str, bytes]:
         "adts syncwords": (b"", b"\xff\xf1"),
         "mpeg frames": (b"", b"\xff\xe3\x18\xc4" + bytes(68)),
         "mpeg syncwords": (mp3, b"\xff\xfb\x90\x64\0"),
+        "dts frames": (b"", audio_files.dts_frame(size=96, blocks=6)),
+        "dts syncwords": (audio_files.dts_frame() * 4, b"\x7f\xfe\x80\x01"),
+        "latm elements": (audio_files.latm_element(_AAC), b"\x56\xe0\x01\0"),
+        "latm syncwords": (audio_files.latm_element(_AAC) * 4, b"\x56\xff\xff"),
         "ac3 frames": (b"", audio_files.eac3_frame(size=20)),
         "ac3 syncwords": (audio_files.ac3(4), b"\x0b\x77\0\0\x14\x40\0"),
         "amr frames": (b"#!AMR\n", b"\x44\0\0\0\0\0"),
@@ -221,7 +226,7 @@ def crowds() -> Dict[str, bytes]:
 def _endless_frame() -> bytes:
     """A FLAC frame of 65535 samples, whose codes all are one bit, as far as they are there."""
     head = b"\xff\xf8\x79\x18\0\xff\xfe"
-    return head + bytes([crc8(head)]) + b"\x10\0" + b"\xff" * 8000
+    return head + bytes([crc8(head)]) + b"\x10\0" + b"\xff" * 960
 
 
 def crowd_failures() -> List[Failure]:

@@ -183,6 +183,8 @@ def test_every_container_has_a_family_and_an_extension():
         "tta",
         "dsf",
         "dff",
+        "dts",
+        "latm",
     }
     for container in containers:
         assert audiometa.FAMILY[container] in containers

@@ -207,6 +207,11 @@ def stream_info() -> bytes:
     return full(b"dfLa", b"\x80\0\0\x22", b"\x10\0\x10\0" + bytes(6) + packed + bytes(16))
 
 
+def ddts(speakers: int, rate: int, bits: int) -> bytes:
+    """DTSSpecificBox (TS 102 114 annex E.2.2.3)."""
+    return box(b"ddts", struct.pack(">IIIB4xHB", rate, 1509000, 1509000, bits, speakers, 0))
+
+
 def alac_cookie() -> bytes:
     return full(b"alac", struct.pack(">IBBBBBBHIII", 4096, 0, 24, 40, 10, 14, 6, 255, 0, 0, 96000))
 
@@ -247,6 +252,9 @@ CODECS = (
     (opus_entry(), "opus", None, 48000, 1, None, "opus", "Opus"),
     (entry(b"fLaC", stream_info()), "flac", None, 44100, 2, 24, "flac", "FLAC"),
     (entry(b"alac", alac_cookie(), rate=0), "alac", None, 96000, 6, 24, "alac", "ALAC"),
+    (entry(b"dtsc", ddts(0x000F, 48000, 24)), "dts", "DTS", 48000, 6, None, "dtsc", "DTS"),
+    (entry(b"dtsl", ddts(0x084B, 96000, 24)), "dts", "DTS-HD Master Audio", 96000, 8, 24, "dtsl", "lossless DTS"),
+    (entry(b"dtse", ddts(0x0002, 48000, 24)), "dts", "DTS Express", 48000, 2, None, "dtse", "DTS Express"),
     (entry(b"ac-3", box(b"dac3", b"\x10\x3d\x40")), "ac3", None, 48000, 6, None, "ac-3", "AC-3"),
     (
         entry(b"samr", box(b"damr", bytes(9)), rate=8000),
