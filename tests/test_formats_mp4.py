@@ -62,6 +62,8 @@ def trak(
         full(b"stsc", u32(1, 1, chunk, 1)),
         full(b"stsz", u32(0, samples), u32(*[size] * samples))
         if stsz is None
+        else stsz
+        if stsz[4:8] == b"stz2"
         else full(b"stsz", stsz),
         full(b"stco", u32(len(chunks), *chunks)),
     )
@@ -187,6 +189,17 @@ def test_a_cut_file_is_as_long_as_what_is_there():
         info.truncated and info.samples == 24 * 1024 and "before its samples do" in info.warnings[0]
     )
     assert info.duration_declared == pytest.approx(40960 / 44100)
+
+
+@pytest.mark.parametrize("bits, size", [(4, 13), (8, 200), (16, 200)])
+def test_sizes_may_be_written_short(bits, size):
+    values = "".join(format(size, f"0{bits}b") for _ in range(39))
+    packed = int("1" + values + "0" * (-len(values) % 8), 2)
+    table = full(b"stz2", u32(bits, 39), packed.to_bytes((packed.bit_length() + 7) // 8, "big")[1:])
+    whole = plain(size=size, stsz=table)
+    assert identify(whole[:-size]).samples == 39 * 1024, "stts has times for more samples than there are"
+    info = identify(whole[: -7 * size - 1])
+    assert (info.samples, info.truncated) == (32 * 1024, True)
 
 
 def test_a_cut_fragment_counts_the_samples_that_are_there():

@@ -32,6 +32,7 @@ MAX_INFO_BYTES = 1 << 18
 MAX_INFO_STRINGS = 1000  # keys and values
 MAX_PACKETS = 1 << 20  # counted one by one, where they must be: nearly six hours of 20 ms
 _MAX_NUMBER = (1 << 40) - 1
+_MAX_PACKET_FRAMES = 1 << 24  # no codec comes near; what says more did not know
 _CHUNK = struct.Struct(">4sq")
 _DESCRIPTION = struct.Struct(">d4sIIIII")
 _PACKET_TABLE = struct.Struct(">qqii")
@@ -190,6 +191,8 @@ def _description(source: Source, chunk: _Chunk) -> _Description:
     rate, channels = description.rate, description.channels
     if not math.isfinite(rate) or not 1 <= rate <= MAX_RATE or not 0 < channels <= MAX_CHANNELS:
         raise NotAudio(f"CAF with {channels} channels at {rate:g} Hz", chunk.offset)
+    if description.packet_frames > _MAX_PACKET_FRAMES:
+        raise Damaged(f"desc says {description.packet_frames} frames a packet", chunk.offset + 20)
     return description
 
 

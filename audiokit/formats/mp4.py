@@ -343,8 +343,8 @@ def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
         return _Media(0, 0, False, "samples", 0)
     total = mp4_tables.times(source, tables[b"stts"])
     samples, units = total.samples, total.ticks
-    if b"stsz" in tables:
-        samples = min(mp4_tables.Sizes(source, tables[b"stsz"]).count, samples)
+    if b"stsz" in tables or b"stz2" in tables:
+        samples = min(mp4_tables.Sizes(source, tables).count, samples)
     if samples < total.samples:
         units = mp4_tables.ticks_of(source, tables[b"stts"], samples)
     if not units and not layout.fragments and track.declared:
