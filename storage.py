@@ -10,7 +10,8 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
               6 the row committed, synced      crash: the file is there, whole, though nobody was told
               7 the answer
               Of a small body that came whole 1 and 4 are one, behind 2: it is in memory until all that it says is
-              found good, and is written as files/ab/KEY.  crash: bytes without a row, whole or not, as at 4
+              found good, and is written as files/ab/KEY.  crash: bytes without a row, whole or not, as at 4.
+              3 and 5 are waited for at once
     replace   as above; step 6 moves the row to the new key and notes the old one in `removals`, in one
               transaction; then the old bytes go, then the note.  crash in between: the next start removes them
     remove    1 the row goes, its key is noted in `removals`, in one transaction    crash before: nothing happened
