@@ -197,13 +197,27 @@ def identify_source(source: Source) -> AudioInfo:
     """What the bytes of `source` are; see `identify`."""
     if source.size == 0:
         raise NotAudio("the file is empty", 0)
-    leading = _module("id3").leading_tags(source) if source.read(0, 3) == b"ID3" else None
+    leading = _leading_tags(source)
     try:
         info = _read(source, leading.end if leading else 0)
     except (EOFError, struct.error) as error:
         offset = error.args[0] if error.args and isinstance(error.args[0], int) else source.size
         raise Damaged(f"the file ends inside a header, at byte {offset}", offset) from None
     return _module("id3").merge(info, leading) if leading else info
+
+
+def _leading_tags(source: Source) -> Any:
+    """The tags in front of the audio: those of ID3v2, and behind them of APEv2; None where there are none."""
+    head = source.read(0, 8)
+    if head[:3] != b"ID3" and head != b"APETAGEX":
+        return None
+    leading = _module("id3").leading_tags(source)
+    ape = _module("ape_tag").read_at_start(source, leading.end)
+    if ape is None:
+        return leading
+    tags = dict(leading.tags)
+    _module("tags").fill(tags, ape.tags)
+    return leading._replace(end=ape.end, tags=tags, pictures=leading.pictures + ape.pictures)
 
 
 def _read(source: Source, start: int) -> AudioInfo:

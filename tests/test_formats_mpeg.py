@@ -272,6 +272,18 @@ def test_a_cover_in_an_ape_tag_is_a_place_in_the_file():
     assert data[picture.offset : picture.offset + picture.length] == cover
 
 
+def test_an_ape_tag_may_stand_in_front():
+    cover = b"\xff\xd8\xff\xe0" + b"\xff\xfb\x90\x64" * 30_000
+    front = ape_tag(ape_item(b"Title", b"Front"), ape_item(b"Cover Art (Front)", b"a.jpg\0" + cover, 2))
+    for data in (front + stream(10), id3v2(id3_frame("TPE1", b"\3A")) + front + stream(10) + ID3V1):
+        info = identify(data)
+        assert (info.samples, info.tags["title"], info.warnings) == (11520, "Front", ())
+        (picture,) = info.pictures
+        assert data[picture.offset : picture.offset + picture.length] == cover
+    for broken in (front[:-1], front[:32], front[:12] + b"\xff" * 4 + front[16:]):
+        assert refusal(broken).reason
+
+
 def test_id3_wins_over_what_stands_behind():
     info = identify(id3v2(id3_frame("TIT2", b"\3Front")) + stream(10) + ID3V1)
     assert (info.tags["title"], info.tags["artist"]) == ("Front", "Art")
