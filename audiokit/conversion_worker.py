@@ -474,7 +474,7 @@ def _at_first_rate(pieces: Iterator[Piece], channels: int) -> Iterator[Tuple[int
 def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
     """What reads the source; dither belongs here only where nothing is resampled behind it."""
     dither = wanted["dither"] if info.sample_rate == wanted["rate"] else "none"
-    return PcmReader(info.codec, info.channels, wanted["channels"], dither=dither)
+    return PcmReader(info.codec, info.channels, wanted["channels"], speakers=info.speakers, dither=dither)
 
 
 def _decoded(

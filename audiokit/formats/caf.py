@@ -11,6 +11,7 @@ nothing tells how long the packets are.
     data  u32 edits, samples or packets; the size may be -1: to the end of the file
     pakt  i64 packets, i64 valid frames, i32 priming frames, i32 remainder; of each packet its
           bytes and its frames, where desc says 0, seven bits a byte, highest first
+    chan  Apple's channel layout
     info  u32 count; key, zero, value, zero …
 """
 
@@ -24,11 +25,13 @@ from audiokit.formats import tags as tagging
 from audiokit.formats.alac import alac_packet_samples
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import MAX_READ, Source
+from audiokit.formats.speakers import Speakers, of_layout
 
 MAX_CHUNKS = 1024
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 MAX_INFO_BYTES = 1 << 18
+MAX_LAYOUT_BYTES = 2048  # of the channel layout: a hundred descriptions
 MAX_INFO_STRINGS = 1000  # keys and values
 MAX_PACKETS = 1 << 20  # counted one by one, where they must be: nearly six hours of 20 ms
 _MAX_NUMBER = (1 << 40) - 1
@@ -163,6 +166,7 @@ def _describe(
         samples=length.frames,
         audio_offset=data.offset,
         audio_bytes=data.size,
+        speakers=_speakers(source, chunks.get(b"chan"), description.channels),
     )
 
 
@@ -348,6 +352,11 @@ def _unfilled(
     last = _walk(source, description, data, table, packets, []).last
     whole = description.packet_frames
     return whole - alac_packet_samples(source.read(data.offset + last, 7), whole)
+
+
+def _speakers(source: Source, chunk: Optional[_Chunk], channels: int) -> Speakers:
+    size = min(max(chunk.size, 0), MAX_LAYOUT_BYTES) if chunk else 0
+    return of_layout(source.read(chunk.offset, size), channels) if size else ()
 
 
 def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:

@@ -23,6 +23,7 @@ from audiokit.formats import tags as tagging
 from audiokit.formats.chunks import MAX_CHUNKS, NAME, STREAMED, Chunk, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
+from audiokit.formats.speakers import of_mask
 from audiokit.formats.wave_format import WaveFormat, parse_wave_format
 
 MAX_INFO_BYTES = 1 << 18  # of a LIST of tags that are looked at
@@ -425,4 +426,5 @@ def _describe(
         samples=length.samples,
         audio_offset=data.offset,
         audio_bytes=length.samples * wave.block_align if wave.is_linear else data.size,
+        speakers=of_mask(wave.channel_mask, wave.channels),
     )

@@ -129,6 +129,7 @@ class WaveFormat(NamedTuple):
     bits: int  # wBitsPerSample: of the container of a sample
     valid_bits: int  # of them used
     extra: bytes  # what follows cbSize, at most 64 bytes
+    channel_mask: int  # dwChannelMask; 0 where not told
 
     @property
     def is_linear(self) -> bool:
@@ -178,9 +179,10 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
     fields = struct.unpack_from(byte_order + _BASE.format, data.ljust(16, b"\0"))
     tag, channels, rate, byte_rate, block_align, bits = fields
     extra = data[18 : 18 + 64]
-    valid_bits, named = bits, None
+    valid_bits, mask, named = bits, 0, None
     if tag == EXTENSIBLE and len(extra) >= 22:
-        valid_bits = struct.unpack_from(byte_order + "H", extra)[0] or bits
+        valid_bits, mask = struct.unpack_from(byte_order + "HI", extra)
+        valid_bits = valid_bits or bits
         named = _SUBTYPES.get(extra[6:22])
         tag = tag if named else _subformat(extra[6:22], offset, byte_order)
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE:
@@ -190,7 +192,7 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
     width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT) else bits
     valid_bits = min(valid_bits, width) if width else valid_bits
     return WaveFormat(
-        tag, named, channels, rate, byte_rate, block_align, width, valid_bits, extra
+        tag, named, channels, rate, byte_rate, block_align, width, valid_bits, extra, mask
     )
 
 
