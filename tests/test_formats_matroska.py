@@ -190,6 +190,14 @@ CODECS = [
         "ALAC: 150 samples of 4096, as only a partial packet tells",
     ),
     (
+        track("A_ALAC", 8000, 1, private=b"frmaalac" + struct.pack(">I4sI", 36, b"alac", 0) + ALAC_CONFIG),
+        bytes.fromhex("0000100000012c") + bytes(90),
+        "alac",
+        150,
+        24,
+        "ALAC whose configuration was taken over with what QuickTime wraps it in",
+    ),
+    (
         track("A_ALAC", 8000, 1, private=ALAC_CONFIG),
         bytes.fromhex("00000000000300") + bytes(90),
         "alac",

@@ -22,7 +22,7 @@ import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from audiokit.formats import tags as tagging
-from audiokit.formats.alac import alac_packet_samples
+from audiokit.formats.alac import alac_packet_samples, unwrapped
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import MAX_READ, Source
 from audiokit.formats.speakers import Speakers, of_layout
@@ -229,9 +229,8 @@ def _bits(
     if form.codec == "alac":
         bits = _ALAC_BITS.get(description.flags)
         if bits is None and b"kuki" in chunks:
-            cookie = source.read(chunks[b"kuki"].offset, 48)
-            at = 24 if cookie[4:8] == b"frma" else 0  # behind what older programs wrapped it in
-            bits = cookie[at + 5] if len(cookie) > at + 5 else None
+            cookie = unwrapped(source.read(chunks[b"kuki"].offset, 48))
+            bits = cookie[5] if len(cookie) > 5 else None
         return bits if bits in (16, 20, 24, 32) else None
     return description.bits or None if form.lossless else None
 

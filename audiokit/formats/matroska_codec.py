@@ -12,7 +12,7 @@ from typing import Callable, Dict, NamedTuple, Optional
 
 from audiokit.formats import ebml, xiph
 from audiokit.formats.aac_config import parse_aac_config
-from audiokit.formats.alac import ALAC_CONFIG_BYTES, alac_packet_samples, parse_alac_config
+from audiokit.formats.alac import ALAC_CONFIG_BYTES, alac_packet_samples, parse_alac_config, unwrapped
 from audiokit.formats.dts import parse_core
 from audiokit.formats.ebml import Element
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_frame, parse_stream_info
@@ -147,8 +147,8 @@ def _with_codec(track: Track, name: str, private: bytes, offset: int) -> Track:
         return _with_flac(track, private, offset)
     if track.codec == "aac":
         return _with_aac(track, name, private)
-    if track.codec == "alac" and len(private) >= ALAC_CONFIG_BYTES:
-        return _with_alac(track, private)
+    if track.codec == "alac" and len(unwrapped(private)) >= ALAC_CONFIG_BYTES:
+        return _with_alac(track, unwrapped(private))
     style = "int" if track.codec in ("alac", "truehd", "mlp") else None
     return track._replace(packet_samples=_BY_HEAD.get(track.codec), sample_format=style)
 
