@@ -173,6 +173,19 @@ def test_itunes_note_of_gapless_playback_is_kept():
     assert info.samples == 38000 and not info.tags
 
 
+@pytest.mark.parametrize(
+    "edits, samples, why",
+    [
+        ((), 40 * 960 - 312, "the box of Opus says what is discarded in front"),
+        (((790, 312),), 790 * 48, "an edit list says so itself"),
+        (((800, 0),), 40 * 960, "and may say otherwise"),
+    ],
+)
+def test_the_pre_skip_of_opus_counts_where_no_edit_list_is(edits, samples, why):
+    info = identify(plain(opus_entry(), ticks=960, timescale=48000, edits=edits))
+    assert (info.samples, info.truncated, info.duration_declared) == (samples, False, None), why
+
+
 def test_a_header_that_lies_is_told_and_not_believed():
     info = identify(plain(declared=409600))
     assert (

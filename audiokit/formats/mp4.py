@@ -291,7 +291,8 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
             track.timescale / track.codec.sample_rate
         ):
             return min(total, media.units - skip), total
-        return media.units, media.promised
+        priming = track.codec.pre_skip * track.timescale / track.codec.sample_rate
+        return max(media.units - priming, 0), max(media.promised - priming, 0)
     if track.codec.codec in ("ac3", "eac3") and len(sounding) == 1 and sounding[0][1] <= 256:
         return (
             media.units,

@@ -34,6 +34,7 @@ class Codec(NamedTuple):
     sample_format: Optional[str] = None
     is_encrypted: bool = False
     frame_bytes: int = 0  # PCM: bytes of one sample of all channels
+    pre_skip: int = 0  # Opus: samples that are discarded where no edit list says so
 
 
 # 4 characters -> codec; PCM has its own table
@@ -229,7 +230,8 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
             "alac", alac.sample_rate, alac.channels, "", bits=alac.bits, sample_format="int"
         )
     if name == b"Opus" and len(children.get(b"dOps", b"")) >= 11:
-        return Codec("opus", 48000, children[b"dOps"][1], "")
+        _, channels, pre_skip = struct.unpack_from(">BBH", children[b"dOps"])
+        return Codec("opus", 48000, channels, "", pre_skip=pre_skip)
     if name == b"fLaC" and len(children.get(b"dfLa", b"")) >= 8 + STREAMINFO_BYTES:
         info = parse_stream_info(children[b"dfLa"][8:], offset)
         return Codec(
