@@ -127,7 +127,8 @@ GAPLESS = [
     (20, 417 * 21, 576, 1105, 25, 25 * 1152 - 1105, "more behind: the padding lies amid it"),
     (200, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "a count that is a lie: the bytes are all there"),
     (15, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "another lie"),
-    (2, 417 * 3, 1200, 1105, 2, 2 * 1152, "a note that leaves nothing is a lie"),
+    (2, 417 * 3, 1200, 1105, 2, 2 * 1152, "a note that takes more than there is is a lie"),
+    (2, 417 * 3, 1199, 1105, 2, 0, "a recording of nothing"),
     (20, 417 * 21, 2000, 1105, 2, 0, "cut in the delay: nothing of the original is there"),
     (20, 417 * 21, 0, 0, 20, 20 * 1152, "0 and 0 tell nothing"),
 ]

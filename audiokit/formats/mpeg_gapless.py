@@ -53,12 +53,12 @@ def missing_frames(note: Optional[StreamNote], stream: Stream) -> int:
 def cut_of(note: Optional[StreamNote], samples_per_frame: int, missing: int = 0) -> Cut:
     """What is cut of a stream that lacks so many frames, see `missing_frames`; of a whole one it is the most.
 
-    Nothing where the note does not tell, tells nothing but 0, or leaves nothing of the stream.
+    Nothing where the note does not tell, tells nothing but 0, or takes more than there was.
     """
     if note is None or not note.has_gapless or not (note.encoder_delay or note.encoder_padding):
         return Cut()
     told = (note.frames or 0) * samples_per_frame
-    if told and note.encoder_delay + note.encoder_padding >= told:
+    if told and note.encoder_delay + note.encoder_padding > told:
         return Cut()
     skip = note.encoder_delay + DECODER_DELAY
     if missing < 0:  # something follows that the note does not know of: its padding is amid the rest
