@@ -126,6 +126,12 @@ def test_padding_at_the_end_is_not_presented():
     assert identify(whole).samples == 1920 - 312 - 480
 
 
+@pytest.mark.parametrize("junk", [b"\xff" * 4000, bytes(4000), b"junk" * 999, b"\x12" * 4000])
+def test_what_is_behind_the_segment_is_none_of_it(junk):
+    info = identify(opus() + junk)
+    assert (info.samples, info.truncated) == (9600 - 312, False)
+
+
 def test_padding_is_that_of_the_block_in_its_group():
     ours = element("a0", number("75a2", 10_000_000) + block(OPUS_20MS, 20, name="a1"))
     others = element("a0", block(OPUS_20MS, 20, name="a1", number=2) + number("75a2", 5_000_000))

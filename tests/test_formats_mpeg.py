@@ -202,9 +202,12 @@ def test_a_damaged_frame_takes_no_other_with_it(data, frames, warning, why):
     assert any(warning in one for one in info.warnings), info.warnings
 
 
-def test_zeros_behind_the_frames_are_padding():
-    info = identify(stream(50) + bytes(4000))
-    assert info.samples == 50 * 1152 and "4000 bytes of zeros" in info.warnings[0]
+@pytest.mark.parametrize("zeros", [4000, 3 << 20])
+def test_zeros_behind_the_frames_are_padding(zeros):
+    """Or what a download has left empty, however much that is."""
+    info = identify(stream(50) + bytes(zeros))
+    assert info.samples == 50 * 1152 and f"{zeros} bytes of zeros" in info.warnings[0]
+    refusal(stream(50) + bytes(zeros) + b"\1" + bytes(50_000))
 
 
 def test_frames_that_are_less_than_half_of_the_file_are_damage():

@@ -59,7 +59,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     aac = mux.aac
     scale = aac.sample_rate // aac.core_rate or 1
     samples = count.elements * mux.frames * aac.frame_samples * scale
-    if not samples or count.bytes < (behind.end - start) // 2:
+    is_little = count.bytes < (behind.end - start) // 2
+    if not samples or is_little and not source.is_zeros(count.end, behind.end):
         raise Damaged(f"frame sync lost at byte {count.end}", count.end)
     seconds = samples / aac.sample_rate
     return AudioInfo(

@@ -86,6 +86,8 @@ class _Walker:
                     self._position < min(self._source.size, self._stop) and len(data) - at < 12
                 )
                 return
+            if element.stop <= self._position:
+                return  # behind the segment, where a size that is not known means nothing
             is_cut = element.stop > self._source.size and self._position < self._stop
             if element.id in (CLUSTER, _BLOCK_GROUP):
                 self._is_cut = not element.is_unknown and is_cut

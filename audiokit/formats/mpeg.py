@@ -111,7 +111,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     frames = _walk(source, audio, first, search)
     if frames.count == 0:
         raise NotAudio("an MPEG audio header without a whole frame", first.offset)
-    if frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2:
+    is_little = frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2
+    if is_little and not source.is_zeros(frames.end, tail.end):  # zeros are what a download left empty
         seconds = frames.count * first.header.samples_per_frame / first.header.sample_rate
         raise Damaged(
             f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
@@ -434,8 +435,7 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
         return True
     if not frames.lost:
         return False
-    rest = source.read(frames.end, min(frames.lost, MAX_READ))
-    if not rest.strip(b"\0"):
+    if source.is_zeros(frames.end, frames.end + frames.lost):
         warnings.append(f"{frames.lost} bytes of zeros behind the last frame, at byte {frames.end}")
         return False
     if frames.lost < _WINDOW and len(frames.gaps) < _MAX_GAPS:
