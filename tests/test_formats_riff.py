@@ -435,6 +435,7 @@ REFUSED = [
         "samples that nothing describes",
     ),
     (riff(fmt()), Damaged, "without a data chunk", "a description of nothing"),
+    (riff(fmt(), chunk(b"LIST", b"wavl" + chunk(b"data", bytes(8)))), NotAudio, "(wavl), which is not read", "pieces"),
     (
         riff(fmt(), b"data" + struct.pack("<I", 1000)),
         Damaged,

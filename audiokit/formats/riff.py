@@ -74,6 +74,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     described = source.read(parts.format.offset, min(parts.format.size, 128))
     wave = parse_wave_format(described, parts.format.offset, layout.byte_order)
     if parts.data is None:
+        for chunk in parts.texts:
+            if source.read(chunk.offset, 4) == b"wavl":
+                raise NotAudio("a WAV file of pieces with silence between them (wavl), which is not read", chunk.offset)
         raise Damaged("a WAV file without a data chunk", layout.first)
     warnings: List[str] = []
     data = _Data.of(source, layout, parts, warnings)
