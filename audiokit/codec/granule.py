@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import struct
-from itertools import chain, repeat
+from functools import lru_cache, partial
 from operator import mul, sub
 from typing import List, NamedTuple, Sequence, Tuple
 
@@ -21,12 +21,11 @@ from .analysis import LINE_SCALE
 from .blocks import GRANULE, LONG, SHORT
 from .entropy import PAIRS, Split, choose, long_splits, switched_splits, write
 from .frame import MAX_PART2_3_LENGTH, Granule, StreamFormat
-from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, quantize, search_gain
+from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, lowest_gain, search_gain
 from .scalefactors import Scalefactors, band_edges, encode
+from .tables import SFB_LONG, SFB_SHORT
 
 _UNPACK = struct.Struct("<%di" % GRANULE).unpack
-_SIGN_FIRST = bytes(byte >> 7 << 1 for byte in range(256))
-_SIGN_SECOND = bytes(byte >> 7 for byte in range(256))
 _GLOBAL_GAIN = 210  # global_gain of gain 0 (2.4.3.4.7.1)
 _SQRT2 = 2  # in gains
 
@@ -35,7 +34,8 @@ _SQRT2 = 2  # in gains
 _ATTACK = 0.05
 _SUBBLOCK = 8  # gains a step of subblock_gain (2.4.3.4.7.1)
 _BETWEEN = 0.5  # how far the windows of a short block follow their mean thresholds
-_PEAK_MARGIN = 1.001  # above the rounding of 32-bit floats
+_MARGIN = 1.02  # above the rounding of energies and of 32-bit floats
+_LEAST = 1e-12  # of both channels' energy: what is left of it when their difference is rounded
 
 
 class Spectrum(NamedTuple):
@@ -53,26 +53,22 @@ class Spectrum(NamedTuple):
     @property
     def widths(self) -> Tuple[int, ...]:
         """Lines of each band."""
-        return _bands(self.layout, self.block_type)[1]
+        return _bands(self.layout.sample_rate, self.block_type == SHORT)[1]
 
-    def magnitudes(self) -> List[float]:
-        """|x| ** 0.75 of the lines that are coded, then zeros."""
-        lines = _UNPACK(self.data)
-        if self.cutoff >= GRANULE:
-            return [x**0.75 for x in map(abs, lines)]
-        if self.block_type == SHORT:
-            keep = analysis.short_order(self.layout.sample_rate)
-            end = self.cutoff // 3
-            return [abs(x) ** 0.75 if at[1] < end else 0.0 for x, at in zip(lines, keep)]
-        heard = [x**0.75 for x in map(abs, lines[: self.cutoff])]
-        return heard + [0.0] * (GRANULE - self.cutoff)
+    def scaled(self, factors: Sequence[float]) -> List[float]:
+        """The lines that are coded, multiplied by their band's factor; zeros for the others."""
+        is_short = self.block_type == SHORT
+        scales: List[float] = []
+        for factor, (kept, cut) in zip(factors, _kept(self.layout.sample_rate, is_short, self.cutoff)):
+            scales += [factor] * kept
+            if cut:
+                scales += [0.0] * cut
+        return list(map(mul, _UNPACK(self.data), scales))
 
-    def signs(self) -> bytes:
-        """A byte a pair: 2 where its first line is negative, 1 where its second is."""
-        tops = self.data[3::4]
-        first = int.from_bytes(tops[0::2].translate(_SIGN_FIRST), "little")
-        second = int.from_bytes(tops[1::2].translate(_SIGN_SECOND), "little")
-        return (first | second).to_bytes(PAIRS, "little")
+    def loudest(self, factors: Sequence[float]) -> float:
+        """What none of the `scaled` lines passes: the root of a band's energy."""
+        energy = max(map(mul, self.energies, map(mul, factors, factors)))
+        return _MARGIN * LINE_SCALE * math.sqrt(energy * (2 if self.is_mid_side else 1))
 
     def splits(self) -> Sequence[Split]:
         """Where big_values may be divided into regions."""
@@ -102,10 +98,22 @@ _GAIN_OF_THRESHOLD = 4 * 2 / 3
 _GAIN_BIAS = _GAIN_OF_THRESHOLD * math.log2(6.75) - 4 * 15
 
 
-def _bands(layout: StreamFormat, block_type: int) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+@lru_cache(maxsize=None)
+def _bands(sample_rate: int, is_short: bool) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     """(edges, widths) of a block's bands in coded order."""
-    edges = band_edges(layout.sample_rate, block_type == SHORT)
+    edges = band_edges(sample_rate, is_short)
     return edges, tuple(map(sub, edges[1:], edges))
+
+
+@lru_cache(maxsize=None)
+def _kept(sample_rate: int, is_short: bool, cutoff: int) -> Tuple[Tuple[int, int], ...]:
+    """How many lines of each band, in coded order, are below the cutoff, and how many are not."""
+    edges, step = (SFB_SHORT[sample_rate], 3) if is_short else (SFB_LONG[sample_rate], 1)
+    out: List[Tuple[int, int]] = []
+    for low, high in zip(edges, edges[1:]):
+        kept = min(max(cutoff // step - low, 0), high - low)
+        out += [(kept, high - low - kept)] * step
+    return tuple(out)
 
 
 def _thresholds(energies: Sequence[float], layout: StreamFormat, block_type: int) -> List[float]:
@@ -131,7 +139,7 @@ def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cut
     Energies of sum and difference add up to those of the channels.  Noise in either appears in both
     channels, and so the lower of their thresholds holds for both.
     """
-    edges, widths = _bands(layout, block_type)
+    edges, widths = _bands(layout.sample_rate, block_type == SHORT)
     lines = [_UNPACK(one) for one in data]
     energies = [hearing.energies(one, edges, LINE_SCALE) for one in lines]
     thresholds = [_thresholds(energy, layout, block_type) for energy in energies]
@@ -145,7 +153,7 @@ def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cut
         return Pair(spectra, ())
     lowest = list(map(min, *thresholds))
     side = hearing.side_energies(lines[0], lines[1], edges, LINE_SCALE)
-    mid = [max(a + b - c, 0.0) for a, b, c in zip(energies[0], energies[1], side)]
+    mid = [max(a + b - c, _LEAST * (a + b)) for a, b, c in zip(energies[0], energies[1], side)]
     pair = (spectrum(data[0], mid, lowest, True), spectrum(data[1], side, lowest, True))
     return Pair(spectra, pair)
 
@@ -217,32 +225,17 @@ def code(
     if room < 0:
         scalefactors = encode([0.0] * 36, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
         room = min(at_most, MAX_PART2_3_LENGTH)
-    splits = spectrum.splits()
-    magnitudes = spectrum.magnitudes()
     factors = scalefactors.factors()
-    if max(factors) > 1.0:
-        scales = chain.from_iterable(map(repeat, factors, spectrum.widths))
-        magnitudes = list(map(mul, magnitudes, scales))
-    peak = max(magnitudes)
-    gain = max(start_gain, finest_gain)
-    used = 0
-    if peak > 0.0:
-        levels = Levels(magnitudes, peak * _PEAK_MARGIN)
-        lowest = max(levels.lowest_gain, finest_gain)
-        gain = search_gain(lambda at: levels.cost(at, splits), room, gain, lowest)
-        used = levels.used(gain)
-    gain = min(max(gain, LOWEST_GAIN + _SQRT2), HIGHEST_GAIN)
-    while True:
-        quantized = quantize(magnitudes, gain, used)
-        coding = choose(quantized.pairs, splits, quantized.largest)
-        if coding.bits <= room:
-            break
-        if gain < HIGHEST_GAIN:
-            gain += 1
-        else:
-            used = 0
+    levels = Levels(spectrum.scaled(factors), spectrum.splits())
+    # global_gain of the middle and the side is less by what their lines are too large.
+    lowest = max(lowest_gain(spectrum.loudest(factors)), finest_gain, LOWEST_GAIN + _SQRT2)
+    gain = search_gain(levels.cost, room, start_gain, min(lowest, HIGHEST_GAIN))
+    pairs, coding = levels.coding(gain)
+    if coding.bits > room:  # even at the highest gain
+        pairs = bytes(PAIRS)
+        coding = choose(pairs, spectrum.splits(), max)
     main = scalefactors.coded()
-    if used:
-        main += write(quantized.pairs, spectrum.signs(), coding, quantized.magnitude)
+    if coding.bits:
+        main += write(pairs, levels.signs(), coding, partial(levels.magnitude, gain))
     global_gain = gain + _GLOBAL_GAIN - (_SQRT2 if spectrum.is_mid_side else 0)
     return Granule(gain, global_gain, spectrum.block_type, coding, scalefactors, main)
