@@ -14,8 +14,9 @@ Never decides anything: which granule gets which block type is handed in.
 from __future__ import annotations
 
 import math
+from array import array
 from functools import lru_cache
-from operator import mul
+from operator import itemgetter, mul
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from .blocks import GRANULE, LONG, SHORT, window_of
@@ -44,7 +45,7 @@ Vectors = List[int]
 
 def planes_of(pcm: bytes, channels: int, slot: Slots) -> Vectors:
     """576 vectors, sample n of every granule: `pcm` is interleaved 16-bit, whole granules."""
-    samples = memoryview(pcm).cast("H")
+    samples = array("H", pcm)
     step = GRANULE * channels
     planes = []
     for n in range(0, step, channels):
@@ -175,31 +176,23 @@ def overlap(subbands: List[Vectors], slot: Slots) -> Overlap:
 
 def gather(subbands: List[Vectors], groups: Sequence[Sequence[int]], slot: Slots) -> List[Overlap]:
     """Only the granules in some lanes (slot numbers > 0), each with the one before it, by group."""
-    size = slot.slot_bytes
-    fews = [slots(len(lanes), WIDTH) for lanes in groups]
-    cuts = [
-        (
-            few,
-            [slice(size * (n - 1), size * n) for n in lanes],
-            [slice(size * n, size * (n + 1)) for n in lanes],
-        )
-        for few, lanes in zip(fews, groups)
-    ]
-    out = [Overlap([], [], few) for few in fews]
     half = 1 << (WIDTH - 1)
     bias = slot.splat(half)
-    for row in subbands:
-        for one in out:
-            one.previous.append([])
-            one.current.append([])
-        for vector in row:
-            data = (vector + bias).to_bytes(slot.size, "little")
-            for one, (few, before, now) in zip(out, cuts):
-                few_bias = few.splat(half)
-                part = b"".join([data[cut] for cut in before])
-                one.previous[-1].append(int.from_bytes(part, "little") - few_bias)
-                part = b"".join([data[cut] for cut in now])
-                one.current[-1].append(int.from_bytes(part, "little") - few_bias)
+    rows = [[(vector + bias).to_bytes(slot.size, "little") for vector in row] for row in subbands]
+
+    def cut(lanes: Sequence[int], few: Slots) -> List[Vectors]:
+        few_bias = few.splat(half)
+        # The first is there twice, since of one item itemgetter makes no tuple.
+        pick = itemgetter(*[slice(few.slot_bytes * n, few.slot_bytes * (n + 1)) for n in [lanes[0], *lanes]])
+        return [
+            [int.from_bytes(b"".join(pick(data)[1:]), "little") - few_bias for data in row]
+            for row in rows
+        ]
+
+    out = []
+    for lanes in groups:
+        few = slots(len(lanes), WIDTH)
+        out.append(Overlap(cut([n - 1 for n in lanes], few), cut(lanes, few), few))
     return out
 
 
@@ -275,13 +268,13 @@ def short_order(sample_rate: int) -> Tuple[Tuple[int, int], ...]:
 # --- Lines out -------------------------------------------------------------------------------
 
 
-def lines_of(vectors: Vectors, slot: Slots) -> memoryview:
+def lines_of(vectors: Vectors, slot: Slots) -> array:
     """All lines, [line][slot], in items of 32 bits: little-endian with LINE_FRACTION bits."""
     data = b"".join([slot.to_bytes(vector) for vector in vectors])
     out = bytearray(4 * slot.count * len(vectors))
     for n in range(4):  # the fraction has 8 + 15 bits: 16 fall off
         out[n::4] = data[n + 2 :: 6]
-    return memoryview(out).cast("I")
+    return array("I", bytes(out))
 
 
 class Spectra:
@@ -295,7 +288,7 @@ class Spectra:
         self._slot = slots(self.granules * channels, WIDTH)
         self._subbands = polyphase(planes_of(pcm, channels, self._slot), self._slot)
         self._special: Dict[int, bytes] = {}
-        self._long = memoryview(b"")
+        self._long = array("I")
 
     def transform(self, block_types: Sequence[int]) -> None:
         """Fills the spectra: block_types[granule] for every granule, history included."""

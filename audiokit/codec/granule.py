@@ -66,9 +66,9 @@ class Spectrum(NamedTuple):
         return list(map(mul, _UNPACK(self.data), scales))
 
     def loudest(self, factors: Sequence[float]) -> float:
-        """What none of the `scaled` lines passes: the root of a band's energy."""
+        """What none of the `scaled` lines passes, but by rounding: the root of a band's energy."""
         energy = max(map(mul, self.energies, map(mul, factors, factors)))
-        return _MARGIN * LINE_SCALE * math.sqrt(energy * (2 if self.is_mid_side else 1))
+        return LINE_SCALE * math.sqrt(energy * (2 if self.is_mid_side else 1))
 
     def splits(self) -> Sequence[Split]:
         """Where big_values may be divided into regions."""
@@ -226,9 +226,13 @@ def code(
         scalefactors = encode([0.0] * 36, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
         room = min(at_most, MAX_PART2_3_LENGTH)
     factors = scalefactors.factors()
-    levels = Levels(spectrum.scaled(factors), spectrum.splits())
+    lines = spectrum.scaled(factors)
+    lowest = lowest_gain(_MARGIN * spectrum.loudest(factors))
+    if lowest >= start_gain:  # so near to it the loudest line itself is worth looking for
+        lowest = lowest_gain(_MARGIN * max(map(abs, lines)))
     # global_gain of the middle and the side is less by what their lines are too large.
-    lowest = max(lowest_gain(spectrum.loudest(factors)), finest_gain, LOWEST_GAIN + _SQRT2)
+    lowest = max(lowest, finest_gain, LOWEST_GAIN + _SQRT2)
+    levels = Levels(lines, spectrum.splits())
     gain = search_gain(levels.cost, room, start_gain, min(lowest, HIGHEST_GAIN))
     pairs, coding = levels.coding(gain)
     if coding.bits > room:  # even at the highest gain
