@@ -34,7 +34,8 @@ _SQRT2 = 2  # in gains
 _ATTACK = 0.05
 _SUBBLOCK = 8  # gains a step of subblock_gain (2.4.3.4.7.1)
 _BETWEEN = 0.5  # how far the windows of a short block follow their mean thresholds
-_MARGIN = 1.02  # above the rounding of energies and of 32-bit floats
+_MARGIN = 1.02  # above the rounding of energies
+_NEAR = 16  # gains: hardly any search goes farther from where the last one ended
 _LEAST = 1e-12  # of both channels' energy: what is left of it when their difference is rounded
 
 
@@ -228,8 +229,8 @@ def code(
     factors = scalefactors.factors()
     lines = spectrum.scaled(factors)
     lowest = lowest_gain(_MARGIN * spectrum.loudest(factors))
-    if lowest >= start_gain:  # so near to it the loudest line itself is worth looking for
-        lowest = lowest_gain(_MARGIN * max(map(abs, lines)))
+    if lowest > start_gain - _NEAR:  # it may bind: then the loudest line itself is worth a look
+        lowest = lowest_gain(max(map(abs, lines)))
     # global_gain of the middle and the side is less by what their lines are too large.
     lowest = max(lowest, finest_gain, LOWEST_GAIN + _SQRT2)
     levels = Levels(lines, spectrum.splits())
@@ -238,6 +239,8 @@ def code(
     if coding.bits > room:  # even at the highest gain
         pairs = bytes(PAIRS)
         coding = choose(pairs, spectrum.splits(), max)
+    if not coding.bits:  # any gain will do, but the next granule's search begins at this one
+        gain = HIGHEST_GAIN
     main = scalefactors.coded()
     if coding.bits:
         main += write(pairs, levels.signs(), coding, partial(levels.magnitude, gain))
