@@ -44,8 +44,8 @@ class TestModel:
             assert a <= b
 
     def test_energies_are_sums_of_squares_by_band(self):
-        lines = list(range(576))
-        got = hearing.energies(lines, SFB_LONG[44100], 2.0)
+        lines = tuple(range(576))
+        got = hearing.energies(hearing.by_band(SFB_LONG[44100])(lines), 2.0)
         assert got[1] == pytest.approx(sum((n / 2) ** 2 for n in range(4, 8)))
         assert sum(got) == pytest.approx(sum((n / 2) ** 2 for n in lines))
 

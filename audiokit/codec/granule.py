@@ -2,7 +2,7 @@
 
 `left_right` makes the spectra of all channels of a granule, `mid_side` those of the pair's sum and
 difference.  `wanted_scalefactors` shapes the noise; the gain then follows from the bits that there
-are, or from the masking (`code`).
+are, or from the masking (`hidden_gain`), and `code` writes the granule.
 
 Never knows of frames or of the reservoir.
 """
@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import struct
 from functools import lru_cache, partial
-from operator import mul, sub
+from itertools import compress
+from operator import gt, mul, sub
 from typing import List, NamedTuple, Sequence, Tuple
 
 from . import analysis
@@ -79,24 +80,33 @@ class Spectrum(NamedTuple):
 
     def heard(self) -> List[bool]:
         """Whether each band is above its threshold."""
-        return [e > t for e, t in zip(self.energies, self.thresholds)]
+        return list(map(gt, self.energies, self.thresholds))
 
     def ideal_gains(self) -> List[float]:
         """The gain at which each band's quantisation noise reaches its threshold.
 
         With q = (x / step) ** 0.75 an error of variance 1/12 in q is one of 4/27 x ** 0.5 step **
-        1.5 in x.  The sum of x ** 0.5 over a band is taken as if its lines were all alike.
+        1.5 in x.  The sum of x ** 0.5 over a band is taken as if its lines were all alike: that is
+        width ** 0.75 * energy ** 0.25.
         """
-        gains = []
-        for energy, threshold, width in zip(self.energies, self.thresholds, self.widths):
-            roots = width * (max(energy, 1e-3) / width) ** 0.25
-            gains.append(_GAIN_OF_THRESHOLD * math.log2(threshold / roots) + _GAIN_BIAS)
-        return gains
+        biases = _gain_biases(self.layout.sample_rate, self.block_type == SHORT)
+        log2, factor = math.log2, _GAIN_OF_THRESHOLD / 4
+        return [
+            bias + factor * log2(t * t * t * t / (e or 1.0))
+            for e, t, bias in zip(self.energies, self.thresholds, biases)
+        ]
 
 
 # gain = 4 log2(step), step = (27/4 threshold / roots) ** (2/3) in units of full scale.
 _GAIN_OF_THRESHOLD = 4 * 2 / 3
 _GAIN_BIAS = _GAIN_OF_THRESHOLD * math.log2(6.75) - 4 * 15
+
+
+@lru_cache(maxsize=None)
+def _gain_biases(sample_rate: int, is_short: bool) -> Tuple[float, ...]:
+    """What the width of each band adds to its ideal gain, and what is the same for all."""
+    widths = _bands(sample_rate, is_short)[1]
+    return tuple([_GAIN_BIAS - _GAIN_OF_THRESHOLD * 0.75 * math.log2(width) for width in widths])
 
 
 @lru_cache(maxsize=None)
@@ -141,8 +151,9 @@ def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cut
     channels, and so the lower of their thresholds holds for both.
     """
     edges, widths = _bands(layout.sample_rate, block_type == SHORT)
-    lines = [_UNPACK(one) for one in data]
-    energies = [hearing.energies(one, edges, LINE_SCALE) for one in lines]
+    cut = hearing.by_band(edges)
+    lines = [cut(_UNPACK(one)) for one in data]
+    energies = [hearing.energies(bands, LINE_SCALE) for bands in lines]
     thresholds = [_thresholds(energy, layout, block_type) for energy in energies]
 
     def spectrum(one: bytes, e: Sequence[float], t: Sequence[float], is_ms: bool) -> Spectrum:
@@ -153,7 +164,7 @@ def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cut
     if len(data) == 1:
         return Pair(spectra, ())
     lowest = list(map(min, *thresholds))
-    side = hearing.side_energies(lines[0], lines[1], edges, LINE_SCALE)
+    side = hearing.side_energies(lines[0], lines[1], LINE_SCALE)
     mid = [max(a + b - c, _LEAST * (a + b)) for a, b, c in zip(energies[0], energies[1], side)]
     pair = (spectrum(data[0], mid, lowest, True), spectrum(data[1], side, lowest, True))
     return Pair(spectra, pair)
@@ -165,12 +176,12 @@ def mid_side(pair: Pair) -> Tuple[Spectrum, ...]:
     return tuple([one._replace(data=lines) for one, lines in zip(pair.mid_side, data)])
 
 
-def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactors, float]:
-    """Scalefactors that bend the noise towards the thresholds, and the gain that then hides it.
+def wanted_scalefactors(
+    spectrum: Spectrum, shaping: float
+) -> Tuple[Scalefactors, List[float]]:
+    """Scalefactors that bend the noise towards the thresholds, and the gain each band then asks for.
 
     `shaping`: how far, from 0 (the same step in all bands) to 1 (as the thresholds are).
-
-    That gain is the mean, over the lines that are heard, of what each band asks for.
     """
     gains = spectrum.ideal_gains()
     heard = spectrum.heard()
@@ -178,31 +189,30 @@ def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactor
     if spectrum.block_type == SHORT:
         subblock_gain = _subblock_gain(gains, heard, spectrum.widths)
         gains = [gain + _SUBBLOCK * subblock_gain[n % 3] for n, gain in enumerate(gains)]
-    top = max([gain for gain, is_heard in zip(gains, heard) if is_heard], default=0.0)
-    # A gain has four steps an octave, a scalefactor two.
-    wanted = [
-        (top - gain) * (shaping / 2) if is_heard else 0.0 for gain, is_heard in zip(gains, heard)
-    ]
+    top = max(compress(gains, heard), default=0.0)
+    share = shaping / 2  # a gain has four steps an octave, a scalefactor two
+    wanted = [(top - gain) * share if is_heard else 0.0 for gain, is_heard in zip(gains, heard)]
     is_short = spectrum.block_type == SHORT
     scalefactors = encode(wanted, spectrum.layout.is_lsf, is_short, subblock_gain)
-    lines = total = 0.0
-    for gain, want, is_heard, width in zip(gains, wanted, heard, spectrum.widths):
-        if is_heard:
-            lines += width
-            total += width * (gain + 2 * want)
-    return scalefactors, total / lines if lines else float(HIGHEST_GAIN)
+    return scalefactors, [gain + 2 * want for gain, want in zip(gains, wanted)]
+
+
+def hidden_gain(spectrum: Spectrum, gains: Sequence[float]) -> float:
+    """The gain that hides the noise on the whole, `gains` being what each band asks for."""
+    return _mean_gain(gains, spectrum.heard(), spectrum.widths)
+
+
+def _mean_gain(gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]) -> float:
+    """The mean over the lines that are heard; HIGHEST_GAIN where none is."""
+    lines = sum(compress(widths, heard))
+    return sum(compress(map(mul, gains, widths), heard)) / lines if lines else float(HIGHEST_GAIN)
 
 
 def _subblock_gain(
     gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]
 ) -> Tuple[int, int, int]:
     """What makes each window's step fit its own loudness: the noise of one is not the others'."""
-    means: List[float] = []
-    for window in range(3):
-        rows = list(zip(gains[window::3], heard[window::3], widths[window::3]))
-        lines = sum([width for _, is_heard, width in rows if is_heard])
-        total = sum([gain * width for gain, is_heard, width in rows if is_heard])
-        means.append(total / lines if lines else float(HIGHEST_GAIN))
+    means = [_mean_gain(gains[n::3], heard[n::3], widths[n::3]) for n in range(3)]
     top = max([mean for mean in means if mean < HIGHEST_GAIN], default=0.0)
     steps = [round((top - mean) * _BETWEEN / _SUBBLOCK) for mean in means]
     first, second, third = [min(max(step, 0), 7) for step in steps]
