@@ -36,7 +36,8 @@ _ATTACK = 0.05
 _SUBBLOCK = 8  # gains a step of subblock_gain (2.4.3.4.7.1)
 _BETWEEN = 0.5  # how far the windows of a short block follow their mean thresholds
 _MARGIN = 1.02  # above the rounding of energies
-_NEAR = 16  # gains: hardly any search goes farther from where the last one ended
+_NEAR = 8  # gains: hardly any search goes farther from where the last one ended
+_ERROR = 2.0**-16  # of the loudest line, what may be the filterbank's own error
 _LEAST = 1e-12  # of both channels' energy: what is left of it when their difference is rounded
 
 
@@ -240,7 +241,9 @@ def code(
     lines = spectrum.scaled(factors)
     lowest = lowest_gain(_MARGIN * spectrum.loudest(factors))
     if lowest > start_gain - _NEAR:  # it may bind: then the loudest line itself is worth a look
-        lowest = lowest_gain(max(map(abs, lines)))
+        loudest = max(map(abs, lines))
+        lowest = lowest_gain(loudest)
+        lines = [line if abs(line) > _ERROR * loudest else 0.0 for line in lines]
     # global_gain of the middle and the side is less by what their lines are too large.
     lowest = max(lowest, finest_gain, LOWEST_GAIN + _SQRT2)
     levels = Levels(lines, spectrum.splits())
