@@ -42,7 +42,9 @@ _CONVOLVED = 64  # L * M up to which the residues are convolved
 _CONVOLVED_SLOTS = 1600  # outputs of a phase made at once there, in each channel, and by the half-band filter
 _DOUBLED_FRACTION = 18  # bits of a weight of the filter to twice the rate: what it makes keeps 2 of them
 _HALVED_FRACTION = 22  # bits below a place of what the half-band filter makes
-_ABOVE = 1 << 17  # makes all positive at twice the rate, where 2.3 times full scale can come out of a filter
+# Makes all positive there: 2.2 times full scale, the sum of the first filter's |weights|, and of it in the second
+# what a sum of some of the weights can be, -0.46 to 0.96; and that stays below the 18 bits that the slot has.
+_ABOVE = 3 << 15
 _PHASED = 4096  # L or M above which the weights of all phases would be too many
 _DIRECT_PHASES = 1024  # between which the direct way interpolates: an error of -118 dB
 
@@ -275,8 +277,8 @@ class _Halved(_Way):
         beside = int.from_bytes(odd[(at - reach) * size : (at + count + reach) * size], "little")
         own = int.from_bytes(even[at * size : (at + count) * size], "little")
         # Every slot of the product positive, so that those below and above can be cut off exactly.
-        above = ones(count + 4 * reach, _WIDTH) << (_WIDTH - 2)
-        back = packed.splat((1 << (_WIDTH - 2)) + (_ABOVE << _HALVED_FRACTION))
+        above = ones(count + 4 * reach, _WIDTH) * (_ABOVE << _HALVED_FRACTION)
+        back = packed.splat(2 * _ABOVE << _HALVED_FRACTION)
         total = ((beside * self._filter + above) >> (2 * reach - 1) * _WIDTH) & packed.all
         total += (own << (_FRACTION - 1)) - back
         if noise.is_on:
