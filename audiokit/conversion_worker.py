@@ -209,7 +209,7 @@ def _mp3_line(
         max(need.begin - resampler.lead, 0),
         planner.frame_edge(first * rate // wanted["rate"]) if first else 0,
         planner.frame_edge(end * rate // wanted["rate"]),
-        min(need.stop + resampler.ratio.taps, frames),
+        min(need.stop + resampler.tail, frames),
     ]
     if end == samples_out(frames, rate, wanted["rate"]):
         places[2] = frames
@@ -329,7 +329,7 @@ def _resampled(
         upto = min(at + _PIECE // 4, stop)
         yield (upto - begin) / (stop - begin), resampler.process(pcm.read(at, upto))
         at = upto
-    yield 1.0, resampler.finish(pcm.read(stop, min(stop + resampler.ratio.taps, pcm.frames)))
+    yield 1.0, resampler.finish(pcm.read(stop, min(stop + resampler.tail, pcm.frames)))
 
 
 class _Pcm:
