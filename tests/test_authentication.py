@@ -413,7 +413,7 @@ def test_while_others_log_in_the_server_answers(running):
     server = running()
     people = SlowPeople(server.server.storage._catalogue)
     ann = Person(server, "ann")
-    server.server.authenticator._people = people
+    server.server.authenticator._people, server.server.authenticator._parameters = people, QUICK
     server.server.authenticator.changed()
     with contextlib.ExitStack() as stack:
         for n in range(80):
