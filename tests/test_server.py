@@ -522,7 +522,7 @@ def test_many_clients_at_once_lose_nothing(server):
     sounds = [wav(0.05, pitch_hz=100.0 + n) for n in range(8)]
 
     def life(number):
-        for turn in range(3):
+        for turn in range(2):
             body = sounds[(number + turn) % 8]
             name = f"client-{number}-{turn}.wav"
             status, _, record = post(server.address, body, "/post?name=" + name)
