@@ -36,7 +36,7 @@ def on_disk(data):
 
 
 def connect(address):
-    return socket.create_connection(address, timeout=20)
+    return socket.create_connection(address, timeout=60)
 
 
 def ended(sock):
@@ -59,7 +59,7 @@ def reset(sock):
 
 class TestTrickles:
     def test_heads_a_byte_at_a_time_end_at_the_deadline_and_use_no_thread(self, running):
-        server = running(head_timeout=1.0)
+        server = running(head_timeout=0.5)
         assert request(server.address, "GET", "/health")[0] == 200  # whoever looks at that has begun
         before = threading.active_count()
         trickles = [connect(server.address) for _ in range(300)]
@@ -119,7 +119,7 @@ class TestTrickles:
         assert request(server.address, "POST", "/post?name=large.wav", large)[0] == 201
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.settimeout(20)
+            sock.settimeout(60)
             sock.connect(server.address)
             sock.sendall(b"GET /download?name=large.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert request(server.address, "GET", "/health")[0] == 200
@@ -204,8 +204,7 @@ class TestPace:
         server, sock, _ = lagging(20.0)
         with connect(server.address) as second:
             second.sendall(HEAD % (b"quick.wav", len(SOUND)))
-            while not server.server.reactor.transfers:
-                assert server._thread.is_alive()
+            eventually(lambda: server.server.reactor.transfers)
             assert request(server.address, "GET", "/health")[0] == 200, "it found room"
             assert ended(sock)
             second.sendall(SOUND)
@@ -216,8 +215,7 @@ class TestPace:
         server = running(max_connections=1)
         with connect(server.address) as sock:
             sock.sendall(HEAD % (b"still.wav", len(SOUND)) + SOUND[:-1])
-            while not server.server.reactor.transfers:
-                assert server._thread.is_alive()
+            eventually(lambda: server.server.reactor.transfers)
             assert request(server.address, "GET", "/health")[0] == 200
             assert ended(sock)
 
@@ -225,8 +223,7 @@ class TestPace:
         server = running(max_connections=1)
         with connect(server.address) as sock:
             sock.sendall(HEAD % (b"a.wav", len(SOUND)) + SOUND[:-1])
-            while not server.server.reactor.transfers:
-                assert server._thread.is_alive()
+            eventually(lambda: server.server.reactor.transfers)
             with connect(server.address) as other:
                 assert ended(other)
             sock.sendall(SOUND[-1:])
@@ -246,7 +243,7 @@ class TestTurns:
 
         def hold(_):
             begun.set()
-            assert go.wait(20)
+            assert go.wait(60)
             return Response(204)
 
         routes.ROUTES["/hold"] = {"GET": routes.Rule(hold, "read")}
@@ -263,7 +260,7 @@ class TestTurns:
                 while sum(bool(one.buffer) for one in list(at.server.reactor._connections.values())) < len(crowd):
                     assert request(at.address, "GET", "/health")[0] == 200
                 holder.sendall(HERE.replace(b"/here?%s", b"/hold"))
-                assert begun.wait(20)
+                assert begun.wait(60)
                 crowd.extend(connect(at.address) for _ in range(0 if first else self.CROWD))
                 for sock in crowd:
                     sock.sendall(then)
@@ -378,7 +375,7 @@ class TestScarcity:
 
     def finish(self, process):
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 0
         return err
 
@@ -452,11 +449,11 @@ class TestScarcity:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
             try:
                 sock.connect(server.address)
-                assert has_tried.wait(20)
+                assert has_tried.wait(60)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)
-            assert len(turns) < 40, "between two tries it waits"
-            sock.settimeout(20)
+            assert len(turns) < 10 * len(set(turns)), "between two tries it waits"
+            sock.settimeout(60)
             sock.sendall(ASK)
             assert sock.recv(1000).startswith(b"HTTP/1.1 200") or ended(sock), "it was let in, or told by closing"
         assert request(server.address, "GET", "/health")[0] == 200
@@ -470,8 +467,7 @@ class TestScarcity:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))  # no descriptor more for anyone
             try:
                 sock.connect(server.address)
-                while not server.server.reactor._accept_again:
-                    assert server._thread.is_alive()
+                eventually(lambda: server.server.reactor._accept_again)
                 server.server.shutdown()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -53,7 +53,7 @@ class Serving:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            out, err = self.process.communicate(timeout=20)
+            out, err = self.process.communicate(timeout=60)
         except ValueError:  # ended before
             return self.process.returncode, ""
         return self.process.returncode, err
@@ -78,7 +78,7 @@ class TestServe:
     def test_sigint_ends_it_with_0_too(self, tmp_path):
         with Serving(tmp_path / "var") as server:
             server.process.send_signal(signal.SIGINT)
-            assert server.process.wait(20) == 0
+            assert server.process.wait(60) == 0
             server.end()
 
     def test_every_setting_can_come_from_the_environment(self):

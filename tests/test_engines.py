@@ -289,7 +289,7 @@ def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, t
     assert server.get("/download?name=0.wav")[2] == WAV, "the old server goes on reading"
     assert server.post("x.wav", wav(0.7))[0] == 503
     server.process.terminate()
-    server.process.wait(30)
+    server.process.wait(60)
     for name, value in swift.environment.items():
         monkeypatch.setenv(name, value)
     assert main(["db", "move", "--blobs", swift.url("moved"), "--data", str(home)]) == 0
@@ -301,5 +301,5 @@ def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, t
     address = ("127.0.0.1", int(plain.stdout.readline().rsplit(":", 1)[1]))
     assert request(address, "GET", "/list?sort=name")[2] == before
     plain.terminate()
-    plain.wait(30)
+    plain.wait(60)
     plain.stdout.close()

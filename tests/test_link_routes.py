@@ -265,7 +265,7 @@ def test_a_key_that_is_none_keeps_the_server_from_starting_in_words(tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (
         done.returncode == 1
@@ -474,7 +474,7 @@ def test_a_drop_that_ends_during_an_upload_takes_nothing(house):
     drop = house.drop()
     head = f"POST {drop['url']} HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Length: {len(SOUND)}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(house.server.address, timeout=20) as sock:
+    with socket.create_connection(house.server.address, timeout=60) as sock:
         sock.sendall(head.encode() + SOUND[:100])
         while not list(
             (house.server.data / "uploads").iterdir()
@@ -588,7 +588,7 @@ def test_no_secret_of_a_link_or_a_drop_is_in_the_log(tmp_path):
         tell("POST", "/post", SOUND, {"Origin": "http://evil.example", "Referer": drop["url"]})[0],
     ]
     server.terminate()
-    log = server.communicate(timeout=20)[1]
+    log = server.communicate(timeout=60)[1]
     assert found == [200, 403, 405, 201, 201, 415, 200, 404, 403, 403]
     assert secret[5:] not in log and signature not in log
     assert log.count("/drop/***") >= 6 and f"came through drop {drop['id']}" in log

@@ -44,7 +44,7 @@ TRUSTING = client()
 
 
 def connect(address, context=TRUSTING, **options):
-    sock = socket.create_connection(address, timeout=20)
+    sock = socket.create_connection(address, timeout=60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         return context.wrap_socket(sock, server_hostname="localhost", **options)
@@ -55,7 +55,7 @@ def connect(address, context=TRUSTING, **options):
 
 def ask(address, method, target, body=None, headers=None, context=TRUSTING):
     """One request on a connection of its own: (status, fields by lower-case name, body)."""
-    with closing(http.client.HTTPSConnection(*address, timeout=20, context=context)) as connection:
+    with closing(http.client.HTTPSConnection(*address, timeout=60, context=context)) as connection:
         connection.request(method, target, body, headers or {})
         answer = connection.getresponse()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
@@ -75,7 +75,7 @@ class ByHand:
     """A client whose encrypted bytes pass through the test's hands."""
 
     def __init__(self, address, context=TRUSTING):
-        self.sock = socket.create_connection(address, timeout=20)
+        self.sock = socket.create_connection(address, timeout=60)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
@@ -235,7 +235,7 @@ class TestHandshakes:
     def test_one_that_breaks_off_at_any_byte_harms_nobody(self, sealed):
         whole = hello()
         for cut in range(len(whole)):
-            with socket.create_connection(sealed.address, timeout=20) as sock:
+            with socket.create_connection(sealed.address, timeout=60) as sock:
                 sock.sendall(whole[:cut])
                 if cut % 16 == 0:
                     sock.shutdown(socket.SHUT_WR)
@@ -252,7 +252,7 @@ class TestHandshakes:
         for _ in range(60):
             raw(sealed.address, bytes(rng.randrange(256) for _ in range(rng.randrange(1, 300))))
         for data in (b"\x16\x03\x01\xff\xff", b"\x16\x03\x01\x00\x00", b"\x16\x02", b"\x80\x2e\x01\x03\x01", b"\x00"):
-            with socket.create_connection(sealed.address, timeout=20) as sock:
+            with socket.create_connection(sealed.address, timeout=60) as sock:
                 sock.sendall(data)
                 assert sock.recv(100) == b"", "no need to wait for more"
         assert ask(sealed.address, "GET", "/health")[0] == 200
@@ -289,7 +289,7 @@ class TestHandshakes:
         crowd = []
         try:
             for number in range(150):  # silent, in the first record, and after it
-                sock = socket.create_connection(server.address, timeout=20)
+                sock = socket.create_connection(server.address, timeout=60)
                 sock.sendall(whole[: (0, 3, 100, len(whole))[number % 4]])
                 crowd.append(sock)
             assert ask(server.address, "GET", "/health")[0] == 200
@@ -303,7 +303,7 @@ class TestHandshakes:
 
     def test_a_deadline_is_not_moved_by_bytes(self, running):
         server = running(head_timeout=0.5, **ONE)
-        with socket.create_connection(server.address, timeout=20) as sock:
+        with socket.create_connection(server.address, timeout=60) as sock:
             sock.settimeout(0.05)
             for byte in hello() * 4:  # 2,000 steps of 50 ms: only the deadline can end it
                 try:
@@ -363,7 +363,7 @@ class TestEnds:
         assert ask(server.address, "POST", "/post?name=large.wav", large)[0] == 201
         with socket.socket() as below:
             below.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            below.settimeout(20)
+            below.settimeout(60)
             below.connect(server.address)
             with TRUSTING.wrap_socket(below, server_hostname="localhost") as sock:
                 sock.sendall(b"GET /download?name=large.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -566,7 +566,7 @@ class TestCertificates:
                 assert before.recv(1000).startswith(b"HTTP/1.1 200 "), "it began with the old one and goes on"
         finally:
             process.terminate()
-            _, rest = process.communicate(timeout=20)
+            _, rest = process.communicate(timeout=60)
         assert (process.returncode, rest) == (0, "")
 
 

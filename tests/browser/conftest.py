@@ -66,7 +66,7 @@ class Page:
         query = "".join(
             f"&{key.replace('_', '.')}={quote(value)}" for key, value in parameters.items()
         )
-        connection = http.client.HTTPConnection(*self.server.address, timeout=20)
+        connection = http.client.HTTPConnection(*self.server.address, timeout=60)
         try:
             connection.request("POST", f"/files?name={quote(name)}{query}", body or wav(1.0))
             answer = connection.getresponse()
