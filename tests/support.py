@@ -75,12 +75,18 @@ def request(address, method: str, target: str, body=None, headers=None) -> Tuple
         connection.close()
 
 
-def raw(address, data: bytes, *, end: bool = True, timeout: float = 60.0) -> bytes:
-    """What the server sends for these very bytes, until it closes; `end` says that we send no more."""
+def raw(address, data: bytes, *, end: bool = True, timeout: float = 60.0, then=None) -> bytes:
+    """What the server sends for these very bytes, until it closes; `end` says that we send no more.
+
+    `then` is called when the server has heard them.
+    """
     with socket.create_connection(address, timeout=timeout) as sock:
         sock.sendall(data)
         if end:
             sock.shutdown(socket.SHUT_WR)
+        if then:
+            assert request(address, "GET", "/health")[0] == 200
+            then()
         out = bytearray()
         while True:
             try:
