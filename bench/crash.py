@@ -54,7 +54,7 @@ class Server:
     def __init__(self, data: Path) -> None:
         words = ["serve", "--port", "0", "--data", str(data), "--log", "none"]
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "audioserver.py"), *words], stdout=subprocess.PIPE
+            [sys.executable, "-S", str(ROOT / "audioserver.py"), *words], stdout=subprocess.PIPE
         )
         line = self.process.stdout.readline().decode()
         if not line.startswith("listening on http://"):

@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # beside a checkout in CI; absent elsewhere, and then said
 CORPUS = SHARED / "corpus"
 VECTORS = SHARED / "mpeg" / "vectors"
+
+# The program as a process.  What is installed beside Python takes no part in it, nor in the time that it takes to begin.
+PROGRAM = [sys.executable, "-S", str(ROOT / "audioserver.py")]
 
 needs_corpus = pytest.mark.skipif(
     not CORPUS.is_dir(), reason="skipped: the corpus is not beside this checkout"

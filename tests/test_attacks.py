@@ -370,7 +370,7 @@ class TestScarcity:
             f"sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = ['serve', '--port', '0', '--log', 'none', "
             f"'--data', {str(tmp_path / 'var')!r}]; import audioserver; sys.exit(audioserver.main())"
         )
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         port = int(process.stdout.readline().rsplit(":", 1)[1])
         return process, ("127.0.0.1", port)
 

@@ -15,7 +15,7 @@ import threading
 
 import pytest
 from command_line import run
-from support import ROOT, Running, request, wav
+from support import PROGRAM, ROOT, Running, request, wav
 
 from audiokit import migrations
 from audiokit.commands import _plain
@@ -26,7 +26,7 @@ SOUND = wav(0.25)
 def run_apart(*arguments, **environment):
     """A command as a process."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "audioserver.py"), *map(str, arguments)],
+        [*PROGRAM, *map(str, arguments)],
         capture_output=True, encoding="utf-8", timeout=60, env={**os.environ, **environment},
     )
 
@@ -36,7 +36,7 @@ class Serving:
 
     def __init__(self, data, *flags):
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "audioserver.py"), "serve", "--port", "0", "--data", str(data), *flags],
+            [*PROGRAM, "serve", "--port", "0", "--data", str(data), *flags],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         self.first_line = self.process.stdout.readline()
@@ -155,7 +155,7 @@ class TestDb:
         assert done.returncode == 0 and "\u00e4.wav" in done.stdout
 
     def test_a_dump_into_a_closed_pipe_is_no_error(self, stored):
-        command = [sys.executable, str(ROOT / "audioserver.py"), "db", "dump", "--data", str(stored[0])]
+        command = [*PROGRAM, "db", "dump", "--data", str(stored[0])]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             process.stdout.close()
             assert process.stderr.read() == b""

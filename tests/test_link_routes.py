@@ -7,12 +7,11 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import threading
 
 import pytest
 from people import Person, ask
-from support import ROOT, Running, raw, request, wav
+from support import PROGRAM, Running, raw, request, wav
 
 from audiokit.routes import without_secret
 from storage import Storage
@@ -255,14 +254,7 @@ def test_a_key_that_is_none_keeps_the_server_from_starting_in_words(tmp_path):
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "link.key").write_text("short\n")
     done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "audioserver.py"),
-            "--port",
-            "0",
-            "--data",
-            str(tmp_path / "var"),
-        ],
+        [*PROGRAM, "--port", "0", "--data", str(tmp_path / "var")],
         capture_output=True,
         text=True,
         timeout=60,
@@ -552,14 +544,7 @@ def test_no_secret_of_a_path_is_written_down(target, path):
 def test_no_secret_of_a_link_or_a_drop_is_in_the_log(tmp_path):
     """A whole life, with every refusal on the way; then the log is read."""
     server = subprocess.Popen(
-        [
-            sys.executable,
-            str(ROOT / "audioserver.py"),
-            "--port",
-            "0",
-            "--data",
-            str(tmp_path / "var"),
-        ],
+        [*PROGRAM, "--port", "0", "--data", str(tmp_path / "var")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,20 +8,18 @@ import os
 import signal
 import struct
 import subprocess
-import sys
 import wave
 
 import command_line
 import pytest
 from processes import until
-from support import ROOT, wav
+from support import PROGRAM, wav
 from test_offers import PCM_IN_MATROSKA
 
 import audiometa
 from audiokit.resample_command import Progress, add_arguments
 from audiokit.settings import Settings
 
-PROGRAM = [sys.executable, str(ROOT / "audioserver.py"), "resample"]
 SOUND = wav(0.2, rate=44100, channels=2)
 FRAMES = 8820
 
@@ -32,7 +30,7 @@ def run(*arguments):
 
 def run_apart(*arguments, data=b""):
     """The command as a process."""
-    return subprocess.run([*PROGRAM, *map(str, arguments)], input=data, capture_output=True, timeout=60)
+    return subprocess.run([*PROGRAM, "resample", *map(str, arguments)], input=data, capture_output=True, timeout=60)
 
 
 @pytest.fixture
@@ -133,7 +131,7 @@ def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number, options):
                      + struct.pack("<I", 600 * len(tone)) + tone * 600)
     before = (tmp_path / "out.mp3")
     before.write_bytes(b"what was there")
-    process = subprocess.Popen([*PROGRAM, str(long), str(before), *options], stderr=subprocess.PIPE)
+    process = subprocess.Popen([*PROGRAM, "resample", str(long), str(before), *options], stderr=subprocess.PIPE)
     until(lambda: any(".part" in name for name in os.listdir(tmp_path)), what="a partial result", process=process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import audio_files
 import pytest
 from processes import until
-from support import ROOT, eventually, request, wav
-from test_resample_service import begun, ended, problem, resample, temporary_files
+from support import PROGRAM, Running, eventually, request, wav
+from test_resample_service import begun, clean, ended, problem, resample, temporary_files
 
 import audiometa
 
@@ -39,12 +40,17 @@ on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="look
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server for those tests that leave nothing: its workers are begun once."""
-    from support import Running
-
+def same_server(tmp_path_factory):
+    """A server whose workers are begun once."""
     with Running(tmp_path_factory.mktemp("data"), jobs=2) as one:
         yield one
+
+
+@pytest.fixture
+def server(same_server):
+    """It, and afterwards without what the test left."""
+    yield same_server
+    clean(same_server)
 
 
 def identified(data):
@@ -165,14 +171,20 @@ def test_nothing_but_damage_is_refused(server):
 
 
 def test_a_long_conversion_tells_how_far_it_is(server):
-    where = begun(server, "", MIDDLE)
-    status, _, body = request(server.address, "GET", where + "/events")
-    events = [json.loads(line[6:]) for line in body.decode().split("\n\n") if line]
-    assert status == 200 and events[-1]["status"] == "done"
-    shares = [event["progress"] for event in events]
-    assert shares == sorted(shares) and len(set(shares)) > 3
-    assert any(event["status"] == "running" and event["seconds_left"] is not None for event in events)
-    assert request(server.address, "DELETE", where)[0] == 204
+    where, seen = begun(server, "", LONG), []
+    with closing(http.client.HTTPConnection(*server.address, timeout=60)) as connection:
+        connection.request("GET", where + "/events")
+        answer = connection.getresponse()
+        while len({event["progress"] for event in seen}) < 5:
+            line = answer.readline()
+            assert line, "it is over"
+            if line.startswith(b"data: "):
+                seen.append(json.loads(line[6:]))
+        shares = [event["progress"] for event in seen]
+        assert shares == sorted(shares) and shares[-1] < 1
+        assert any(event["status"] == "running" and event["seconds_left"] is not None for event in seen)
+        assert request(server.address, "DELETE", where)[0] == 204
+        assert json.loads(answer.read().split(b"data: ")[-1])["status"] == "failed", "and then that it was removed"
 
 
 def test_a_result_that_is_not_ready_says_so(server):
@@ -183,13 +195,11 @@ def test_a_result_that_is_not_ready_says_so(server):
 
 
 def test_short_ones_do_not_wait_for_long_ones(server):
-    longs = [begun(server, "", LONG) for _ in range(3)]
+    long = json.loads(request(server.address, "POST", "/post?name=long.wav", LONG)[2])["id"]
+    longs = [begun(server, "id=" + long, None) for _ in range(3)]
     assert resample(server, "", wav(0.05, 44100))[0] == 200
     states = [json.loads(request(server.address, "GET", where)[2])["status"] for where in longs]
     assert "done" not in states
-    for where in longs:
-        request(server.address, "DELETE", where)
-    eventually(lambda: not temporary_files(server))
 
 
 # -- who leaves ---------------------------------------------------------------------------------------------
@@ -255,18 +265,7 @@ class Process:
 
     def __init__(self, data):
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                str(ROOT / "audioserver.py"),
-                "--port",
-                "0",
-                "--data",
-                str(data),
-                "--jobs",
-                "2",
-                "--log",
-                "none",
-            ],
+            [*PROGRAM, "--port", "0", "--data", str(data), "--jobs", "2", "--log", "none"],
             stdout=subprocess.PIPE,
             text=True,
         )

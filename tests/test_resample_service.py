@@ -38,13 +38,9 @@ def same_server(tmp_path_factory):
 
 @pytest.fixture
 def server(same_server):
-    """It, and afterwards without what the test left: neither a file nor a conversion."""
+    """It, and afterwards without what the test left."""
     yield same_server
-    for record in json.loads(request(same_server.address, "GET", "/list")[2])["files"]:
-        assert request(same_server.address, "DELETE", "/files/" + record["id"])[0] == 204
-    for path in temporary_files(same_server):
-        request(same_server.address, "DELETE", "/resample/" + os.path.basename(path))
-    eventually(lambda: not temporary_files(same_server))
+    clean(same_server)
 
 
 def post(server, name, data=SOUND):
@@ -75,6 +71,15 @@ def temporary_files(server):
     return [
         os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files
     ]
+
+
+def clean(server):
+    """Remove every file and every conversion."""
+    for record in json.loads(request(server.address, "GET", "/list")[2])["files"]:
+        assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204
+    for path in temporary_files(server):
+        request(server.address, "DELETE", "/resample/" + os.path.basename(path))
+    eventually(lambda: not temporary_files(server))
 
 
 def form(*parts):
