@@ -81,12 +81,13 @@ class TestServe:
             assert server.process.wait(60) == 0
             server.end()
 
-    def test_every_setting_can_come_from_the_environment(self):
-        found = run_apart(AUDIOSERVER_PORT="eighty")
+    def test_every_setting_can_come_from_the_environment(self, monkeypatch):
+        monkeypatch.setenv("AUDIOSERVER_PORT", "eighty")
+        found = run()
         assert found.returncode == 1 and "AUDIOSERVER_PORT: 'eighty'" in found.stderr
 
     def test_an_address_in_use_is_said_not_traced(self, tmp_path):
-        with Serving(tmp_path / "var") as server:
+        with Running(tmp_path / "var") as server:
             found = run_apart("serve", "--port", server.address[1], "--data", tmp_path / "other")
         assert found.returncode == 1 and found.stderr.count("\n") == 1
 

@@ -196,15 +196,17 @@ def records(count):
         }
 
 
+def adding(record, owner):
+    """The statements that add a record."""
+    ms = 1_700_000_000_000 + int(record["sha256"], 16)  # any, as long as both sides say the same
+    record["uploaded"] = when(ms)
+    key = hashlib.md5(record["id"].encode() + bytes([owner])).hexdigest()
+    family = FAMILIES[record["container"]]
+    return added(record, row_of(record, owner=owner, key=key, uploaded_ms=ms, family=family, version=1))
+
+
 def fill(catalogue, found, owner):
-    writes = []
-    for record in found:
-        ms = 1_700_000_000_000 + int(record["sha256"], 16)  # any, as long as both sides say the same
-        record["uploaded"] = when(ms)
-        key = hashlib.md5(record["id"].encode() + bytes([owner])).hexdigest()
-        family = FAMILIES[record["container"]]
-        row = row_of(record, owner=owner, key=key, uploaded_ms=ms, family=family, version=1)
-        writes.append(added(record, row))
+    writes = [adding(record, owner) for record in found]
     counts = iter(catalogue.write([one for write in writes for one in write]))
     assert all([next(counts) for _ in write][0] == 1 for write in writes)
 
@@ -373,15 +375,15 @@ BASE_MS = 1_700_000_000_000
 def apart(tmp_path_factory):
     """Files over a dozen blocks of numbers, some put there out of order, others of somebody else between them."""
     one = Catalogue(tmp_path_factory.mktemp("apart") / "catalogue.db", SCHEMA, FileOps())
-    rng, mine = random.Random(8), []
+    rng, mine, writes = random.Random(8), [], []
     for n, record in enumerate(MINE):
         late = rng.choice([0, 0, 0, rng.randrange(30)])  # in milliseconds, as the clock was set back
         record = {**record, "sha256": "%064x" % max(0, n // 2 - late)}
-        fill(one, [record], 0)
-        fill(one, [{**record, "id": "other" + record["id"]}], 7)
+        writes += [*adding(record, 0), *adding({**record, "id": "other" + record["id"]}, 7)]
         step = rng.choice([1, 1, 300])
-        one.write([("UPDATE files SET n = n + ?, search = search WHERE n = (SELECT max(n) FROM files)", (step,))])
+        writes.append(("UPDATE files SET n = n + ?, search = search WHERE n = (SELECT max(n) FROM files)", (step,)))
         mine.append(record)
+    one.write(writes)
     yield one, mine
     one.close()
 
