@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from types import SimpleNamespace
@@ -9,6 +10,12 @@ from types import SimpleNamespace
 import pytest
 import told
 from support import Running
+
+
+def pytest_collection_finish():
+    """The thousands of tests stay as long as we do: no collection of garbage need look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

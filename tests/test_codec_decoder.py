@@ -73,6 +73,7 @@ def info_frame(delay, padding, frames, kind=b"Info"):
 
 STREAM = layer3_stream(3, 44100, JOINT_STEREO, 14)
 MONO = layer3_stream(3, 44100, SINGLE_CHANNEL, 14)
+SHORT = layer3_stream(3, 44100, JOINT_STEREO, 9)
 
 
 @needs_vectors
@@ -140,7 +141,7 @@ class TestSegments:
     @pytest.mark.parametrize("parts", [1, 2, 3, 5, 100])
     @pytest.mark.parametrize(
         "data",
-        [STREAM, MONO, layer3_stream(4, 22050, JOINT_STEREO, 20), STREAM[:3000] + STREAM[3100:]],
+        [SHORT, layer3_stream(3, 44100, SINGLE_CHANNEL, 9), layer3_stream(4, 22050, JOINT_STEREO, 13), SHORT[:1200] + SHORT[1300:]],
         ids=["joint", "mono", "lsf", "damaged"],
     )
     def test_the_pcm_of_all_segments_is_that_of_the_whole(self, data, parts):

@@ -32,7 +32,7 @@ def music(rate, channels, seconds, seed=1):
     rng = random.Random(seed)
     out = []
     for n in range(int(seconds * rate)):
-        common = 6000 * math.sin(n * 1800 / rate) + rng.gauss(0, 800)
+        common = 6000 * math.sin(n * 1800 / rate) + 1386 * (2 * rng.random() - 1)
         click = 20000 if n % 5000 == 4000 else 0
         for channel in range(channels):
             value = common + 3000 * math.sin(n * (5000 + 900 * channel) / rate) + click
@@ -101,7 +101,7 @@ def signal_to_noise(pcm, other):
 )
 @pytest.mark.parametrize("channels", [1, 2])
 def test_every_bitrate_gives_well_formed_frames_of_its_size(is_version_1, rate, channels):
-    pcm = music(rate, channels, 2000 / rate)
+    pcm = music(rate, channels, 1200 / rate)
     for kbps in BITRATES[is_version_1, 3][1:]:
         found = take_apart(encoded(pcm, rate, channels, bitrate_kbps=kbps, with_info=False))
         assert {(h.sample_rate, h.channels, h.bitrate_kbps) for h, _ in found} == {
@@ -128,17 +128,18 @@ EXTREMES = [
     ("silence", bytes(4 * 2500)),
     ("full-scale square", (struct.pack("<2h", 32767, -32768) * 40 + b"\0\x80\xff\x7f" * 40) * 30),
     ("every sample turned", struct.pack("<4h", 32767, 32767, -32768, -32768) * 1200),
-    ("a single impulse", bytes(4 * 1200) + struct.pack("<2h", 32767, 0) + bytes(4 * 1200)),
+    ("a single impulse", bytes(4 * 600) + struct.pack("<2h", 32767, 0) + bytes(4 * 1800)),
     ("the lowest bit", struct.pack("<4h", 0, 1, 1, 0) * 1200),
     ("constant", struct.pack("<2h", -32768, -32768) * 2400),
     ("noise", bytes(random.Random(1).randrange(256) for _ in range(4 * 2400))),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("why, pcm", EXTREMES, ids=[why for why, _ in EXTREMES])
+@pytest.mark.parametrize("why, sound", EXTREMES, ids=[why for why, _ in EXTREMES])
 @pytest.mark.parametrize("options", [{"bitrate_kbps": 128}, {"bitrate_kbps": 32}, {"quality": 0}])
-def test_extremes_are_valid_files_of_their_exact_length(why, pcm, options):
+def test_extremes_are_valid_files_of_their_exact_length(why, sound, options):
     for channels in (1, 2):
+        pcm = sound[: 4800 * channels]
         data = encoded(pcm, 32000, channels, **options)
         take_apart(data[parse_header(data).frame_bytes :])
         whole = len(pcm) // (2 * channels) * 2 * channels
