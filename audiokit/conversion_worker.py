@@ -195,7 +195,7 @@ def segments_of(frames: int, rate: int, wanted: Dict[str, Any]) -> List[Tuple[in
     """The samples of the result (first, end) of each segment of `frames` at `rate`."""
     samples = samples_out(frames, rate, wanted["rate"])
     frame = segment_samples(_parameters(wanted)) if wanted["format"] == "mp3" else 1
-    places = edges(samples, _SEGMENT * wanted["rate"], frame)
+    places = edges(samples, round(_SEGMENT * wanted["rate"]), frame)
     return list(zip(places, places[1:]))
 
 
