@@ -593,12 +593,15 @@ class Storage:
         return self._health.wrong()
 
     def collect(self, grace_s: float) -> List[str]:
-        """Remove from a far store what is to be removed, and what no row names since `grace_s`; the latter's keys.
+        """Remove from a far store what is to be removed, what was half sent, and what no row names since `grace_s`.
+
+        Gives the keys of the last.
 
         Whatever cannot be read ends it, and so does a store that is not, or no longer, this catalogue's.
         """
         self._ownership.ensure_still()
         self.removals.finish()
+        self._blobs.give_up(grace_s)
         removed = []
         for key in strays(self._catalogue, self._blobs, grace_s):
             # Asked anew: the rows were read a page at a time, before the names were.
