@@ -488,6 +488,21 @@ class Storage:
         except OSError as error:
             raise refusal_of(error) from error
 
+    def span(self, content: Content, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes `start` to `stop` of a file, in pieces that are only lent; only of a far store.  Waits for it."""
+        self._ownership.ensure()
+        return self._blobs.span(content.key, start, stop, content.size)
+
+    def fetch(self, content: Content, path: str, start: int, stop: int) -> None:
+        """The bytes `start` to `stop` of a file as `path` in the data folder; only of a far store.  Raises what `lend` does."""
+        self._spool.check_room(stop - start)
+        try:
+            self._blobs.write(self.span(content, start, stop), path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise refusal_of(error) from error
+
     def list(self, listing: Any, owner: Optional[int] = 0) -> Page:
         """The page of an owner's records (None: of everybody's) that a `Listing` asks for.
 

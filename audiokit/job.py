@@ -67,10 +67,11 @@ class Converter:
         region: Optional[Tuple[int, int, int]],
         seconds: float,
         on_done: Callable[[Outcome], None],
+        pcm: Optional[Dict[str, Any]] = None,
     ) -> Callable[[], None]:
         """Begin to make the peaks of the file `source`, or of a region of it; else as `begin`.
 
-        `seconds` of audio would take as long to convert.
+        `seconds` of audio would take as long to convert.  `pcm`: that the file has samples alone, and which.
         """
         raise NotImplementedError
 

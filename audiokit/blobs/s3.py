@@ -104,22 +104,31 @@ class S3Blobs:
         size = self.size(key)
         if size is None:
             raise FileNotFoundError(errno.ENOENT, "the store has no such object", key)
-        flow, buffer = Flow(self._store, self._name(key), size), memoryview(bytearray(_PIECE))
+        yield from self.span(key, 0, size, size)
+
+    def span(self, key: str, start: int, stop: int, size: int) -> Iterator[memoryview]:
+        """The bytes `start` to `stop` (exclusive) of `key`, which has `size`, as `pieces` gives them."""
+        if start >= stop:
+            return
+        flow, buffer = self.open(key, start, stop, size), memoryview(bytearray(min(_PIECE, stop - start)))
         try:
-            while flow.position < size:
+            while flow.position < stop:
                 try:
                     yield flow.read(buffer)
                 except BlockingIOError:
                     if not _wait(flow.fileno(), self._patience.silence):
-                        flow.seek(flow.position, size)
+                        flow.seek(flow.position, stop)
                 except Cut:
-                    flow.seek(flow.position, size)
+                    flow.seek(flow.position, stop)
         finally:
             flow.close()
 
     def lend(self, key: str, path: str) -> None:
         """The bytes of `key` as a new file `path`, durable; FileNotFoundError when they are not there."""
-        pieces = self.pieces(key)
+        self.write(self.pieces(key), path)
+
+    def write(self, pieces: Iterator[memoryview], path: str) -> None:
+        """What `pieces` or `span` gives as a new file `path`, durable."""
         first = next(pieces, b"")  # before there is a file
         with open(path, "xb", buffering=0, opener=lambda name, _: self._ops.create(name)) as file:
             try:
