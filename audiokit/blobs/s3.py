@@ -85,13 +85,17 @@ class S3Blobs:
 
         After an error the caller deletes `key`: the store may have taken the bytes and not said so.
         """
+        self.send(key, file, size, sha256)
+        file.close()  # Windows removes no open file
+        self._ops.remove(file.name)
+
+    def send(self, key: str, file: BinaryIO, size: int, sha256: str) -> None:
+        """The same, and the file stays."""
         name = self._name(key)
         if self._parts.fits_one(size):
             self._store.ask(Request("PUT", name, body=file, size=size, sha256=sha256))
         else:
             self._parts.put(key, name, file, size, sha256, partial(self.size, key))
-        file.close()  # Windows removes no open file
-        self._ops.remove(file.name)
 
     def open(self, key: str, start: int, stop: int, size: int) -> Flow:
         """The bytes `start` to `stop` (exclusive) of `key`, which has `size`, on their way."""
