@@ -701,6 +701,31 @@ def test_a_move_ends_conversions_and_none_begins_until_it_is_over(pair):
     assert a.status(b.begin())["status"] == QUEUED
 
 
+def test_a_folders_conversions_do_not_come_along_into_a_cluster_and_go_from_the_disk(node, clock, tmp_path):
+    with Storage(tmp_path / "a", free_space_kept=0) as storage:
+        converter, bugs = ByHand(), []
+        folder = tmp_path / "a" / "conversions"
+        before = Jobs(folder, converter, storage, audiometa.identify, most=9, result_ttl=TTL, on_bug=bugs.append, clock=clock)
+
+        def put(path):
+            with open(path, "wb") as file:
+                file.write(SOUND)
+
+        done, unfinished = (before.add(ORDER, put, True) for _ in range(2))
+        before.start(done)
+        before.start(unfinished)
+        converter.finish(0)
+        eventually(lambda: before.status(done)["status"] == DONE)
+        before.close()
+    a = node("a")
+    assert a.code(done.id) == a.code(unfinished.id) == "not-found"
+    eventually(lambda: os.listdir(str(folder)) == [done.id])
+    clock.now += TTL + 1
+    again = node("a")
+    eventually(lambda: os.listdir(str(folder)) == [])
+    assert again.converter.begun == [] and not bugs
+
+
 # -- over sockets --------------------------------------------------------------------------------------------------
 
 
