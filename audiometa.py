@@ -215,9 +215,8 @@ def _read(source: Source, start: int) -> AudioInfo:
     impostors = _module("impostors")
     head = source.read(start, impostors.HEAD_BYTES)
     looks_like = impostors.looks_like(head)
-    if looks_like and not (
-        start and impostors.looks_like_text(head)
-    ):  # the rest of a tag may be text
+    is_rest_of_tag = start and impostors.looks_like_text(head)
+    if looks_like and not is_rest_of_tag:
         raise NotAudio(f"starts like {looks_like}", start)
     return _module("mpeg").read(source, start)  # looks for frames behind a little that is none
 

@@ -10,7 +10,8 @@ Never: a row without its bytes, a byte that a refused upload leaves, an acknowle
               6 the row committed, synced      crash: the file is there, whole, though nobody was told
               7 the answer
               Of a small body that came whole 1 and 4 are one, behind 2: it is in memory until all that it says is
-              found good, and is written as files/ab/KEY.  crash: bytes without a row, whole or not, as at 4
+              found good, and is written as files/ab/KEY.  crash: bytes without a row, whole or not, as at 4.
+              3 and 5 are waited for at once
     replace   as above; step 6 moves the row to the new key and notes the old one in `removals`, in one
               transaction; then the old bytes go, then the note.  crash in between: the next start removes them
     remove    1 the row goes, its key is noted in `removals`, in one transaction    crash before: nothing happened
@@ -41,7 +42,6 @@ import shutil
 import sqlite3
 import time
 import unicodedata
-from base64 import b32encode
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -49,6 +49,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import audiometa
 from audiokit import keyfile, quotas
 from audiokit.accounts import ALL, OWN, SHARED
+from audiokit.arrivals import Arrivals, Kept, Look
 from audiokit.blobs import DirectoryBlobs, FileOps, StoreDown, StoreError
 from audiokit.blobs.lock import DataFolderBusy, FolderLock
 from audiokit.blobs.moving import cancel
@@ -57,24 +58,23 @@ from audiokit.catalogue import TooSlow
 from audiokit.catalogue.backups import back_up
 from audiokit.catalogue.checks import Check, Report, is_named, strays
 from audiokit.catalogue.jobs import Board
-from audiokit.catalogue.links import Drops, Links, came_through
+from audiokit.catalogue.links import Drops, Links
 from audiokit.catalogue.pages import Page, Pages
 from audiokit.catalogue.people import People
 from audiokit.catalogue.recognition import recognise
-from audiokit.catalogue.rows import Row, added, changed, noted, row_of, when
+from audiokit.catalogue.rows import FILE, File, changed, noted, row_of
 from audiokit.catalogue.sessions import Sessions
 from audiokit.engines import open_blobs, open_catalogue
 from audiokit.failures import refusal_of
-from audiokit.formats.info import AudioInfo
 from audiokit.health import Health
 from audiokit.migrations import MigrationError
 from audiokit.moves import FILES as LEFT_BY_MOVES
 from audiokit.moves import Moved, Origin, discard_arriving, move, refuse_unfinished
-from audiokit.names import free_names, other_names, valid_name
+from audiokit.names import valid_name
 from audiokit.removals import Removals
 from audiokit.results import Results
 from audiokit.spool import Spool, Upload
-from audiokit.wire.company import Joint, Work, alone, one_by_one
+from audiokit.wire.company import Work, alone
 from audiokit.wire.problems import Refusal
 
 __all__ = [
@@ -85,7 +85,6 @@ __all__ = [
 LINK_KEY = "link.key"  # signs links: whoever has it can make one, so that it is in no backup
 CatalogueError = sqlite3.Error  # what a catalogue raises that is broken inside
 SCAN_SECONDS = 10.0  # a query that no index serves may take so long
-_FILE = "SELECT id, version, key, sha256, size, uploaded_ms, family, record, owner, shared FROM files WHERE "
 _CONTENT = "SELECT id, name, size, sha256, mime, uploaded_ms, key FROM files WHERE "
 # What is not there and what one may not see are asked for by the same statement, and look the same.
 _BY_ID = {
@@ -95,15 +94,6 @@ _BY_NAME = "owner = ? AND name = ?"
 _BY_NAME_OF_ANYBODY = (
     "owner IN (SELECT owner FROM counters) AND name = ? ORDER BY uploaded_ms DESC, id LIMIT 1"
 )
-
-
-class Kept(NamedTuple):
-    """What became of an upload."""
-
-    outcome: str  # "created", "same" or "replaced"
-    id: str
-    record: str  # JSON, one line
-    etag: str  # with its quotes
 
 
 class Content(NamedTuple):
@@ -116,24 +106,6 @@ class Content(NamedTuple):
     mime: str
     uploaded_ms: int  # milliseconds since 1970, UTC
     key: str  # in the blob store
-
-
-class _File(NamedTuple):
-    """A row as changes need it."""
-
-    id: str
-    version: int
-    key: str
-    sha256: str
-    size: int
-    uploaded_ms: int
-    family: str
-    record: str
-    owner: int
-    shared: int
-
-
-Look = Callable[[Optional[_File]], None]  # is given a file before it is changed, and may refuse
 
 
 class Storage:
@@ -177,14 +149,11 @@ class Storage:
             stack.callback(self._blobs.close)
             self.is_far = self._blobs.is_far  # whether reading the bytes waits for another machine
             self.likes_company = not (self.is_far or self.asks_far)  # whether `keeping` costs less among others
-            self._put_all = one_by_one(self._blobs.put) if self.is_far else self._blobs.put_all
-            self._named_all = one_by_one(self._named)
-            self._write_all = (
-                one_by_one(lambda *statements: self._catalogue.write(statements)) if self.asks_far
-                else self._catalogue.write_all
-            )
             self._ownership = Ownership(self._catalogue, self._blobs, may_claim=exclusive)
             self.removals = Removals(self._catalogue, self._blobs, clock_ms, self.leave_for_sweep)
+            self._arrivals = Arrivals(
+                self._catalogue, self._blobs, self._ownership, self.removals, self._named, self.limits, clock_ms
+            )
             self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
             self.results = Results(Board(self._catalogue), self._blobs, self._ownership, self.removals, clock_ms)
@@ -284,117 +253,12 @@ class Storage:
         self._is_clean = False
 
     def keep(self, upload: Upload, **what: Any) -> Kept:
-        """Make a received file one of ours, as `keeping` does, alone."""
+        """Make a received file one of ours, durable when this returns; the upload is over either way."""
         return alone(self.keeping(upload, **what))
 
-    def keeping(
-        self, upload: Upload, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
-        metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
-        now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
-        check: Optional[Look] = None,
-    ) -> Work[Kept]:
-        """Make a received file one of ours, durable when this returns; the upload is over either way.
-
-        A work that costs less in company (wire/company.py): its sync and its commit are shared.
-        `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
-        `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
-        bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
-        `check` is given the file that has the name, or None, and may refuse.
-        """
-        with upload:
-            if now_ms is None:
-                now_ms = self._clock_ms()
-            fields = {
-                "id": "", "name": "", "size": size, "sha256": sha256, "uploaded": when(now_ms),
-                "uploaded_by": uploaded_by, "shared": False, **audiometa.record_fields(info), "metadata": dict(metadata),
-            }
-            fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
-            family = audiometa.FAMILY.get(info.container, info.container)
-            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop, check)
-            names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
-            if drop is not None:
-                names = other_names(next(names), os.urandom)
-            return (yield from self._placing(upload, incoming, names, name is None or drop is not None))
-
-    def _placing(
-        self, upload: Upload, incoming: _Incoming, names: Iterator[str], is_generated: bool
-    ) -> Work[Kept]:
-        """Find out under which name, then move the bytes and write the row."""
-        key = ""
-        name = next(names)
-        while True:
-            incoming.fields["name"] = name
-            there = yield Joint(self._named_all, (incoming.owner, name))
-            if incoming.check is not None:
-                try:
-                    incoming.check(None if is_generated else there)
-                except Refusal:
-                    self.removals.drop(key)
-                    raise
-            if there is not None and incoming.drop is None and (there.sha256, there.size) == incoming.identity:
-                self.removals.drop(key)
-                return Kept("same", there.id, there.record, f'"{there.sha256}"')
-            if there is not None and is_generated:
-                name = next(names)
-                continue
-            if there is not None and not incoming.overwrite:
-                self.removals.drop(key)
-                raise Refusal("name-taken", f"there is another file named {name!r}", parameter="name")
-            if not key:
-                key = yield from self._putting(upload, incoming)
-            try:
-                work = self._replacing(there, key, incoming) if there else self._creating(key, incoming)
-                kept = yield from work
-            except BaseException as error:
-                self.removals.disown(key)
-                raise self._refusal_of(error, incoming) from None
-            if kept is not None:
-                return kept
-            # Someone else came first: look again.
-
-    def _putting(self, upload: Upload, incoming: _Incoming) -> Work[str]:
-        key = self._blobs.new_key()
-        sha256, size = incoming.identity
-        try:
-            self._ownership.ensure()
-        except OSError as error:
-            raise refusal_of(error) from error
-        try:
-            yield Joint(self._put_all, (key, upload.file, size, sha256))
-        except OSError as error:
-            self.removals.drop(key)
-            raise refusal_of(error) from error
-        upload.give_away()
-        return key
-
-    def _creating(self, key: str, incoming: _Incoming) -> Work[Optional[Kept]]:
-        record = incoming.fields
-        record["id"] = _new_id(incoming.now_ms)
-        row = incoming.row(key, 1)
-        through = [came_through(incoming.drop, key)] if incoming.drop is not None else []
-        counts = yield Joint(self._write_all, added(record, row) + through)
-        if not counts[0]:
-            return None
-        return Kept("created", record["id"], row.record, f'"{record["sha256"]}"')
-
-    def _replacing(self, there: _File, key: str, incoming: _Incoming) -> Work[Optional[Kept]]:
-        record = incoming.fields
-        record["id"], record["shared"] = there.id, bool(there.shared)
-        row = incoming.row(key, there.version + 1)
-        counts = yield Joint(self._write_all, [
-            noted(there.id, there.version, incoming.now_ms), *changed(record, row, there.version),
-        ])
-        if not counts[-1]:
-            return None
-        self.removals.carry_out(there.key)
-        return Kept("replaced", there.id, row.record, f'"{record["sha256"]}"')
-
-    def _refusal_of(self, error: BaseException, incoming: _Incoming) -> BaseException:
-        """What a failed write means for the caller: a full disk, a move, a quota, or what it was."""
-        known = refusal_of(error)
-        if known is error and isinstance(error, sqlite3.IntegrityError):
-            return quotas.refusal_of(str(error), self.limits(incoming.owner), incoming.drop is not None) or error
-        return known
+    def keeping(self, upload: Upload, **what: Any) -> Work[Kept]:
+        """The same as a work that costs less in company; `Arrivals.keeping` says what it takes and raises."""
+        return self._arrivals.keeping(upload, **what)
 
     def with_bytes(self, keys: Sequence[str]) -> Set[str]:
         """Those of the keys whose bytes some file has."""
@@ -526,12 +390,12 @@ class Storage:
         except UnicodeEncodeError:  # half a surrogate pair: no file is called so
             return []
 
-    def _named(self, owner: int, name: str) -> Optional[_File]:
+    def _named(self, owner: int, name: str) -> Optional[File]:
         return self._file(_BY_NAME, (owner, name))
 
-    def _file(self, where: str, params: Tuple[Any, ...]) -> Optional[_File]:
-        rows = self._catalogue.read(_FILE + where, params)
-        return _File._make(rows[0]) if rows else None
+    def _file(self, where: str, params: Tuple[Any, ...]) -> Optional[File]:
+        rows = self._catalogue.read(FILE + where, params)
+        return File._make(rows[0]) if rows else None
 
     # -- changing --------------------------------------------------------------------------------------
 
@@ -708,30 +572,3 @@ def storage_at(catalogue: str) -> Any:
             raise Refusal("not-implemented", "a catalogue in a cluster is removed by the cluster's own means")
 
     return Elsewhere
-
-
-def _new_id(now_ms: int) -> str:
-    """A file's id: 40 bits of the time and 80 of chance.
-
-    Files that come together lie together in every index that has the id: a crowd writes a third less of the catalogue.
-    """
-    ticks = (now_ms >> 4) % (1 << 40)  # of 16 ms: they go round in 557 years
-    return b32encode(ticks.to_bytes(5, "big") + os.urandom(10)).decode("ascii").lower()
-
-
-class _Incoming:
-    """An upload's record while its place is looked for."""
-
-    def __init__(
-        self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool, drop: Optional[str],
-        check: Optional[Look],
-    ) -> None:
-        self.fields, self.owner, self.now_ms = fields, owner, now_ms
-        self.family, self.overwrite, self.drop, self.check = family, overwrite, drop, check
-        self.identity = (fields["sha256"], fields["size"])
-
-    def row(self, key: str, version: int) -> Row:
-        """The values of the row that it becomes."""
-        return row_of(
-            self.fields, owner=self.owner, key=key, uploaded_ms=self.now_ms, family=self.family, version=version
-        )

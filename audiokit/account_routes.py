@@ -409,18 +409,14 @@ def _remove_user(request: Any, files: Optional[str]) -> Response:
     if count and files is None:
         raise bad(
             "files",
-            f"{account.name} has {count} files: files=keep leaves them to admins, "
-            "files=remove removes them",
+            f"{account.name} has {count} files: files=keep leaves them to admins, files=remove removes them",
         )
-    if not storage.people.disable(
-        account.id, True, but_not_last_admin=True
-    ):  # so that nothing comes while they go
+    # Disabled first, so that nothing comes while they go.
+    if not storage.people.disable(account.id, True, but_not_last_admin=True):
         raise _last_admin(account)
     removed = storage.remove_all(account.id) if files == "remove" else 0
     storage.people.remove(account.id)
-    _changed(
-        request, f"account {account.name} removed" + (f", and {removed} files" if removed else "")
-    )
+    _changed(request, f"account {account.name} removed" + (f", and {removed} files" if removed else ""))
     return Response(204)
 
 

@@ -18,9 +18,7 @@ from .wire.problems import Refusal
 from .wire.responses import Response, json_response
 
 LIMIT = 16 << 10  # bytes: a password of 1 KiB, every character escaped, and room
-_MOST = (
-    1 << 53
-) - 1  # RFC 7493 section 2.2: whole numbers beyond it are not the same to every reader
+_MOST = (1 << 53) - 1  # RFC 7493 section 2.2: whole numbers beyond it are not the same to every reader
 
 Members = Mapping[str, Callable[[str, Any], Any]]
 

@@ -42,9 +42,7 @@ _PAGE_ONLY = (
 _POLICIES = {".html": _PAGE_ONLY, ".json": (("Content-Security-Policy", DATA),), ".svg": (("Content-Security-Policy", DATA),)}
 _FOR_EVER = "public, max-age=31536000, immutable"  # a year, the longest that is of use (RFC 8246)
 _PART = re.compile(rb"/ui/([a-z-]+)\.([a-z]+)")
-_DIGEST_LENGTH = (
-    10  # hex digits of a part's name: enough to tell versions, too short to be a secret
-)
+_DIGEST_LENGTH = 10  # hex digits of a part's name: enough to tell versions, too short to be a secret
 
 
 @lru_cache(maxsize=32)
@@ -87,16 +85,12 @@ class Pages:
         parts: Dict[str, Part] = {}
         current: Dict[str, str] = {}
         names = [name for name in os.listdir(self._folder) if os.path.splitext(name)[1] in _MIME]
-        for name in sorted(
-            names, key=lambda name: name.endswith(".html")
-        ):  # pages last: they name the others
+        for name in sorted(names, key=lambda name: name.endswith(".html")):  # pages last: they name the others
             with open(os.path.join(self._folder, name), "rb") as file:
                 content = file.read()
             stem, extension = os.path.splitext(name)
             if extension == ".html":
-                parts[name] = Part.of(
-                    name, _PART.sub(lambda found: _hashed(found, current), content)
-                )
+                parts[name] = Part.of(name, _PART.sub(lambda found: _hashed(found, current), content))
                 continue
             part = Part.of(name, content)
             current[name] = f"{stem}.{part.digest}{extension}"
@@ -110,12 +104,8 @@ class Pages:
         part = self._parts.get(name)
         if part is None:
             raise Refusal("not-found", f"there is nothing at {request.head.path}")
-        is_packed = part.packed is not None and takes_gzip(
-            request.fields.get("accept-encoding", "")
-        )
-        etag = (
-            f'"{part.digest}-gzip"' if is_packed else f'"{part.digest}"'
-        )  # one a representation (RFC 9110, 8.8.3.3)
+        is_packed = part.packed is not None and takes_gzip(request.fields.get("accept-encoding", ""))
+        etag = f'"{part.digest}-gzip"' if is_packed else f'"{part.digest}"'  # one a representation (RFC 9110, 8.8.3.3)
         is_for_ever = part.digest in name and not self.is_live
         headers = (
             ("ETag", etag),

@@ -10,15 +10,19 @@ from __future__ import annotations
 import os
 import re
 import time
+from functools import partial
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..wire.company import outcome_of
+from ..wire.workers import Workers
+from .abreast import Abreast
 from .fileops import FileOps
 from .together import SyncedTogether
 
 KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits; the same on file systems that ignore case
+_SYNCS = 3  # threads that wait for the disk beside whoever stores
 _PIECE = 1 << 20  # bytes read at once
 
 Put = Tuple[str, BinaryIO, int, str]  # what `put` takes
@@ -40,6 +44,8 @@ class DirectoryBlobs:
         self._folders: Set[str] = set(_entries(root))  # those that surely are on the disk
         self._together = SyncedTogether(ops.sync_directory, self._turn_over)
         self._turn_over()
+        self._crew = Workers(_SYNCS, "sync", _never)
+        self._abreast = Abreast(self._crew, _SYNCS)
 
     def new_key(self) -> str:
         """A fresh key for `put`; nobody can guess it and none comes twice."""
@@ -67,27 +73,26 @@ class DirectoryBlobs:
     def put_all(self, puts: Sequence[Put]) -> List[Optional[BaseException]]:
         """Many calls of `put`, whose syncs share what they can; of each None, or what it would have raised.
 
-        That the bytes of all are on their way before the first is waited for halves what a sync takes.
+        The bytes of all are on their way before the first is waited for, and all are waited for side by side.
         """
-        outcomes = [outcome_of(self._begin, key, file) for key, file, _, _ in puts]
-        if len(puts) > 1:
-            for file in outcomes:
-                if not isinstance(file, BaseException):
-                    self._ops.begin_sync(file.fileno())
-        outcomes = [
-            file if isinstance(file, BaseException) else outcome_of(self._settle, put[0], file)
-            for put, file in zip(puts, outcomes)
-        ]
-        folders: Dict[str, List[int]] = {}
-        for number, outcome in enumerate(outcomes):
-            if not isinstance(outcome, BaseException):
-                folders.setdefault(outcome, []).append(number)
-                outcomes[number] = None
-        for folder, numbers in folders.items():
-            error = outcome_of(self._together.sync, folder)
-            for number in numbers:
-                outcomes[number] = error
-        return outcomes
+        files = {key: outcome_of(self._begin, key, file) for key, file, _, _ in puts}
+        begun = {key: file for key, file in files.items() if not isinstance(file, BaseException)}
+        if len(begun) > 1:
+            for file in begun.values():
+                self._ops.begin_sync(file.fileno())
+        failed = {**files, **self._settled(begun)}
+        return [failed[key] for key, _, _, _ in puts]
+
+    def _settled(self, files: Dict[str, Any]) -> Dict[str, Optional[BaseException]]:
+        """Sync files, and then the folders that they were moved to; by key what went wrong."""
+        born = {self._folder(key) for key, file in files.items() if _has_its_name(file)}
+        waits = [partial(self._settle, key, file) for key, file in files.items()]
+        waits += [partial(self._together.sync, folder) for folder in born]  # their names were there before: no need to wait
+        failed = dict(zip([*files, *born], self._abreast.outcomes(waits)))
+        moved = [key for key, file in files.items() if not (failed[key] or _has_its_name(file))]
+        for folder in {self._folder(key) for key in moved}:
+            failed[folder] = failed.get(folder) or outcome_of(self._together.sync, folder)
+        return {key: failed[key] or failed[self._folder(key)] for key in files}
 
     def _begin(self, key: str, file: BinaryIO) -> Any:
         """The file that is to be synced: one of ours, or the bytes of a BytesIO written where they are to stay."""
@@ -103,14 +108,12 @@ class DirectoryBlobs:
             raise
         return made
 
-    def _settle(self, key: str, file: Any) -> str:
-        """Sync a file and see that it has its name; the folder, which is to be synced."""
+    def _settle(self, key: str, file: Any) -> None:
+        """Sync a file and see that it has its name, in a folder that is to be synced."""
         with file:  # closed before it is renamed: Windows renames no open file
             self._ops.sync(file.fileno())
-        folder = self._folder(key)
-        if isinstance(file.name, str):
-            self._ops.rename(file.name, os.path.join(folder, key))
-        return folder
+        if not _has_its_name(file):
+            self._ops.rename(file.name, os.path.join(self._folder(key), key))
 
     def open(self, key: str, start: int = 0, stop: int = 0, size: int = 0) -> int:
         """A descriptor for reading the bytes of `key`: all of them, whatever the span that is wanted first."""
@@ -168,7 +171,8 @@ class DirectoryBlobs:
             return False
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the threads."""
+        self._crew.close()
 
     def _folder(self, key: str) -> str:
         folder = os.path.join(self._root, key[:2])
@@ -179,8 +183,17 @@ class DirectoryBlobs:
         return folder
 
 
+def _has_its_name(file: Any) -> bool:
+    """Whether a file was made where it is to stay: of a descriptor, which is its name."""
+    return not isinstance(file.name, str)
+
+
 def _entries(folder: Path) -> list:
     try:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _never(bug: BaseException) -> None:
+    raise bug  # what a wait raises is its outcome

@@ -40,6 +40,22 @@ class Row(NamedTuple):
     shared: int
 
 
+class File(NamedTuple):
+    """A row as changes need it."""
+
+    id: str
+    version: int
+    key: str
+    sha256: str
+    size: int
+    uploaded_ms: int
+    family: str
+    record: str
+    owner: int
+    shared: int
+
+
+FILE = f"SELECT {', '.join(File._fields)} FROM files WHERE "
 Statement = Tuple[str, Tuple[Any, ...]]
 
 # Both take the values of one row, or of many (crowds.py).
