@@ -174,7 +174,7 @@ class Parts:
                 answer = self._store.ask(Request("GET", note))
             except FileNotFoundError:
                 continue  # another server was faster
-            self._abort(name_of(match.group(1)), (answer.body or b"").decode("latin-1"))
+            self._abort(name_of(match.group(1)), (answer.body or b"").decode("utf-8", "replace"))
             self._store.ask(Request("DELETE", note))
             count += 1
         return count
@@ -189,7 +189,7 @@ class _Note:
     """That an upload was begun: an object of its own, since uploads themselves cannot be listed everywhere."""
 
     def __init__(self, store: HttpStore, name: str, upload: str) -> None:
-        self._store, self._name, self._body = store, name, upload.encode("latin-1")
+        self._store, self._name, self._body = store, name, upload.encode()
         self._since: Optional[float] = None
 
     def keep_young(self) -> None:
