@@ -147,7 +147,7 @@ FAILED = [
     ([serves, says(403, "AccessDenied")], StoreRefused, "it may not be noted"),
     ([serves] * 4 + [says(503)] * 4, StoreDown, "the store goes away in the middle"),
     ([serves] * 3 + [says(404, "NoSuchUpload")], StoreDown, "somebody gave it up meanwhile"),
-    ([serves] * 3 + [lambda handler: handler.reply(200)], StoreRefused, "a part without a tag"),
+    ([serves] * 3 + [says(200)], StoreRefused, "a part without a tag"),
     ([serves] * 7 + [says(400, "EntityTooSmall")], StoreRefused, "the end is refused"),
     ([serves] * 7 + [says(200, "InternalError")] * 4, StoreDown, "the end never comes"),
     ([serves] * 7 + [says(404, "NoSuchUpload")], StoreDown, "the end is not known, and there is no object"),
