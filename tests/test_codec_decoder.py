@@ -177,7 +177,7 @@ class TestSegments:
                 info = audiometa.identify(io.BytesIO(data), len(data))
                 assert info.samples == planner.finish().samples == wanted, (frames, len(data))
                 assert info.truncated == (frames < 14), (frames, len(data))
-                if frames in (4, 11, 13, 14):
+                if frames in (4, 13) and len(data) == end:
                     pcm = decode(data)[0]
                     assert len(pcm) == 2 * wanted, (frames, len(data))
                     _, spans = segments(data, 2)
