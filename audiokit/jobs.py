@@ -53,6 +53,10 @@ class Elsewhere:
         """It is about to begin.  May wait; raises where it could not be posted."""
         raise NotImplementedError
 
+    def withdraw(self, job: Job) -> None:
+        """It was to be shared or posted, and does not begin after all.  May wait."""
+        raise NotImplementedError
+
     def check(self, job: Job) -> None:
         """It is about to become a file; raises where it is no longer this server's.  May wait."""
         raise NotImplementedError
@@ -106,10 +110,10 @@ class Jobs:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def check_room(self) -> None:
-        """Refusal `busy` when the queue is full."""
+    def check_room(self, others: int = 0) -> None:
+        """Refusal `busy` when the queue is full, or would be with so many others."""
         with self._changed:
-            unfinished = self._coming + sum(not job.is_over for job in self._jobs.values())
+            unfinished = others + self._coming + sum(not job.is_over for job in self._jobs.values())
         if unfinished >= self._most:
             raise Refusal(
                 "busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")]
@@ -200,6 +204,8 @@ class Jobs:
                 job_notes.write(job)
             yield
         except BaseException as error:
+            if elsewhere is not None:
+                elsewhere.withdraw(job)
             shutil.rmtree(str(job.folder), ignore_errors=True)
             raise refusal_of(error)
         with self._changed:

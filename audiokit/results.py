@@ -6,7 +6,7 @@ the two is the collector's.  Raises `Refusal`, FileNotFoundError for bytes that 
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, BinaryIO, Callable, Optional
 
 from .blobs.errors import StoreError
 from .blobs.ownership import Ownership
@@ -50,10 +50,17 @@ class Results:
             self._ownership.ensure()
             with open(path, "rb", buffering=0) as file:
                 sha256 = sha256_of(pieces_of(file))
-                self._blobs.send(key, file, file.tell(), sha256)
+                self._sent(key, file, sha256)
         except OSError as error:
             raise refusal_of(error) from error
         return key
+
+    def _sent(self, key: str, file: BinaryIO, sha256: str) -> None:
+        try:
+            self._blobs.send(key, file, file.tell(), sha256)
+        except OSError:
+            self._removals.drop(key)  # it may be there all the same
+            raise
 
     def lend(self, key: str, path: str) -> None:
         """The bytes of `key` as a new file `path`; FileNotFoundError when they are gone, Refusal `busy`, `no-space`."""

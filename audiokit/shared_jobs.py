@@ -24,8 +24,9 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections import deque
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple, Union
 
 from . import job_notes
 from .catalogue.jobs import GONE, Due, Made, Posted
@@ -40,6 +41,7 @@ SILENT_S = 60.0  # without a word of its server another takes a job: longer than
 _UNTAKEN = 10  # times that; then a job that nobody takes has failed
 _TAKEN_MOST = 3  # times that a job is taken over: perhaps it is what its servers die of
 _CREW = 4  # threads that send results and write rows: they wait for other machines, not for a core
+_WITHDRAWN = 1000  # ids remembered of what was refused while the catalogue is away; no more of its writes can come late
 _SPANS = 100  # of a result whose delivery is remembered: a client of many pieces has to wait for its end to expire
 _PATIENCE_S = 5.0  # for what waits for another machine while we end
 _OURS = "ours"  # in a status on the board: what only servers are told, of a job that is not over
@@ -63,7 +65,7 @@ class FarJob:
         self.warnings = tuple(said["warnings"])
         self.file_id = said["file"].rpartition("/")[2] if said["file"] else None
         self.failure = _refusal(said["problem"]) if said["problem"] else None
-        is_there = row.is_over and row.key is not None
+        is_there = row.state == DONE and row.key is not None  # else it is the key of an input
         self.result = Result(row.size, row.sha256, row.since_ms / 1000) if is_there else None
 
 
@@ -94,9 +96,11 @@ class SharedJobs(Elsewhere):
         self._latest_ms = 0  # of what was posted or renewed: it never goes back
         self._posted: Dict[str, Tuple[Any, float]] = {}  # of ours: what the board was told, and when
         self._ending: Dict[str, _End] = {}
+        self._taking = threading.Lock()  # one at a time, or more would be taken over than there is room for
         self._adopting: Dict[str, Job] = {}  # taken over, their input on its way
         self._waiting: List[Job] = []  # those of them whose input could not be had just now
         self._put_off: List[_End] = []
+        self._withdrawn: Deque[str] = deque(maxlen=_WITHDRAWN)  # refused, and perhaps on the board all the same
         self._followers: Dict[str, List[_Follower]] = {}
         self._seen: Dict[str, Tuple[int, float]] = {}  # of all: what the board said, and since when
         self._next_round, self._is_clearing = 0.0, False
@@ -138,6 +142,8 @@ class SharedJobs(Elsewhere):
         """As `Jobs.follow`; quick."""
         if type(job) is Job:
             stop = self._jobs.follow(job, watcher)
+            if self._jobs.unfinished().get(job.id) is not job and not job.is_over:  # another server took it just now
+                self._follow(job.id, _Follower(watcher, ""))
         else:
             watcher(job)  # first: or it might come behind what is newer
             if not job.is_over:
@@ -152,7 +158,9 @@ class SharedJobs(Elsewhere):
 
     def _follow(self, id: str, follower: _Follower) -> None:
         with self._lock:
-            self._followers.setdefault(id, []).append(follower)
+            there = self._followers.setdefault(id, [])
+            if all(one.watcher is not follower.watcher for one in there):
+                there.append(follower)
         self._stirred.set()
 
     def _forget(self, id: str, watcher: Callable[[Any], None]) -> None:
@@ -220,11 +228,16 @@ class SharedJobs(Elsewhere):
         """A job is about to begin: from now on every server knows of it; Refusal `busy`."""
         try:
             self._board.post(job.id, job.owner, self._said(job), job.order.mime, self._now_ms(), job.share.key)
-        except BaseException as error:
+        except (OSError, sqlite3.IntegrityError) as error:
+            raise refusal_of(error) from error
+
+    def withdraw(self, job: Job) -> None:
+        """A job is refused: its input goes, and its row, which may be on the board although nobody heard of that."""
+        if job.share.holder:  # it was shared, and perhaps posted
             self._results.disown(job.share.key)
-            if isinstance(error, (OSError, sqlite3.IntegrityError)):
-                raise refusal_of(error) from error
-            raise
+            with self._lock:
+                self._withdrawn.append(job.id)
+            self._stirred.set()
 
     def _said(self, job: Job) -> str:
         """The status of a job that is not over, as it is on the board."""
@@ -300,6 +313,11 @@ class SharedJobs(Elsewhere):
         if made is not None:
             self._results.disown(made.key)
 
+    def _go_on_from(self, renewed_ms: Iterable[int]) -> None:
+        """What is posted next is newer than that, whatever the clocks say, and said before they were set."""
+        with self._lock:
+            self._latest_ms = max(self._latest_ms, *renewed_ms, 0)
+
     def _now_ms(self) -> int:
         with self._lock:
             self._latest_ms = max(int(1000 * self._clock()), self._latest_ms + 1)
@@ -329,7 +347,13 @@ class SharedJobs(Elsewhere):
 
     def _is_busy(self) -> bool:
         """Whether there is anything of ours, or of interest to somebody here."""
-        return bool(self._followers or self._ending or self._adopting or self._jobs.unfinished())
+        return bool(self._followers or self._ending or self._withdrawn or self._mine())
+
+    def _mine(self) -> Dict[str, Job]:
+        """The jobs that this server is at, those too whose input is on its way."""
+        with self._lock:
+            adopting = dict(self._adopting)
+        return {**adopting, **self._jobs.unfinished()}
 
     def _try_again(self) -> None:
         with self._lock:
@@ -342,9 +366,10 @@ class SharedJobs(Elsewhere):
 
     def _look(self) -> None:
         """See what became of ours and of those that are followed, and tell how far ours are."""
-        with self._lock:
-            mine = dict(self._adopting)
-        mine.update(self._jobs.unfinished())
+        while self._withdrawn:
+            self._board.withdraw(self._withdrawn[0], int(1000 * self._clock()))
+            self._withdrawn.popleft()
+        mine = self._mine()
         rows = self._board.all_named([*mine, *list(self._followers)])
         wanted = {id: job for id, job in mine.items() if id in rows and not rows[id].is_over and _is_held(rows[id], job)}
         for id, job in mine.items():
@@ -352,6 +377,7 @@ class SharedJobs(Elsewhere):
                 is_ending = id in self._ending
             if id not in wanted and not is_ending:  # what is ending finds out by itself
                 self._lose(job)
+        self._go_on_from(rows[id].renewed_ms for id in wanted)
         self._advance(wanted)
         for id in list(self._followers):
             if id in rows:
@@ -399,13 +425,13 @@ class SharedJobs(Elsewhere):
         for id, renewed in due.unfinished.items():
             before, since = self._seen.get(id, (None, now))
             seen[id] = (renewed, since if before == renewed else now)
-        self._seen = seen
-        silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s]
+        self._seen, mine = seen, self._mine()
+        silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s and id not in mine]
         for row in self._board.all_named(silent).values():
             renewed, since = seen[row.id]
             if row.renewed_ms == renewed:
                 is_hopeless = now - since >= _UNTAKEN * self._silent_s or not self._can_be_taken(row)
-                self._give_up(row) if is_hopeless else self._crew.submit(self._take_over, row)
+                self._crew.submit(self._give_up if is_hopeless else self._take_over, row)
         if due.expired and not self._is_clearing:
             self._is_clearing = True
             self._crew.submit(self._clear, due.expired)
@@ -426,29 +452,31 @@ class SharedJobs(Elsewhere):
 
     def _can_be_taken(self, row: Posted) -> bool:
         """Whether the board says what was to be done, and the store has what it is to be done with."""
-        ours = json.loads(row.status).get(_OURS)
-        if ours is None or not self._results.are_shared or ours["times"] >= _TAKEN_MOST:
+        if not self._results.are_shared:
             return False
-        return bool(row.key or ours["order"]["source"])
+        try:
+            heir = self._heir(row)
+        except (KeyError, TypeError, ValueError):  # a server of another version wrote it
+            return False
+        return heir.share.times <= _TAKEN_MOST and bool(row.key or heir.order.source)
 
     def _take_over(self, row: Posted) -> None:
         """Go on with a job whose server is silent, from its beginning, unless this one is busy or another is faster."""
         try:
-            self._jobs.check_room()
-            job = self._heir(row)
-            if self._board.take_over(row, self._said(job), self._now_ms()):
+            with self._taking:
+                self._jobs.check_room(len(self._adopting))
+                job = self._heir(row)
+                self._go_on_from([row.renewed_ms])
+                if not self._board.take_over(row, self._said(job), self._now_ms()):
+                    return
                 with self._lock:
                     self._adopting[job.id] = job
-                self._adopt(job)
         except (Refusal, *_AWAY):
-            pass  # it is silent still, and the next round finds it
-        except (KeyError, TypeError, ValueError) as error:  # a server of another version wrote it
-            self._on_bug(error)
+            return  # it is silent still, and the next round finds it
+        self._adopt(job)
 
     def _heir(self, row: Posted) -> Job:
         ours = json.loads(row.status)[_OURS]
-        with self._lock:  # what is posted next is newer than what its server posted, whatever the clocks say
-            self._latest_ms = max(self._latest_ms, row.renewed_ms)
         order, share = job_notes.order_heard(ours["order"]), Share(secrets.token_hex(16), row.key, ours["times"] + 1)
         return self._jobs.another(row.id, order, ours["created"], row.owner, ours["by"], share)
 
@@ -458,18 +486,32 @@ class SharedJobs(Elsewhere):
         with self._lock:
             if self._adopting.get(job.id) is not job:  # it was removed while it waited
                 return
+        is_settled = True  # also by a bug: it falls silent then, and another server may do better
+        try:
+            is_settled = self._is_adopted(job)
+        finally:
+            with self._lock:
+                if is_settled:
+                    self._adopting.pop(job.id, None)
+                else:
+                    self._waiting.append(job)
+
+    def _is_adopted(self, job: Job) -> bool:
+        """Whether it has begun, or failed, or is to fall silent; else an engine is away, and it is tried again."""
         try:
             self._jobs.adopt(job, partial(self._results.lend, job.share.key or job.order.source))
+            return True
         except FileNotFoundError:
-            self._fail(job, Refusal("not-found", "the file that was to be converted has been removed, and its server is gone"))
+            failure = Refusal("not-found", "the file that was to be converted has been removed, and its server is gone")
         except Refusal as refusal:
-            if refusal.code == "busy":  # the store is away
-                with self._lock:
-                    return self._waiting.append(job)
-            if refusal.code != "no-space":  # else it falls silent, and another one may have some
-                self._fail(job, refusal)
-        with self._lock:
-            self._adopting.pop(job.id, None)
+            failure = refusal
+        if failure.code in ("busy", "no-space"):
+            return failure.code == "no-space"  # perhaps another server has some
+        try:
+            self._fail(job, failure)
+        except _AWAY:
+            return False
+        return True
 
     def _fail(self, job: Job, failure: Refusal) -> None:
         job.expires = self._clock() + self._ttl
@@ -480,8 +522,12 @@ class SharedJobs(Elsewhere):
     def _give_up(self, row: Posted) -> None:
         why = Refusal("busy", "the server that was at it has not been heard of for some time: begin again")
         expires = self._clock() + self._ttl
-        self._board.give_up(row, json.dumps(ended(json.loads(row.status), why, expires)), int(1000 * expires))
-        self._results.carry_out(row.key)
+        try:
+            status = json.dumps(ended(json.loads(row.status), why, expires))
+            if self._board.give_up(row, status, int(1000 * expires)):
+                self._results.carry_out(row.key)
+        except _AWAY:
+            pass  # the next round finds it again
 
 
 class _Follower:

@@ -412,6 +412,18 @@ def dead(node):
     node.jobs.close = lambda: None
 
 
+def once_it_is_asked(tiny, method, act):
+    """Have the store do `act` at the next request of that kind for audio, and serve all before it."""
+
+    def fault(handler):
+        if handler.command == method and "/files/" in handler.path:
+            return act(handler)
+        tiny.faults.insert(0, fault)
+        return False
+
+    tiny.faults.insert(0, fault)
+
+
 def stored_order(node, name="in.wav"):
     """A conversion of a stored file."""
     upload(node.storage, SOUND, name)
@@ -587,6 +599,114 @@ def test_where_the_clock_of_the_dead_was_ahead_the_heir_is_heard_all_the_same(no
     b.wait(id, DONE)
 
 
+def test_a_clock_that_is_set_back_while_a_server_is_away_silences_nobody(node, clock):
+    a, b = node("a", silent_s=0.2), node("b")
+    id = a.begin()
+    clock.now -= 5000
+    a = node("a", silent_s=0.2)
+    a.converter.wait(1)
+    a.converter.begun[0][3](0.5)
+    eventually(lambda: json.loads(b.board.named(id).status)["progress"] == 0.5)
+    a.converter.finish()
+    assert b.wait(id, DONE) and len(a.converter.begun) == 1
+
+
+def test_what_a_disk_fails_for_is_held_by_nobody(node, tmp_path):
+    a = node("a")
+    id = a.begin()
+    dead(a)
+    b = node("b", silent_s=60.0)
+    (tmp_path / "b" / "conversions").write_bytes(b"no folder can be made")
+    with pytest.raises(FileExistsError):
+        b.jobs._take_over(b.board.named(id))
+    assert not b.jobs._mine()
+    c = node("c", silent_s=0.2)
+    c.converter.wait(1)
+    c.converter.finish()
+    b.wait(id, DONE)
+
+
+def test_a_catalogue_that_is_away_when_an_input_is_not_there_hears_of_it_later(node, tiny):
+    a = node("a")
+    id = a.begin()
+    dead(a)
+    b = node("b")
+    row = b.board.named(id)
+
+    def lost(handler):
+        b.catalogue.is_away = True
+        tiny.objects.clear()
+        return False
+
+    once_it_is_asked(tiny, "GET", lost)
+    b.jobs._take_over(row)
+    assert b.catalogue.is_away and list(b.jobs._mine()) == [id]
+    b.catalogue.is_away = False
+    assert b.wait(id, FAILED)["problem"]["code"] == "not-found"
+    eventually(lambda: not b.jobs._mine())
+
+
+def test_who_is_heard_again_just_before_it_is_given_up_keeps_what_it_converts(node, tiny):
+    a, b = node("a"), node("b")
+    id = a.begin()
+    b.jobs._give_up(b.board.named(id)._replace(renewed_ms=5))
+    assert not b.board.named(id).is_over and len(kept(tiny)) == 1
+
+
+def test_nobody_takes_more_than_there_is_room_for(node, tiny):
+    a = node("a")
+    ids = [a.begin() for _ in range(3)]
+    dead(a)
+    b = node("b", most=2)
+    rows = [b.board.named(id) for id in ids]
+    tiny.faults += [says(403, "AccessDenied")] * 1000  # no input can be had
+    for row in rows:
+        b.jobs._take_over(row)
+    assert set(b.jobs._mine()) == set(ids[:2])
+    tiny.faults.clear()
+    b.converter.wait(2)
+
+
+def test_who_follows_what_another_server_took_just_now_hears_of_its_end(node):
+    a, b = node("a"), node("b")
+    job = a.jobs.find(a.begin())
+    eventually(lambda: b.jobs._take_over(b.board.named(job.id)) or b.jobs._mine())  # it may be renewed in between
+    eventually(lambda: not a.jobs._mine())
+    told, over = [], threading.Event()
+
+    def watcher(one):
+        told.append(a.jobs.status(one)["status"])
+        if one.is_over:
+            over.set()
+
+    a.jobs.follow(job, watcher)
+    b.converter.finish()
+    assert over.wait(60) and told[-1] == DONE and told.count(DONE) == 1
+
+
+def test_what_an_older_server_gave_up_has_failed_and_its_input_goes_with_it(node, clock, tiny):
+    a, b = node("a", **HUNG), node("b")
+    id = a.begin()
+    status = dict(b.status(id), status=FAILED, problem={"code": "busy", "detail": "it was silent"})
+    sql = "UPDATE jobs SET state = 'failed', status = ?, expires_ms = ? WHERE id = ?"
+    b.catalogue.write([(sql, (json.dumps(status), int(1000 * (clock() + TTL)), id))])
+    assert b.status(id) == status and b.jobs.find(id).result is None
+    b.jobs.remove(b.jobs.find(id))
+    assert not kept(tiny)
+
+
+@pytest.mark.parametrize("status", ["{}", '{"ours": {}}', '{"ours": {"times": 0, "order": {"source": "k", "other": 1}}}'])
+def test_what_another_version_began_keeps_nobody_from_the_rest(node, clock, status):
+    a = node("a")
+    said = {**a.status(a.begin()), **json.loads(status)}
+    a.board.post("other", 0, json.dumps(said), "audio/mpeg", 5, "0" * 32)
+    a.board.post("expired", 0, json.dumps(said), "audio/mpeg", 5)
+    b = node("b", silent_s=0.1)
+    assert b.wait("other", FAILED)["problem"]["code"] == "busy"
+    clock.now += TTL + 1
+    eventually(lambda: b.is_gone("other"))
+
+
 # -- engines fail --------------------------------------------------------------------------------------------------
 
 
@@ -598,6 +718,45 @@ def test_while_the_catalogue_is_away_nothing_begins_and_nothing_is_left(pair):
     a.catalogue.is_away = False
     assert (caught.value.code, dict(caught.value.headers)) == ("busy", {"Retry-After": "5"})
     assert os.listdir(str(a.folder)) == []
+
+
+def test_what_is_refused_is_done_by_nobody_although_the_catalogue_has_it(node, tiny):
+    a = node("a")
+    order = stored_order(a)._replace(save_as="made.wav")
+    a.catalogue.is_mute = True
+    with pytest.raises(Refusal) as caught:
+        a.begin(order)
+    assert caught.value.code == "busy"
+    a.catalogue.is_mute = False
+    eventually(lambda: not a.jobs._withdrawn)
+    assert a.catalogue.read("SELECT state FROM jobs") == [("gone",)]
+    assert len(kept(tiny)) == 1, "the stored file itself"
+
+
+def test_an_input_that_the_store_took_and_refused_does_not_stay_there(node, tiny):
+    a = node("a")
+
+    def taken(handler):
+        tiny.objects[handler.path[len("/tiny/"):]] = (SOUND, 5.0)
+        return says(403, "AccessDenied")(handler)
+
+    once_it_is_asked(tiny, "PUT", taken)
+    with pytest.raises(Refusal):
+        a.begin()
+    assert not kept(tiny) and os.listdir(str(a.folder)) == []
+
+
+def test_where_nothing_can_be_noted_no_input_stays_in_the_store(node, tiny):
+    a = node("a")
+
+    def put(path):
+        os.mkdir(os.path.join(os.path.dirname(path), "job.new"))  # where the note would be written
+        with open(path, "wb") as file:
+            file.write(SOUND)
+
+    with pytest.raises(OSError):
+        a.jobs.add(ORDER, put, True)
+    assert not kept(tiny) and os.listdir(str(a.folder)) == []
 
 
 def test_what_ends_while_the_catalogue_is_away_is_published_when_it_is_back(pair):

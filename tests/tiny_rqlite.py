@@ -180,6 +180,7 @@ class Watched(RqliteCatalogue):
     """The program's own door to a tiny cluster: counts round trips and who waits for them, and can be shut."""
 
     is_away = False
+    is_mute = False  # it does what it is told, and nobody hears of that
 
     def __init__(self, tiny):
         self.trips, self.threads = 0, set()
@@ -197,4 +198,8 @@ class Watched(RqliteCatalogue):
 
     def tell(self, statements, patience=None):
         self._trip()
-        return super().tell(statements, patience)
+        if not self.is_mute:
+            return super().tell(statements, patience)
+        with contextlib.suppress(sqlite3.IntegrityError):  # as it is answered the second time
+            super().tell(statements, patience)
+        raise CatalogueDown("nobody answers")

@@ -4,6 +4,7 @@
     advance         its server, now and then         queued, running
     take_over       another: its own is silent       queued, and the other is its own from now on
     finish          its server: it is over           done, failed
+    withdraw        its server: it was refused       gone
     give_up         any server: its own is silent    failed
     remove          any server                       gone: the row stays for a day
     forget          any server                       there is no row
@@ -39,6 +40,8 @@ _FINISH = (
     f"{_HELD} AND NOT EXISTS (SELECT 1 FROM removals WHERE key = ?)"
 )
 _GIVE_UP = f"UPDATE jobs SET state = 'failed', status = ?, key = NULL, expires_ms = ? {_SILENT}"
+_WITHDRAWN = "WHERE id = ? AND expires_ms IS NULL"
+_WITHDRAW = f"UPDATE jobs SET state = 'gone', key = NULL, expires_ms = ? {_WITHDRAWN}"
 _INPUT_GOES = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM jobs %s AND key IS NOT NULL"
 _AS_SEEN = "WHERE id = ? AND state <> 'gone' AND key IS ?"
 _NOTE_REMOVAL = f"INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM jobs {_AS_SEEN} AND key IS NOT NULL"
@@ -96,6 +99,12 @@ class Board:
         """A new one waits for its turn; `key` is that of its input, where that is to go with it."""
         self._catalogue.write([(_POST, (id, owner, QUEUED, status, mime, now_ms, key))])
 
+    def withdraw(self, id: str, now_ms: int) -> None:
+        """It was refused: if `post` was carried out all the same it is gone, and if not yet, it never is."""
+        self._catalogue.write([
+            (_INPUT_GOES % _WITHDRAWN, (now_ms, id)), (_WITHDRAW, (now_ms + REMEMBERED_MS, id)),
+        ])
+
     def advance(self, news: Iterable[Tuple[str, str, str, str]], now_ms: int) -> None:
         """How far some are: (id, state, status, holder) each; `now_ms` never goes back for one of them."""
         statements = [(_ADVANCE, (state, status, now_ms, id, holder, now_ms)) for id, state, status, holder in news]
@@ -117,12 +126,12 @@ class Board:
         there = self.named(id)  # an earlier try may have been carried out after all
         return there is not None and (there.state, there.status, there.key) == (state, status, made_of[0])
 
-    def give_up(self, row: Posted, status: str, expires_ms: int) -> None:
-        """Its server is silent; nothing happens when it is not as silent as `row` says."""
+    def give_up(self, row: Posted, status: str, expires_ms: int) -> bool:
+        """Its server is silent; False, and nothing happens, when it is not as silent as `row` says."""
         silent = (row.id, row.renewed_ms)
-        self._catalogue.write([
+        return bool(self._catalogue.write([
             (_INPUT_GOES % _SILENT, (row.renewed_ms, *silent)), (_GIVE_UP, (status, expires_ms, *silent)),
-        ])
+        ])[1])
 
     def remove(self, id: str, now_ms: int) -> Optional[str]:
         """End it; gives the key of bytes that are noted for removal then, if there were any."""
