@@ -9,7 +9,7 @@ import pytest
 from support import ROOT  # noqa: F401  (puts the program on the path)
 from tiny_s3 import ENVIRONMENT, TinyS3, keeps_then_resets, resets, says, serves
 
-from audiokit.blobs import FileOps, StoreDown, StoreRefused, parts
+from audiokit.blobs import FileOps, StoreDown, StoreRefused, parts, s3
 from audiokit.blobs.http_store import Patience
 from audiokit.blobs.parts import LARGEST, LARGEST_PUT, MOST_PARTS, SMALLEST_PART, Sizes
 from audiokit.blobs.place import parse
@@ -227,6 +227,22 @@ def test_an_object_is_not_older_than_its_end_though_its_store_says_so(tiny, blob
     (note,) = notes(tiny)
     tiny.objects[note] = (tiny.objects[note][0], tiny.objects[note][1] - 7200)
     assert list(blobs.scan(older_than_s=3600)) == [KEY]
+
+
+def test_what_ends_while_a_scan_goes_on_is_not_older_than_its_end_either(tiny, blobs, put, monkeypatch):
+    """A scan of millions of objects takes hours; an upload that began behind its beginning may end before it comes by."""
+    monkeypatch.setattr(s3, "_PAGE", 1)
+    monkeypatch.setattr(s3, "_NOTES_S", 0.0)
+    first, last = "01" * 16, "fe" * 16
+    for key in (first, last):
+        put(blobs, DATA[:500], key)
+        name = f"p/files/{key[:2]}/{key}"
+        tiny.objects[name] = (DATA[:500], tiny.objects[name][1] - 7200)
+    scan = blobs.scan(older_than_s=3600)
+    assert next(scan) == first
+    put(blobs)
+    tiny.objects[NAME] = (DATA, tiny.objects[NAME][1] - 7200)
+    assert list(scan) == [last]
 
 
 def test_giving_up_touches_no_object_and_nothing_that_is_not_ours(tiny, blobs, put):

@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.headers.get("content-md5", _md5_of(self.data)) != _md5_of(self.data):
                 return self.error(400, "BadDigest")
         query = dict(self.query)
-        if "uploads" in query or "uploadId" in query:
+        if "uploads" in query or query.get("uploadId"):  # an empty one is none, as to rclone
             return self.in_parts(name, query)
         if self.command == "PUT":
             tiny.objects[name] = (self.data, time.time() + tiny.ahead)

@@ -25,7 +25,7 @@ import io
 import os
 import re
 import time
-from typing import Any, BinaryIO, Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, BinaryIO, Callable, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
 from xml.etree import ElementTree
 
 from .errors import StoreDown, StoreError, StoreRefused
@@ -155,10 +155,10 @@ class Parts:
 
     # -- what was begun --------------------------------------------------------------------------------
 
-    def young(self, notes: Iterator[Tuple[str, float]], older_than_s: float) -> Set[str]:
+    def young(self, notes: Iterator[Tuple[str, float]], older_than_s: float) -> FrozenSet[str]:
         """The keys of uploads whose notes, given with their ages, are not yet so old."""
         found = [(_NOTE.fullmatch(name[len(self._prefix):]), age) for name, age in notes]
-        return {match.group(1) for match, age in found if match is not None and age < older_than_s}
+        return frozenset(match.group(1) for match, age in found if match is not None and age < older_than_s)
 
     def give_up(self, notes: Iterator[Tuple[str, float]], older_than_s: float, name_of: Callable[[str], str]) -> int:
         """End every upload whose note is so old, and remove the note; how many there were.
@@ -174,7 +174,8 @@ class Parts:
                 answer = self._store.ask(Request("GET", note))
             except FileNotFoundError:
                 continue  # another server was faster
-            self._abort(name_of(match.group(1)), (answer.body or b"").decode("utf-8", "replace"))
+            if answer.body:  # DELETE without the id of an upload is, to some, that of the object
+                self._abort(name_of(match.group(1)), answer.body.decode("utf-8", "replace"))
             self._store.ask(Request("DELETE", note))
             count += 1
         return count

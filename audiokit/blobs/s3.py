@@ -13,9 +13,11 @@ from __future__ import annotations
 import email.utils
 import errno
 import io
+import math
 import os
 import re
 import selectors
+import time
 from datetime import datetime, timezone
 from functools import partial
 from hashlib import sha256 as sha256_of
@@ -33,6 +35,7 @@ from .place import Credentials, parse, settled
 
 _PIECE = 1 << 18  # bytes read at once where somebody waits for them
 _PAGE = 1000  # names a list gives at most
+_NOTES_S = 60.0  # after which a scan looks at the notes of uploads in parts again: it may go on for hours, and they end
 _MARK = "store-id"
 _WORD = re.compile(r"[0-9a-f]{32}")
 _HASTY = Patience(connect=1.0, silence=2.0, tries=1)  # who asks whether it is well does not wait until it is
@@ -179,11 +182,15 @@ class S3Blobs:
     def scan(self, after: str = "", older_than_s: float = 0.0) -> Iterator[str]:
         """Every key behind `after`, in order, that has been there for so long by the store's own clock."""
         base = f"{self._prefix}files/"
-        # An object made of parts may be told to be as old as the first of them: its note is not older than its end.
-        young = self._parts.young(self._aged(self._parts.prefix), older_than_s) if older_than_s else ()
+        young, looked = frozenset(), -math.inf
         for name, age in self._aged(base, f"{base}{after[:2]}/{after}" if after else ""):
             key = name[len(base) + 3:]
-            if KEY.fullmatch(key) and name == self._name(key) and age >= older_than_s and key not in young:
+            if not KEY.fullmatch(key) or name != self._name(key) or age < older_than_s:
+                continue
+            # An object made of parts may be told to be as old as the first of them: its note is not older than its end.
+            if older_than_s and time.monotonic() - looked >= _NOTES_S:
+                young, looked = self._parts.young(self._aged(self._parts.prefix), older_than_s), time.monotonic()
+            if key not in young:
                 yield key
 
     def give_up(self, older_than_s: float = 0.0) -> int:
