@@ -196,7 +196,7 @@ def segments_of(frames: int, rate: int, wanted: Dict[str, Any]) -> List[Tuple[in
     """The samples of the result (first, end) of each segment of `frames` at `rate`."""
     samples = samples_out(frames, rate, wanted["rate"])
     frame = segment_samples(_parameters(wanted)) if wanted["format"] == "mp3" else 1
-    places = edges(samples, _SEGMENT * wanted["rate"], frame)
+    places = edges(samples, round(_SEGMENT * wanted["rate"]), frame)
     return list(zip(places, places[1:]))
 
 
@@ -210,7 +210,7 @@ def _mp3_line(
         max(need.begin - resampler.lead, 0),
         planner.frame_edge(first * rate // wanted["rate"]) if first else 0,
         planner.frame_edge(end * rate // wanted["rate"]),
-        min(need.stop + resampler.ratio.taps, frames),
+        min(need.stop + resampler.tail, frames),
     ]
     if end == samples_out(frames, rate, wanted["rate"]):
         places[2] = frames
@@ -330,7 +330,7 @@ def _resampled(
         upto = min(at + _PIECE // 4, stop)
         yield (upto - begin) / (stop - begin), resampler.process(pcm.read(at, upto))
         at = upto
-    yield 1.0, resampler.finish(pcm.read(stop, min(stop + resampler.ratio.taps, pcm.frames)))
+    yield 1.0, resampler.finish(pcm.read(stop, min(stop + resampler.tail, pcm.frames)))
 
 
 class _Pcm:
@@ -499,7 +499,7 @@ def _at_first_rate(pieces: Iterator[Piece], channels: int) -> Iterator[Tuple[int
 def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
     """What reads the source; dither belongs here only where nothing is resampled behind it."""
     dither = wanted["dither"] if info.sample_rate == wanted["rate"] else "none"
-    return PcmReader(info.codec, info.channels, wanted["channels"], dither=dither)
+    return PcmReader(info.codec, info.channels, wanted["channels"], speakers=info.speakers, dither=dither)
 
 
 def _decoded(

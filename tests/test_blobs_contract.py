@@ -213,7 +213,7 @@ def test_what_is_being_read_comes_to_its_end_after_a_deletion(store):
         with os.fdopen(source, "rb") as file:
             assert file.read() == b"still here"
         return
-    until, out = time.monotonic() + 20, b""
+    until, out = time.monotonic() + 60, b""
     while len(out) < 10 and time.monotonic() < until:
         try:
             out += source.read(memoryview(bytearray(10)))

@@ -8,6 +8,7 @@ import http.client
 import itertools
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from functools import partial
 import pytest
 import told
 from engines import Rclone, Swift
-from processes import free_port, slowness, start, until
+from processes import free_port, start, until
 from servers import Server
 from support import ROOT, long_wav, request, wav
 
@@ -302,12 +303,11 @@ def test_a_hung_store_is_named_and_holds_up_nothing_else(rclone, serve):
             sock = socket.create_connection(server.address)
             sock.sendall(b"GET /download?name=a.wav HTTP/1.1\r\nHost: localhost\r\n\r\n")
             waiting.append(sock)
-        began = time.monotonic()
         assert server.get("/info?name=a.wav")[0] == 200 and server.get("/list?q=a")[0] == 200
         assert server.get("/health/live")[0] == 200
         status, engines = server.health()
         assert status == 503 and "no progress" in engines["blobs"]
-        assert time.monotonic() - began < 15 * slowness(), "what waits for the store held up what does not"
+        assert select.select(waiting, [], [], 0)[0] == [], "what does not wait for the store was held up by what does"
     finally:
         rclone.process.send_signal(signal.SIGCONT)
     for sock in waiting:
@@ -344,7 +344,7 @@ def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, t
     assert server.get("/download?name=0.wav")[2] == WAV, "the old server goes on reading"
     assert server.post("x.wav", wav(0.7))[0] == 503
     server.process.terminate()
-    server.process.wait(30)
+    server.process.wait(60)
     for name, value in swift.environment.items():
         monkeypatch.setenv(name, value)
     in_parts = swift.url("moved") + "&single=5MiB"
@@ -357,5 +357,5 @@ def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, t
     address = ("127.0.0.1", int(plain.stdout.readline().rsplit(":", 1)[1]))
     assert request(address, "GET", "/list?sort=name")[2] == before
     plain.terminate()
-    plain.wait(30)
+    plain.wait(60)
     plain.stdout.close()

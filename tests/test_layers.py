@@ -109,17 +109,21 @@ def room_of(module):
     return max((room for room in MAY_IMPORT if module == room or module.startswith(room + ".")), key=len, default=None)
 
 
+def statements(node):
+    """Every statement below a node, however deep, but for what only a type checker sees."""
+    for name in ("body", "orelse", "handlers", "finalbody"):
+        for below in getattr(node, name, ()):
+            if not (isinstance(below, ast.If) and "TYPE_CHECKING" in ast.dump(below.test)):
+                yield below
+                yield from statements(below)
+
+
 @lru_cache(maxsize=None)
 def read(module, path):
     """The docstring of a module, and absolute names of what it imports; what only a type checker sees does not count."""
-    tree, names, skipped = ast.parse(path.read_text("utf-8")), [], set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            skipped.update(id(inner) for inner in ast.walk(node))
+    tree, names = ast.parse(path.read_text("utf-8")), []
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

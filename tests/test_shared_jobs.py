@@ -259,7 +259,7 @@ def test_a_follower_at_another_server_hears_every_stage_and_the_end(pair):
     a.converter.begun[0][3](0.5)
     eventually(lambda: told[-1]["progress"] == 0.5)
     a.converter.finish()
-    assert over.wait(10)
+    assert over.wait(60)
     assert [status["status"] for status in told][0] == QUEUED and told[-1] == b.status(id)
 
 
@@ -270,7 +270,7 @@ def test_who_stops_following_hears_no_more(pair):
     second, over, _ = heard(b, id)
     stop()
     a.converter.finish()
-    assert over.wait(10) and all(status["status"] != DONE for status in first)
+    assert over.wait(60) and all(status["status"] != DONE for status in first)
     assert not b.jobs._followers
 
 
@@ -291,7 +291,7 @@ def test_what_is_removed_elsewhere_is_cancelled_where_it_runs(pair):
     told, over, _ = heard(a, id)
     b.jobs.remove(b.jobs.find(id))
     assert a.code(id) == "gone"
-    assert over.wait(10) and told[-1]["problem"]["code"] == "gone"
+    assert over.wait(60) and told[-1]["problem"]["code"] == "gone"
     eventually(lambda: a.converter.cancelled and os.listdir(str(a.folder)) == [])
 
 
@@ -300,7 +300,7 @@ def test_a_follower_elsewhere_is_told_of_a_removal(pair):
     id = a.begin()
     told, over, _ = heard(b, id)
     a.jobs.remove(a.jobs.find(id))
-    assert over.wait(10) and (told[-1]["status"], told[-1]["problem"]["code"]) == (FAILED, "gone")
+    assert over.wait(60) and (told[-1]["status"], told[-1]["problem"]["code"]) == (FAILED, "gone")
     assert a.converter.cancelled
 
 
@@ -316,7 +316,7 @@ def test_what_is_removed_while_its_result_goes_to_the_store_leaves_nothing_there
 
     tiny.faults.append(meanwhile)
     a.converter.finish()
-    assert removed.wait(10)
+    assert removed.wait(60)
     eventually(lambda: not a.jobs._ending and not kept(tiny))
     assert a.code(id) == "gone" and os.listdir(str(a.folder)) == []
 
