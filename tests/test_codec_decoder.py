@@ -176,8 +176,13 @@ class TestSegments:
                 planner.feed(data)
                 info = audiometa.identify(io.BytesIO(data), len(data))
                 assert info.samples == planner.finish().samples == wanted, (frames, len(data))
-                assert len(decode(data)[0]) == 2 * wanted, (frames, len(data))
                 assert info.truncated == (frames < 14), (frames, len(data))
+                if frames in (4, 13) and len(data) == end:
+                    pcm = decode(data)[0]
+                    assert len(pcm) == 2 * wanted, (frames, len(data))
+                    _, spans = segments(data, 2)
+                    parts = [decode_segment(data[s.start : s.end], s)[0] for s in spans]
+                    assert b"".join(parts) == pcm, (frames, len(data))
 
     def test_a_stream_that_changes_its_rate_has_no_plan(self):
         planner = Planner()

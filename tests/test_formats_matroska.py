@@ -132,6 +132,17 @@ def test_what_is_behind_the_segment_is_none_of_it(junk):
     assert (info.samples, info.truncated) == (9600 - 312, False)
 
 
+def test_a_segment_that_is_empty_from_some_byte_on_lacks_its_end():
+    """As a download leaves it that has room for all and got half; one that tells no size may just be behind its end."""
+    whole = opus()
+    at = len(whole) - 4 * len(block(OPUS_20MS))
+    info = identify(whole[:at] + bytes(len(whole) - at))
+    assert (info.samples, info.truncated) == (6 * 960 - 312, True)
+    assert info.warnings == (f"what is at byte {at} is no element: 0.113 s are playable",)
+    live = opus(size=UNKNOWN)
+    assert not identify(live + bytes(400)).truncated
+
+
 def test_padding_is_that_of_the_block_in_its_group():
     ours = element("a0", number("75a2", 10_000_000) + block(OPUS_20MS, 20, name="a1"))
     others = element("a0", block(OPUS_20MS, 20, name="a1", number=2) + number("75a2", 5_000_000))

@@ -33,12 +33,14 @@ class Blocks(NamedTuple):
     last_length: float  # seconds of the last block, as far as known
     is_counted: bool  # every packet's length is known
     is_cut: bool
+    lost: int  # where, amid a segment that tells its size, no element is any more; 0: nowhere
     head: bytes  # what the first packet begins with
 
 
-def walk(source: Source, start: int, stop: int, scale: float, track: Track) -> Blocks:
-    """Every block of `track` from the cluster at `start` to `stop`; `scale`: seconds a tick."""
-    walker = _Walker(source, start, stop, scale, track)
+def walk(source: Source, start: int, segment: Element, scale: float, track: Track) -> Blocks:
+    """Every block of `track` from the cluster at `start` to the end of `segment`; `scale`: seconds a tick."""
+    walker = _Walker(source, start, segment.stop, scale, track)
+    walker.is_told = not segment.is_unknown
     walker.run()
     return walker.result()
 
@@ -58,6 +60,8 @@ class _Walker:
         self._end = self._last = self._last_length = self._padding = 0.0
         self._is_counted = track.packet_samples is not None
         self._is_cut = False
+        self.is_told = False  # where the segment ends
+        self._lost = 0
         self._plain = 0  # blocks
         self._is_ours = False  # the block of the group that is looked at
         self._group_padding = 0.0  # seconds that it says are not presented
@@ -82,9 +86,10 @@ class _Walker:
                 return
             element = ebml.parse(data, at, self._base, self._stop)
             if element is None:
-                self._is_cut = (
-                    self._position < min(self._source.size, self._stop) and len(data) - at < 12
-                )
+                is_inside = self._position < min(self._source.size, self._stop)
+                self._is_cut = is_inside and len(data) - at < 12
+                if is_inside and not self._is_cut and self.is_told:
+                    self._lost = self._position
                 return
             if element.stop <= self._position:
                 return  # behind the segment, where a size that is not known means nothing
@@ -208,6 +213,7 @@ class _Walker:
             self._last_length,
             self._is_counted and self._samples > 0,
             self._is_cut,
+            self._lost,
             self._head,
         )
 
