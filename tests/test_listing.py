@@ -498,6 +498,7 @@ class Counted(Catalogue):
 
     def read_all(self, queries, deadline_s=None):
         self.trips += 1
+        assert all(len(params) <= 32_766 for _, params in queries), "more than SQLite binds where nobody raised that"
         return [Catalogue.read(self, sql, params, deadline_s) for sql, params in queries]
 
 
@@ -563,5 +564,7 @@ def test_whoever_has_a_first_file_is_on_everybodys_page_at_once(tmp_path):
         for _ in range(2):  # more numbers to weigh than are remembered
             pages.page(parse(pairs("minsize=1&minduration=0&sort=-size&limit=5")), None)
         assert far.trips <= 7
-        found, _ = all_pages(pages, "limit=40", owner=None)
-        assert found == [r["id"] for r in in_order(mine[1:250], parse([]))]
+        rates = "&".join(f"samplerate={rate}" for rate in (8000, 44100, *range(1, 96)))  # as many as a request has room for
+        for query in ("limit=40", f"limit=200&{rates}"):
+            found, _ = all_pages(pages, query, owner=None)
+            assert found == [r["id"] for r in in_order(mine[1:250], parse([]))]

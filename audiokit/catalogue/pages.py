@@ -18,7 +18,7 @@ import time
 from collections import OrderedDict
 from functools import partial
 from operator import itemgetter
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import newest
 from .clauses import MOST_VALUES, TRAITS, Clause, clause_of, indexed
@@ -36,6 +36,7 @@ _BLOCK_US = 1.7  # two looks into a block of numbers
 _WORDS_US = 100.0  # a question to the index of words; all measured at a million rows
 _GROWTH = 8  # how many times larger each batch of an owner's records is than the one before
 _TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL, and SQLite joins 500 results at most
+_BOUND = 32_766  # values bound in one statement: more SQLite does not take ("Maximum Number Of Host Parameters")
 
 
 _Query = newest.Query
@@ -154,9 +155,8 @@ class Pages:
         while True:
             owners = self._owners
             plans = self._together([partial(self._keys_and_total, listing, owner) for owner in owners])
-            groups = [plans[at : at + _TOGETHER] for at in range(0, len(plans), _TOGETHER)]
-            pages = [_first_of([keys for keys, _ in group], listing) for group in groups]
-            totals = [_sum_of([total for _, total in group]) for group in groups] if listing.filters else []
+            pages = [_first_of(some, listing) for some in _joinable(keys for keys, _ in plans)]
+            totals = [_sum_of(some) for some in _joinable(total for _, total in plans)] if listing.filters else []
             answers = self._catalogue.read_all([_OWNERS, *pages, *totals], self._seconds)
             files = dict(answers[0])
             self._owners = sorted(files)
@@ -464,6 +464,19 @@ def _select(way: _Way, clauses: List[Clause], listing: Any, owner: Optional[int]
 def _key(listing: Any) -> str:
     """What merges rows of many owners; the walks' indexes have it."""
     return f"f.n, {_ORDERS[listing.sort, listing.descending].expression} AS v, f.id"
+
+
+def _joinable(queries: Iterable[_Query]) -> List[List[_Query]]:
+    """The queries in groups, each of which one statement can be made of."""
+    groups: List[List[_Query]] = []
+    bound = 0
+    for query in queries:
+        bound += len(query[1])
+        if not groups or len(groups[-1]) == _TOGETHER or bound > _BOUND:
+            groups.append([])
+            bound = len(query[1])
+        groups[-1].append(query)
+    return groups
 
 
 def _first_of(keys: List[_Query], listing: Any) -> _Query:
