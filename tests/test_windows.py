@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from audio_files import aiff, au, caf, noise, wav
 from support import ROOT  # noqa: F401  (puts the program on the path)
+from test_formats_riff import GUID
 from test_storage import upload
 from test_waveform import riff
 
@@ -57,6 +58,14 @@ def rf64(data):
             + b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16) + b"data" + b"\xff" * 4 + data)
 
 
+def by_speakers(mask, channels, data):
+    """WAVE_FORMAT_EXTENSIBLE of 16 bits."""
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, channels, 8000, 16000 * channels, 2 * channels, 16, 22, 16, mask)
+    body = b"WAVEfmt " + struct.pack("<I", 40) + form + struct.pack("<H", 1) + GUID
+    body += b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 SOUND = noise(2 * FRAMES)
 KINDS = [
     (riff(1, 16, 1, SOUND), 2, "plain WAV"), (riff(1, 24, 2, noise(6 * FRAMES)), 6, "24 bits, stereo"),
@@ -64,6 +73,7 @@ KINDS = [
     (wav(frames=FRAMES, extra=CHUNK), 2, "a large chunk before the audio"),
     (riff(1, 16, 1, SOUND) + b"LIST" + struct.pack("<I", 4) + b"INFO", 2, "a chunk behind it"),
     (rf64(SOUND), 2, "RF64"), (aiff(frames=FRAMES), 2, "AIFF"), (au(data=SOUND), 2, "AU"),
+    (by_speakers(0xB, 3, noise(6 * FRAMES)), 6, "three channels, the third of which is no centre"),
     (caf(data=noise(4 * FRAMES)), 4, "CAF"), (riff(1, 16, 1, SOUND)[:-50_001], 2, "one that is cut short"),
 ]
 
