@@ -16,7 +16,7 @@ import audiometa
 
 from . import quotas
 from .catalogue.links import came_through
-from .catalogue.rows import File, Row, added, changed, noted, row_of, when
+from .catalogue.rows import File, Row, Statement, added, changed, noted, row_of, when
 from .failures import refusal_of
 from .formats.info import AudioInfo
 from .held import Held
@@ -26,6 +26,7 @@ from .wire.company import Joint, Work, one_by_one
 from .wire.problems import Refusal
 
 Received = Union[Upload, Held]
+Undo = Callable[[str], Statement]
 Look = Callable[[Optional[File]], None]  # is given a file before it is changed, and may refuse
 
 
@@ -58,7 +59,7 @@ class Arrivals:
         self, upload: Received, *, name: Optional[str], info: AudioInfo, sha256: str, size: int,
         metadata: Dict[str, str], overwrite: bool = False, owner: int = 0, uploaded_by: Optional[str] = None,
         now_ms: Optional[int] = None, default_extension: str = "", drop: Optional[str] = None,
-        check: Optional[Look] = None,
+        check: Optional[Look] = None, undo: Optional[Undo] = None,
     ) -> Work[Kept]:
         """Make a received file one of ours, durable when this returns; the upload is over either way.
 
@@ -66,7 +67,8 @@ class Arrivals:
         `name` None: the beginning of `sha256` with `default_extension`, and a number where that is taken.  Through a
         `drop` it is a new file in any case, under a name that is free.  Refusal `name-taken` when the name has other
         bytes and `overwrite` is false, `bad-name`, `no-space`, `over-quota`, `not-found` for a drop that is gone.
-        `check` is given the file that has the name, or None, and may refuse.
+        `check` is given the file that has the name, or None, and may refuse.  `undo` gives, for the key of the bytes, what
+        removes a new file again where it is not to be: then Refusal `gone`, and nothing is left.
         """
         with upload:
             if now_ms is None:
@@ -77,7 +79,7 @@ class Arrivals:
             }
             fields["warnings"] = fields.pop("warnings")  # behind the metadata, as in docs/api.md
             family = audiometa.FAMILY.get(info.container, info.container)
-            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop, check)
+            incoming = _Incoming(fields, owner, now_ms, family, overwrite, drop, check, undo)
             names = iter([valid_name(name)]) if name is not None else free_names(sha256[:12], default_extension)
             if drop is not None:
                 names = other_names(next(names), os.urandom)
@@ -137,9 +139,12 @@ class Arrivals:
         record["id"] = _new_id(incoming.now_ms)
         row = incoming.row(key, 1)
         through = [came_through(incoming.drop, key)] if incoming.drop is not None else []
-        counts = yield Joint(self._write_all, added(record, row) + through)
+        undone = [incoming.undo(key)] if incoming.undo is not None else []
+        counts = yield Joint(self._write_all, added(record, row) + through + undone)
         if not counts[0]:
             return None
+        if undone and counts[-1]:
+            raise Refusal("gone", "who wanted it is somebody else by now")
         return Kept("created", record["id"], row.record, f'"{record["sha256"]}"')
 
     def _replacing(self, there: File, key: str, incoming: _Incoming) -> Work[Optional[Kept]]:
@@ -176,10 +181,11 @@ class _Incoming:
 
     def __init__(
         self, fields: Dict[str, Any], owner: int, now_ms: int, family: str, overwrite: bool, drop: Optional[str],
-        check: Optional[Look],
+        check: Optional[Look], undo: Optional[Undo],
     ) -> None:
         self.fields, self.owner, self.now_ms = fields, owner, now_ms
         self.family, self.overwrite, self.drop, self.check = family, overwrite, drop, check
+        self.undo = undo
         self.identity = (fields["sha256"], fields["size"])
 
     def row(self, key: str, version: int) -> Row:

@@ -26,6 +26,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -59,6 +60,10 @@ class Elsewhere:
 
     def check(self, job: Job) -> None:
         """It is about to become a file; raises where it is no longer this server's.  May wait."""
+        raise NotImplementedError
+
+    def undo(self, job: Job, key: str) -> Any:
+        """What takes back the file with the bytes `key` where the job is no longer this server's by then."""
         raise NotImplementedError
 
     def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
@@ -313,8 +318,10 @@ class Jobs:
             os.remove(job.input)
 
     def _save(self, job: Job, sha256: str, size: int) -> None:
+        undo = None
         if job.is_wanted_later and self._elsewhere is not None:
             self._elsewhere.check(job)
+            undo = partial(self._elsewhere.undo, job)
         try:
             with self._storage.take_in(job.output) as upload:
                 kept = self._storage.keep(
@@ -326,6 +333,7 @@ class Jobs:
                     metadata={},
                     owner=job.owner,
                     uploaded_by=job.by,
+                    undo=undo,
                 )
         except Refusal as refusal:
             if refusal.members.get("parameter") == "name":  # which is not what it is called here

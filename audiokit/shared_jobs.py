@@ -29,7 +29,8 @@ from functools import partial
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple, Union
 
 from . import job_notes
-from .catalogue.jobs import GONE, Due, Made, Posted
+from .catalogue.jobs import GONE, Due, Made, Posted, undone
+from .catalogue.rows import Statement
 from .failures import refusal_of
 from .job import DONE, FAILED, Delivered, Job, Order, Result, Share, cancelled, gone, rfc3339, unknown
 from .jobs import Elsewhere, Jobs
@@ -255,6 +256,10 @@ class SharedJobs(Elsewhere):
             raise refusal_of(error) from error
         if row is None or row.is_over or not _is_held(row, job):
             raise gone()
+
+    def undo(self, job: Job, key: str) -> Statement:
+        """What takes back the file with the bytes `key` where the job is not ours when the file comes to be."""
+        return undone(key, job.id, job.share.holder)
 
     def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
         """A job has ended: its result, then its row; quick."""

@@ -505,6 +505,26 @@ def test_who_hung_and_wakes_makes_nothing_of_what_is_anothers_by_then(node, tiny
     assert a.board.named(id).status == json.dumps(status)
 
 
+def test_who_hangs_while_its_file_goes_to_the_store_makes_none_either(node, tiny):
+    a = node("a", **HUNG)
+    id, b = a.begin(SAVED, data=SOUND[::-1]), node("b")
+    key = a.board.named(id).key
+
+    def meanwhile(handler):
+        b.jobs._take_over(b.board.named(id))
+        b.converter.finish()
+        b.wait(id, DONE)
+        assert b.storage.remove(b.storage.content(name="made.wav").id)
+        return False
+
+    once_it_is_asked(tiny, "PUT", meanwhile)
+    a.converter.finish()
+    eventually(lambda: os.listdir(str(a.folder)) == [])
+    assert b.storage.content(name="made.wav") is None and a.catalogue.read("SELECT files FROM counters") == [(0,)]
+    assert a.catalogue.read("SELECT count(*) FROM removals WHERE key <> ?", (key,)) == [(2,)], "each has made one"
+    eventually(lambda: not kept(tiny))
+
+
 def test_who_hung_names_no_result_of_what_another_is_at_still_and_tells_of_that(node, tiny):
     a = node("a", **HUNG)
     id = a.begin()

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from .rows import Statement
+
 QUEUED, RUNNING, DONE, FAILED, GONE = "queued", "running", "done", "failed", "gone"
 REMEMBERED_MS = 86_400_000  # a row that is gone: longer than a node may hang with a write in its hands
 _MOST = 500  # rows named in one query, or found due at once: SQLite before 3.32 binds 999 values
@@ -180,6 +182,11 @@ class Board:
         return Due(dict(unfinished), [id for (id,) in expired], bool(gone))
 
 
-def disowned(key: str, now_ms: int) -> Tuple[str, Tuple[Any, ...]]:
+def undone(key: str, id: str, holder: str) -> Statement:
+    """What removes the file with the bytes `key` again, behind what adds it: where its conversion is not `holder`'s by now."""
+    return f"DELETE FROM files WHERE key = ? AND NOT EXISTS (SELECT 1 FROM jobs {_HELD})", (key, id, holder)
+
+
+def disowned(key: str, now_ms: int) -> Statement:
     """What ends the one that names the bytes `key`, which are going."""
     return "UPDATE jobs SET state = 'gone', key = NULL, expires_ms = ? WHERE key = ?", (now_ms + REMEMBERED_MS, key)
