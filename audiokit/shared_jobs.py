@@ -143,8 +143,8 @@ class SharedJobs(Elsewhere):
         """As `Jobs.follow`; quick."""
         if type(job) is Job:
             stop = self._jobs.follow(job, watcher)
-            if self._jobs.unfinished().get(job.id) is not job and not job.is_over:  # another server took it just now
-                self._follow(job.id, _Follower(watcher, ""))
+            if job.is_wanted_later and self._jobs.unfinished().get(job.id) is not job and not job.is_over:
+                self._follow(job.id, _Follower(watcher, ""))  # another server took it just now
         else:
             watcher(job)  # first: or it might come behind what is newer
             if not job.is_over:

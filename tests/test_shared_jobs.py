@@ -245,6 +245,8 @@ def test_a_client_that_waits_needs_no_board(pair):
     a, _ = pair
     job = a.jobs.add(ORDER, lambda path: open(path, "wb").close(), False)
     assert a.catalogue.read("SELECT count(*) FROM jobs") == [(0,)] and a.code(job.id) == "not-found"
+    a.jobs.follow(job, lambda job: None)
+    assert not a.jobs._followers, "the board knows nothing of it"
     a.jobs.cancel(job)
     eventually(lambda: os.listdir(str(a.folder)) == [])
 
