@@ -26,7 +26,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
-from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Set, Tuple, Union
 
 from . import job_notes
 from .catalogue.jobs import GONE, Due, Made, Posted, undone
@@ -35,7 +35,7 @@ from .failures import refusal_of
 from .job import DONE, FAILED, Delivered, Job, Order, Result, Share, cancelled, gone, rfc3339, unknown
 from .jobs import Elsewhere, Jobs
 from .wire.problems import PROBLEMS, Refusal
-from .wire.workers import Workers
+from .wire.workers import Lane, Workers
 
 PULSE_S = 1.0  # between looks at the board, while there is anything to see
 SILENT_S = 60.0  # without a word of its server another takes a job: longer than a restart, or a new leader, takes
@@ -104,8 +104,10 @@ class SharedJobs(Elsewhere):
         self._withdrawn: Deque[str] = deque(maxlen=_WITHDRAWN)  # refused, and perhaps on the board all the same
         self._followers: Dict[str, List[_Follower]] = {}
         self._seen: Dict[str, Tuple[int, float]] = {}  # of all: what the board said, and since when
+        self._silent: Set[str] = set()  # those of them that are about to be taken over or given up here
         self._next_round, self._is_clearing = 0.0, False
         self._crew = Workers(_CREW, "job-ends", on_bug)
+        self._takings = Lane(self._crew, _CREW // 2)  # their inputs may take minutes to come, and ends must not wait for that
         self._stirred, self._over = threading.Event(), threading.Event()
         self._jobs = make(elsewhere=self)
         self.warm_up, self.check_room = self._jobs.warm_up, self._jobs.check_room
@@ -367,7 +369,7 @@ class SharedJobs(Elsewhere):
         for end in put_off:
             self._crew.submit(self._announce, end)
         for job in waiting:
-            self._crew.submit(self._adopt, job)
+            self._takings.submit(self._adopt, job)
 
     def _look(self) -> None:
         """See what became of ours and of those that are followed, and tell how far ours are."""
@@ -430,18 +432,25 @@ class SharedJobs(Elsewhere):
         for id, renewed in due.unfinished.items():
             before, since = self._seen.get(id, (None, now))
             seen[id] = (renewed, since if before == renewed else now)
-        self._seen, mine = seen, self._mine()
-        silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s and id not in mine]
+        self._seen, known = seen, {*self._mine(), *self._silent}
+        silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s and id not in known]
         for row in self._board.all_named(silent).values():
             renewed, since = seen[row.id]
             if row.renewed_ms == renewed:
                 is_hopeless = now - since >= _UNTAKEN * self._silent_s or not self._can_be_taken(row)
-                self._crew.submit(self._give_up if is_hopeless else self._take_over, row)
+                self._silent.add(row.id)
+                self._takings.submit(self._settle, row, self._give_up if is_hopeless else self._take_over)
         if due.expired and not self._is_clearing:
             self._is_clearing = True
             self._crew.submit(self._clear, due.expired)
         if due.is_forgettable:
             self._board.forget(now_ms)
+
+    def _settle(self, row: Posted, act: Callable[[Posted], None]) -> None:
+        try:
+            act(row)
+        finally:
+            self._silent.discard(row.id)
 
     def _clear(self, ids: List[str]) -> None:
         """End what expired; beside the board's thread, which a slow store must not keep from saying that we live."""

@@ -691,6 +691,33 @@ def test_nobody_takes_more_than_there_is_room_for(node, tiny):
     b.converter.wait(2)
 
 
+def test_inputs_that_are_waited_for_keep_no_end_from_being_told(node, tiny):
+    a = node("a")
+    for _ in range(4):
+        a.begin()
+    dead(a)
+    let_go, hung = threading.Event(), threading.Semaphore(0)
+
+    def hangs(handler):
+        if handler.command == "GET" and "/files/" in handler.path:
+            hung.release()
+            let_go.wait(60)
+        return False
+
+    tiny.faults += [hangs] * 1000
+    try:
+        b = node("b", silent_s=0.2)
+        assert hung.acquire(timeout=60) and hung.acquire(timeout=60)
+        id = b.begin()
+        b.converter.wait(1)
+        b.converter.finish()
+        b.wait(id, DONE)
+    finally:
+        let_go.set()
+        tiny.faults.clear()
+    b.converter.wait(5)
+
+
 def test_who_follows_what_another_server_took_just_now_hears_of_its_end(node):
     a, b = node("a"), node("b")
     job = a.jobs.find(a.begin())
