@@ -316,7 +316,7 @@ class SharedJobs(Elsewhere):
             self._put_off.append(end)
 
     def _drop(self, end: _End) -> None:
-        made, end.made = end.made, None
+        made, end.made, end.is_there = end.made, None, False
         if made is not None:
             self._results.disown(made.key)
 

@@ -855,6 +855,30 @@ def test_a_result_that_cannot_be_kept_is_a_failure_in_words(pair, tiny, monkeypa
     assert not a.bugs
 
 
+def test_what_is_done_is_never_told_without_its_bytes(pair, tiny):
+    a, b = pair
+    id = a.begin()
+
+    def collected(handler):
+        key = handler.path.rpartition("/")[2]
+        b.catalogue.write([("INSERT INTO removals (key, since_ms) VALUES (?, 5)", (key,))])
+        once_it_is_asked(tiny, "DELETE", away)
+        return False
+
+    def away(handler):
+        a.catalogue.is_away = True
+        return False
+
+    once_it_is_asked(tiny, "PUT", collected)
+    a.converter.finish()
+    eventually(lambda: a.catalogue.is_away and a.jobs._put_off)
+    a.catalogue.is_away = False
+    eventually(lambda: b.board.named(id).is_over)
+    assert b.status(id)["problem"]["code"] == "internal" and b.jobs.find(id).result is None
+    assert [type(bug) for bug in a.bugs] == [FileNotFoundError]
+    a.bugs.clear()
+
+
 def test_a_disk_that_fails_is_a_failure_and_a_line_in_the_log(pair, monkeypatch):
     a, b = pair
 
