@@ -156,7 +156,9 @@ class Storage:
             )
             self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
-            self.results = Results(Board(self._catalogue), self._blobs, self._ownership, self.removals, clock_ms)
+            self.results = Results(
+                Board(self._catalogue), self._blobs, self._ownership, self.removals, self._spool.check_room, clock_ms
+            )
             self.links, self.drops = Links(self._catalogue), Drops(self._catalogue)
             self._pages = Pages(self._catalogue, SCAN_SECONDS, audiometa.FAMILY)
             if exclusive:

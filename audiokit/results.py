@@ -20,9 +20,11 @@ class Results:
     """What conversions left in a blob store, and the board that says so.  Thread-safe."""
 
     def __init__(
-        self, board: Board, blobs: Any, ownership: Ownership, removals: Removals, clock_ms: Callable[[], int],
+        self, board: Board, blobs: Any, ownership: Ownership, removals: Removals, check_room: Callable[[int], None],
+        clock_ms: Callable[[], int],
     ) -> None:
-        self.board = board
+        """`check_room` refuses what does not fit the disk."""
+        self.board, self._check_room = board, check_room
         self._blobs, self._ownership, self._removals, self._clock_ms = blobs, ownership, removals, clock_ms
 
     def new_key(self) -> str:
@@ -65,6 +67,7 @@ class Results:
     def lend(self, key: str, path: str) -> None:
         """The bytes of `key` as a new file `path`; FileNotFoundError when they are gone, Refusal `busy`, `no-space`."""
         try:
+            self._check_room(self._blobs.size(key) or 0)
             self._blobs.lend(key, path)
         except FileNotFoundError:
             raise

@@ -36,10 +36,10 @@ def tiny(tiny, repeating):
 class Node:
     """One server's share: its storage, its own jobs and what it knows of others'."""
 
-    def __init__(self, data, tiny, clock, silent_s=60.0, most=10, pulse_s=0.005):
+    def __init__(self, data, tiny, clock, silent_s=60.0, most=10, pulse_s=0.005, kept_free=0):
         self.storage = Storage(
             data, catalogue="rqlite://never-asked", blobs=tiny.url("p"), clock_ms=lambda: int(1000 * clock()),
-            free_space_kept=0,
+            free_space_kept=kept_free,
         )
         self.catalogue, self.folder = self.storage._catalogue, data / "conversions"
         self.converter, self.bugs = ByHand(), []
@@ -689,6 +689,18 @@ def test_nobody_takes_more_than_there_is_room_for(node, tiny):
     assert set(b.jobs._mine()) == set(ids[:2])
     tiny.faults.clear()
     b.converter.wait(2)
+
+
+def test_what_there_is_no_room_for_on_the_disk_is_another_servers(node, tiny):
+    a = node("a")
+    id = a.begin()
+    dead(a)
+    b = node("b", kept_free=1 << 60)
+    tiny.requests.clear()
+    b.jobs._take_over(b.board.named(id))
+    assert not b.jobs._mine() and not [path for method, path, _ in tiny.requests if method == "GET" and "/files/" in path]
+    c = node("c", silent_s=0.2)
+    c.converter.wait(1)
 
 
 def test_inputs_that_are_waited_for_keep_no_end_from_being_told(node, tiny):
