@@ -5,6 +5,8 @@ TEST_PYTHON := $(shell $(PYTHON) -c "import pytest" 2>/dev/null && echo $(PYTHON
 
 # Tests start a hundred programs: what one of them compiled is kept for the others, whatever the environment says.
 test-sound test-rest test-all browser stores cluster: export PYTHONDONTWRITEBYTECODE :=
+# Tests need pytest alone: other plugins that are installed have a hand in each of thousands of tests, and are left out.
+test-sound test-rest test-all browser stores cluster: export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 # Data folders of the quick tests are in memory where there is room for them: they sync what no test takes the power from.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 2000000 {print "/dev/shm"}')
 test-sound test-rest: export TMPDIR := $(or $(TMPDIR),$(IN_MEMORY),/tmp)

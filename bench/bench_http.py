@@ -64,7 +64,7 @@ class Server:
         if port is None:
             port = int(self.process.stdout.readline().rsplit(":", 1)[1])
         self.address = ("127.0.0.1", port)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.create_connection(self.address, 1):
                 return

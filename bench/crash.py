@@ -54,7 +54,7 @@ class Server:
     def __init__(self, data: Path) -> None:
         words = ["serve", "--port", "0", "--data", str(data), "--log", "none"]
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "audioserver.py"), *words], stdout=subprocess.PIPE
+            [sys.executable, "-S", str(ROOT / "audioserver.py"), *words], stdout=subprocess.PIPE
         )
         line = self.process.stdout.readline().decode()
         if not line.startswith("listening on http://"):
@@ -73,7 +73,7 @@ class Server:
         """End it in good order; its exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(30)
+            return self.process.wait(120)
         finally:
             self.process.stdout.close()
 
@@ -95,7 +95,7 @@ class Tally:
         """Wait for so many more; Lost when they do not come."""
         with self._changed:
             wanted = self.count + more
-            if not self._changed.wait_for(lambda: self.count >= wanted, 60):
+            if not self._changed.wait_for(lambda: self.count >= wanted, 300):
                 raise Lost("nothing is acknowledged any more")
 
 
@@ -113,7 +113,7 @@ class Writer:
 
     def write_on(self, address: Tuple[str, int]) -> None:
         """Post, overwrite and remove until the server is gone."""
-        connection = http.client.HTTPConnection(*address, timeout=30)
+        connection = http.client.HTTPConnection(*address, timeout=120)
         try:
             while True:
                 self._act(connection)
@@ -151,7 +151,7 @@ class Writer:
 
     def compare(self, address: Tuple[str, int]) -> None:
         """Look at all that was touched since the last time; Lost when something is not as promised."""
-        connection = http.client.HTTPConnection(*address, timeout=30)
+        connection = http.client.HTTPConnection(*address, timeout=120)
         for name in sorted(self.touched):
             connection.request("GET", "/download?name=" + name)
             answer = connection.getresponse()

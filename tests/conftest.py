@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import time
+from types import SimpleNamespace
 
 import pytest
 import told
 from support import Running
+
+
+def pytest_collection_finish():
+    """The thousands of tests stay as long as we do: no collection of garbage need look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -27,6 +36,22 @@ def running(tmp_path):
 def server(running):
     """A server with default settings."""
     return running()
+
+
+@pytest.fixture
+def pass_time(monkeypatch):
+    """A function that lets seconds pass on the clock of the loops: a deadline need neither be waited for nor be short."""
+    from audiokit.wire import connection, reactor
+
+    ahead = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0])
+    monkeypatch.setattr(connection, "time", clock)
+    monkeypatch.setattr(reactor, "time", clock)
+
+    def pass_time(seconds):
+        ahead[0] += seconds
+
+    return pass_time
 
 
 @pytest.fixture

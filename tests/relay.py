@@ -77,7 +77,7 @@ class Relay:
     def __exit__(self, *_):
         _end(*self._sockets)
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
         for sock in self._sockets:
             sock.close()
 

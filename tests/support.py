@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # beside a checkout in CI; absent elsewhere, and then said
 CORPUS = SHARED / "corpus"
 VECTORS = SHARED / "mpeg" / "vectors"
+
+# The program as a process.  What is installed beside Python takes no part in it, nor in the time that it takes to begin.
+PROGRAM = [sys.executable, "-S", str(ROOT / "audioserver.py")]
 
 needs_corpus = pytest.mark.skipif(
     not CORPUS.is_dir(), reason="skipped: the corpus is not beside this checkout"
@@ -53,11 +57,8 @@ def long_wav(seconds: float, rate: int = 16000) -> bytes:
     return head[:4] + struct.pack("<I", 36 + len(data)) + head[8:] + struct.pack("<I", len(data)) + data
 
 
-def eventually(check, seconds: float = 10.0):
-    """Wait until `check()` gives something, and give that; within these seconds, however slow the machine is.
-
-    What may take longer on a slow one waits with `processes.until`.
-    """
+def eventually(check, seconds: float = 60.0):
+    """Wait until `check()` gives something, and give that; only what is broken takes so many seconds."""
     end = time.monotonic() + seconds
     while True:
         found = check()
@@ -69,7 +70,7 @@ def eventually(check, seconds: float = 10.0):
 
 def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:
     """One request on a connection of its own: (status, fields by lower-case name, body)."""
-    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection = http.client.HTTPConnection(*address, timeout=60)
     try:
         connection.request(method, target, body, headers or {})
         answer = connection.getresponse()
@@ -78,12 +79,18 @@ def request(address, method: str, target: str, body=None, headers=None) -> Tuple
         connection.close()
 
 
-def raw(address, data: bytes, *, end: bool = True, timeout: float = 20.0) -> bytes:
-    """What the server sends for these very bytes, until it closes; `end` says that we send no more."""
+def raw(address, data: bytes, *, end: bool = True, timeout: float = 60.0, then=None) -> bytes:
+    """What the server sends for these very bytes, until it closes; `end` says that we send no more.
+
+    `then` is called when the server has heard them.
+    """
     with socket.create_connection(address, timeout=timeout) as sock:
         sock.sendall(data)
         if end:
             sock.shutdown(socket.SHUT_WR)
+        if then:
+            assert request(address, "GET", "/health")[0] == 200
+            then()
         out = bytearray()
         while True:
             try:

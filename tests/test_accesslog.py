@@ -63,10 +63,10 @@ def test_a_request_has_one_line_with_the_bytes_of_its_answer(logged, data, metho
     assert "secret" not in line and "\x1b" not in line
 
 
-def test_a_head_that_takes_too_long_has_its_line(logged):
-    server, lines = logged(head_timeout=0.2)
-    answer = raw(server.address, b"GET /list HT", end=False)
-    (line,) = lines()
+def test_a_head_that_takes_too_long_has_its_line(logged, pass_time):
+    server, lines = logged()
+    answer = raw(server.address, b"GET /list HT", end=False, then=lambda: pass_time(10.1))
+    _, line = lines()
     assert json.loads(line)["status"] == 408 and json.loads(line)["bytes"] == len(answer)
 
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from command_line import run
-from people import Person, ask, basic
+from people import QUICK, Person, ask, basic
 from support import ROOT, Running, eventually, wav
 
 import audioserver
@@ -26,7 +26,15 @@ def user(data, *words, stdin=""):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def cheap():
+    """Passwords are hashed with parameters that cost nothing; what they cost is seen where the command is a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts.hash_password, "__defaults__", (QUICK,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(cheap, tmp_path_factory):
     """A data folder with an admin, root, whose password is "open sesame", and with carl."""
     data = tmp_path_factory.mktemp("folder") / "var"
     done = user(data, "add", "root", "--admin", stdin="open sesame\nanother line\n")
@@ -123,6 +131,7 @@ def test_beside_a_running_server_they_hold_within_a_second(server):
         input="sesame\n", text=True, timeout=60, stderr=subprocess.DEVNULL,
     )
     assert added.returncode == 0
+    assert server.server.storage.people.named("ann").password.startswith(accounts.PARAMETERS + "$")
     eventually(lambda: status() == 401)
     mine = {"Authorization": basic("ann", "sesame")}
     assert status(**mine) == 200 and status("/info?name=old.wav", **mine) == 404

@@ -345,6 +345,7 @@ def test_links_drops_and_tokens_have_an_end(house, monkeypatch):
 
 
 def test_in_open_mode_one_is_nobody(server):
+    server.server.authenticator._parameters = QUICK
     ask(server, "POST", "/post?name=a.wav", SOUND)
     me = ask(server, "GET", "/me")[2]
     assert (me["name"], me["credential"], me["usage"]["files"]) == (None, "open", 1)

@@ -44,7 +44,7 @@ def test_a_client_that_leaves_while_it_waits_cancels(at):
     with socket.create_connection(address) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert not cancelled.is_set()
-    assert cancelled.wait(10)
+    assert cancelled.wait(60)
 
 
 def test_a_request_behind_a_pending_one_waits_its_turn(at):
@@ -57,9 +57,9 @@ def test_a_request_behind_a_pending_one_waits_its_turn(at):
         return lambda: None
 
     address = at(lambda request: Pending(begin))
-    with socket.create_connection(address, timeout=10) as sock:
+    with socket.create_connection(address, timeout=60) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert begun.wait(10)
+        assert begun.wait(60)
         held[0](Response(204))
         data = b""
         while b"404" not in data:
@@ -82,20 +82,20 @@ def test_a_stream_sends_what_is_pushed_and_ends_when_told(at):
     status, fields, body = request(address, "GET", "/here")
     assert (status, body) == (200, b"one\ntwo\n")
     assert fields["connection"] == "close" and "content-length" not in fields
-    assert stopped.wait(10)
+    assert stopped.wait(60)
 
 
-def rest_of(sock, data=b""):
-    while True:
-        piece = sock.recv(1 << 20)
-        if not piece:
-            return data
-        data += piece
+def rest_of(sock, data):
+    """All that comes, behind what came already."""
+    pieces = [data]
+    while pieces[-1]:
+        pieces.append(sock.recv(1 << 20))
+    return b"".join(pieces)
 
 
 def test_a_second_reply_does_not_break_into_the_answer_that_is_being_sent(at):
     held = []
-    body = bytes(40_000_000)
+    body = bytes(20_000_000)  # more than the kernel keeps on its way
 
     def begin(reply):
         held.append(reply)
@@ -103,7 +103,7 @@ def test_a_second_reply_does_not_break_into_the_answer_that_is_being_sent(at):
         return lambda: None
 
     address = at(lambda request: Pending(begin))
-    with socket.create_connection(address, timeout=10) as sock:
+    with socket.create_connection(address, timeout=60) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         first = sock.recv(1000)
         held[0](Response(204))
@@ -115,7 +115,7 @@ def test_what_is_pushed_behind_the_end_of_a_stream_does_not_cut_it(at, server):
     held = []
     pushed = b""
     address = at(lambda request: Stream(Response(200), lambda push: held.append(push) or (lambda: None)))
-    with socket.create_connection(address, timeout=10) as sock:
+    with socket.create_connection(address, timeout=60) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         first = sock.recv(1000)
         assert request(address, "GET", "/health")[0] == 200  # the stream has begun by now
@@ -136,7 +136,7 @@ def test_a_stream_is_stopped_when_its_reader_leaves(at):
     with socket.create_connection(address) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
-    assert stopped.wait(10)
+    assert stopped.wait(60)
 
 
 @pytest.mark.parametrize("log", ["none", "json"])
@@ -173,9 +173,9 @@ def test_a_file_says_whether_all_of_it_was_handed_over(at, tmp_path):
 
     address = at(route)
     assert len(request(address, "GET", "/here")[2]) == 40_000_000
-    assert ended.wait(10) and ends == [True]
+    assert ended.wait(60) and ends == [True]
     ended.clear()
     with socket.create_connection(address) as sock:
         sock.sendall(b"GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         sock.recv(1000)
-    assert ended.wait(10) and ends == [True, False]
+    assert ended.wait(60) and ends == [True, False]

@@ -51,7 +51,7 @@ class Rounds:
         self.synced.append(path)
         if path == "first":
             self.first_is_under_way.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(60)
         if path == self.ill:
             raise OSError("the disk is ill")
 
@@ -64,11 +64,11 @@ class Rounds:
     def run(self, paths):
         crew = [threading.Thread(target=self.call, args=("first",))]
         crew[0].start()
-        assert self.first_is_under_way.wait(30)
+        assert self.first_is_under_way.wait(60)
         crew += [threading.Thread(target=self.call, args=(path,), name=f"{n} {path}") for n, path in enumerate(paths)]
         for thread in crew[1:]:
             thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while self.together.waiting < len(paths) and time.monotonic() < until:
             time.sleep(0)
         self.go_on.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import random
 import struct
@@ -11,15 +12,10 @@ from functools import lru_cache
 
 import pytest
 
-from audiokit.codec.blocks import DECODER_DELAY
-from audiokit.codec.decoder import (
-    Decoder,
-    Planner,
-    Undecodable,
-    decode_segment,
-    gapless_of,
-)
-from audiokit.formats.mpeg_header import JOINT_STEREO, SINGLE_CHANNEL, STEREO, StreamNote
+import audiometa
+from audiokit.codec.decoder import Decoder, Planner, Undecodable, decode_segment
+from audiokit.formats.mpeg_gapless import DECODER_DELAY
+from audiokit.formats.mpeg_header import JOINT_STEREO, SINGLE_CHANNEL, STEREO, parse_header
 from tests.layer3_streams import layer3_stream
 from tests.support import ROOT, VECTORS, needs_vectors
 
@@ -64,15 +60,17 @@ def decoded_whole(data):
     return pcm, decoder.report
 
 
-def info_frame(delay, padding, frames, kind=b"Info"):
+def info_frame(delay, padding, frames, kind=b"Info", bytes_told=None):
     """A mono frame of 44.1 kHz and 64 kbit/s that says what to cut (LAME's tag)."""
-    tag = kind + struct.pack(">II", 1, frames) + b"LAME3.100" + bytes(12)
+    size = b"" if bytes_told is None else struct.pack(">I", bytes_told)
+    tag = kind + struct.pack(">II", 3 if size else 1, frames) + size + b"LAME3.100" + bytes(12)
     tag += (delay << 12 | padding).to_bytes(3, "big")
     return (bytes((0xFF, 0xFB, 0x50, 0xC0)) + bytes(17) + tag).ljust(208, b"\0")
 
 
 STREAM = layer3_stream(3, 44100, JOINT_STEREO, 14)
 MONO = layer3_stream(3, 44100, SINGLE_CHANNEL, 14)
+SHORT = layer3_stream(3, 44100, JOINT_STEREO, 9)
 
 
 @needs_vectors
@@ -123,7 +121,7 @@ def test_our_own_vectors_decode_to_the_same_bytes_everywhere(name):
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_any_chunking_gives_the_same_pcm(chunk):
-    assert decode(STREAM, chunk)[0] == decode(STREAM)[0]
+    assert decode(STREAM, chunk)[0] == decoded_whole(STREAM)[0]
 
 
 @pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 24000, 16000, 11025, 12000, 8000])
@@ -140,7 +138,7 @@ class TestSegments:
     @pytest.mark.parametrize("parts", [1, 2, 3, 5, 100])
     @pytest.mark.parametrize(
         "data",
-        [STREAM, MONO, layer3_stream(4, 22050, JOINT_STEREO, 20), STREAM[:3000] + STREAM[3100:]],
+        [SHORT, layer3_stream(3, 44100, SINGLE_CHANNEL, 9), layer3_stream(4, 22050, JOINT_STEREO, 13), SHORT[:1200] + SHORT[1300:]],
         ids=["joint", "mono", "lsf", "damaged"],
     )
     def test_the_pcm_of_all_segments_is_that_of_the_whole(self, data, parts):
@@ -159,6 +157,32 @@ class TestSegments:
         pcm = b"".join(decode_segment(data[s.start : s.end], s)[0] for s in spans)
         assert pcm == decode(data)[0]
         assert whole.samples == len(pcm) // 2 == max(14 * 1152 - delay - padding, 0)
+
+    @pytest.mark.parametrize("delay, padding", [(576, 1000), (1105, 100), (300, 4095)])
+    def test_of_any_cut_the_reader_the_plan_and_the_decoder_say_the_same(self, delay, padding):
+        size = len(info_frame(delay, padding, 14))
+        whole = info_frame(delay, padding, 14, bytes_told=size + len(MONO)) + MONO
+        ends = [size]
+        while ends[-1] < len(whole):
+            ends.append(ends[-1] + parse_header(whole[ends[-1] :]).frame_bytes)
+        original = 14 * 1152 - delay - padding
+        for frames, end in enumerate(ends):
+            for data in (whole[:end], whole[: end + 60]):
+                if frames < 2 or len(data) > len(whole):
+                    continue
+                here = frames * 1152 - delay - DECODER_DELAY
+                wanted = original if frames == 14 else max(min(here, original), 0)
+                planner = Planner()
+                planner.feed(data)
+                info = audiometa.identify(io.BytesIO(data), len(data))
+                assert info.samples == planner.finish().samples == wanted, (frames, len(data))
+                assert info.truncated == (frames < 14), (frames, len(data))
+                if frames in (4, 13) and len(data) == end:
+                    pcm = decode(data)[0]
+                    assert len(pcm) == 2 * wanted, (frames, len(data))
+                    _, spans = segments(data, 2)
+                    parts = [decode_segment(data[s.start : s.end], s)[0] for s in spans]
+                    assert b"".join(parts) == pcm, (frames, len(data))
 
     def test_a_stream_that_changes_its_rate_has_no_plan(self):
         planner = Planner()
@@ -187,8 +211,7 @@ class TestGapless:
         assert len(cut) == 2 * (14 * 1152 - 576 - DECODER_DELAY)
 
     def test_delay_and_padding_of_0_tell_nothing(self):
-        note = StreamNote("Info", 3, None, "LAME", "CBR", 0, 0, True)
-        assert gapless_of(note) == gapless_of(None)
+        assert decode(info_frame(0, 0, 14) + MONO)[0] == decode(MONO)[0]
 
     def test_a_stream_of_an_info_frame_alone_is_silence_of_no_length(self):
         pcm, decoder = decode(info_frame(0, 0, 0))
@@ -198,9 +221,9 @@ class TestGapless:
 class TestChanges:
     def test_mono_goes_to_both_channels_and_stereo_to_their_mean(self):
         both, _ = decode(MONO, channels=2)
-        samples = array("h", decode(MONO)[0])
+        samples = array("h", decoded_whole(MONO)[0])
         assert array("h", both)[0::2] == samples and array("h", both)[1::2] == samples
-        stereo = array("h", decode(STREAM)[0])
+        stereo = array("h", decoded_whole(STREAM)[0])
         mean = [(left + right + 1) >> 1 for left, right in zip(stereo[0::2], stereo[1::2])]
         assert list(array("h", decode(STREAM, channels=1)[0])) == mean
 
@@ -211,7 +234,7 @@ class TestChanges:
     def test_another_sampling_rate_begins_a_run(self):
         other = layer3_stream(1, 24000, SINGLE_CHANNEL, 8)
         pcm, decoder = decode(MONO + other)
-        assert pcm == decode(MONO)[0] + decode(other)[0]
+        assert pcm == decoded_whole(MONO)[0] + decoded_whole(other)[0]
         assert [(f.first_sample, f.sample_rate) for f in decoder.formats] == [
             (0, 44100),
             (14 * 1152, 24000),
@@ -220,8 +243,8 @@ class TestChanges:
     def test_a_run_begins_behind_what_is_held_back_of_the_one_before(self):
         tagged, other = info_frame(576, 1000, 99) + MONO, layer3_stream(1, 24000, SINGLE_CHANNEL, 8)
         pcm, decoder = decode(tagged + other, 100)
-        assert pcm == decode(tagged)[0] + decode(other)[0]
-        assert decoder.formats[1].first_sample == len(decode(tagged)[0]) // 2
+        assert pcm == decoded_whole(tagged)[0] + decoded_whole(other)[0]
+        assert decoder.formats[1].first_sample == len(decoded_whole(tagged)[0]) // 2
 
     @pytest.mark.parametrize("chunk", [100, 5000, 100000])
     def test_pcm_is_told_apart_by_its_rate_however_the_stream_is_cut(self, chunk):
@@ -233,7 +256,7 @@ class TestChanges:
             for part, rate in decoder.by_rate(pcm, first):
                 found[rate] = found.get(rate, b"") + part
             first += len(pcm) // 2
-        assert found == {44100: 2 * decode(MONO)[0], 24000: decode(data[len(MONO) : -len(MONO)])[0]}
+        assert found == {44100: 2 * decoded_whole(MONO)[0], 24000: decode(data[len(MONO) : -len(MONO)])[0]}
 
 
 class TestDamage:
@@ -251,9 +274,9 @@ class TestDamage:
     def test_what_looks_like_another_layer_amid_damage_is_damage(self, head, size):
         other = head.ljust(size, b"\0") * 3
         pcm, decoder = decode(MONO + b"abc" + other + MONO)
-        assert len(pcm) >= 2 * len(decode(MONO)[0]) and decoder.report.skipped_bytes >= len(other)
+        assert len(pcm) >= 2 * len(decoded_whole(MONO)[0]) and decoder.report.skipped_bytes >= len(other)
         pcm, decoder = decode(b"abc" + other + MONO)
-        assert len(pcm) == len(decode(MONO)[0])
+        assert len(pcm) == len(decoded_whole(MONO)[0])
         with pytest.raises(Undecodable, match="Layer I+ at byte 0"):
             decode(other + MONO)
 
@@ -276,14 +299,14 @@ class TestDamage:
         fields = struct.pack("<IIII", 2000, 72, 0, 0xA0000000)
         ape = b"APETAGEX" + fields + bytes(8) + b"\xff\xfb" * 20 + b"APETAGEX".ljust(32, b"\0")
         pcm, decoder = decode(id3 + MONO + ape + b"TAG".ljust(128, b"\xff"), 100)
-        assert pcm == decode(MONO)[0]
+        assert pcm == decoded_whole(MONO)[0]
         assert decoder.report.warnings == []
 
     def test_junk_between_frames_costs_no_more_than_the_reservoir(self):
         at = segments(MONO, 14)[1][7]
         cut = at.start + at.frames[at.lead_in][0]
         pcm, decoder = decode(MONO[:cut] + b"junk\xff\xfb" * 40 + MONO[cut:])
-        assert len(pcm) == len(decode(MONO)[0])
+        assert len(pcm) == len(decoded_whole(MONO)[0])
         assert decoder.report.skipped_bytes == 240
         assert 0 < decoder.report.frames_muted <= 4
         silent, junk = decoder.report.warnings
@@ -297,7 +320,7 @@ class TestDamage:
         assert pcm == bytes(3 * 1152 * 2)
 
     def test_every_truncation_decodes_to_a_part_of_the_whole(self):
-        whole = decode(MONO)[0]
+        whole = decoded_whole(MONO)[0]
         for size in range(0, 1400, 27):
             try:
                 pcm, _ = decode(MONO[:size])

@@ -31,6 +31,11 @@ def tone(hz, rate, frames, level=20000):
     return struct.pack("<%dh" % frames, *[round(level * math.sin(2 * math.pi * hz * n / rate)) for n in range(frames)])
 
 
+def noise(rng, count):
+    """So many samples of any value."""
+    return array("h", rng.getrandbits(16 * count).to_bytes(2 * count, "little"))
+
+
 def run(pcm, rate_in, rate_out, channels=1, **how):
     resampler = Resampler(rate_in, rate_out, channels, **how)
     return resampler.process(pcm) + resampler.finish()
@@ -68,7 +73,7 @@ def test_the_output_has_exactly_its_share_of_frames(rate_in):
     for rate_out in RATES:
         if max(ratio_of(rate_in, rate_out)[:2]) > _PHASED:
             continue
-        for frames in (0, 1, 2, 997):
+        for frames in (0, 1, 2, 499):
             wanted = (2 * frames * rate_out + rate_in) // (2 * rate_in)
             assert len(run(bytes(2 * frames), rate_in, rate_out)) == 2 * wanted, (rate_out, frames)
 
@@ -80,7 +85,7 @@ PAIRS = [(44100, 32000), (48000, 44100), (48000, 32000), (32000, 44100), (8000, 
 @pytest.mark.parametrize("share", [0.05, 0.25, PASSBAND - 0.003])
 def test_the_passband_is_flat_and_clean(rate_in, rate_out, share):
     hz = share * min(rate_in, rate_out)
-    level, rest = fit(shorts(run(tone(hz, rate_in, rate_in // 4), rate_in, rate_out)), rate_out, hz)
+    level, rest = fit(shorts(run(tone(hz, rate_in, rate_in // 8), rate_in, rate_out)), rate_out, hz)
     assert abs(20 * math.log10(level / 20000)) < 0.01
     assert rest < 0.5, "rounding twice is 0.41 of a place; an image or alias would add to it"
 
@@ -164,7 +169,7 @@ def test_two_steps_are_what_their_filters_say(rate_in, rate_out):
 @pytest.mark.parametrize("dither", ["none", "tpdf"])
 def test_how_the_input_is_cut_changes_nothing(rate_in, rate_out, dither):
     rng = random.Random(3)
-    pcm = bytes(rng.randrange(256) for _ in range(4 * 12000))
+    pcm = noise(rng, 2 * 12000).tobytes()
     whole = run(pcm, rate_in, rate_out, 2, dither=dither)
     resampler = Resampler(rate_in, rate_out, 2, dither=dither)
     out, at = b"", 0
@@ -180,7 +185,7 @@ def test_segments_put_together_are_the_whole(rate_in, rate_out):
     grain = Resampler(rate_in, rate_out, 1).grain_in
     frames = 2 * grain + 777
     rng = random.Random(4)
-    pcm = struct.pack("<%dh" % frames, *[rng.randrange(-20000, 20000) for _ in range(frames)])
+    pcm = struct.pack("<%dh" % frames, *[value >> 1 for value in noise(rng, frames)])
     whole = run(pcm, rate_in, rate_out, dither="tpdf")
     out = b""
     for start in (0, grain, 2 * grain):

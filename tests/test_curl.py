@@ -85,7 +85,7 @@ class House:
 
     def close(self):
         self.process.terminate()
-        return self.process.communicate(timeout=20)[1]
+        return self.process.communicate(timeout=60)[1]
 
 
 @pytest.fixture(scope="module")

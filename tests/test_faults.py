@@ -22,7 +22,7 @@ from audiokit.wire.company import alone, together
 from audiokit.wire.problems import Refusal
 from storage import Storage
 
-SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.04)
+SOUND, OTHER, THIRD = wav(0.02), wav(0.03), wav(0.034)
 
 
 class FailingOps(FileOps):

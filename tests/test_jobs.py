@@ -50,7 +50,7 @@ class ByHand(Converter):
 
     def wait(self, count):
         with self.news:
-            assert self.news.wait_for(lambda: len(self.begun) >= count, 10)
+            assert self.news.wait_for(lambda: len(self.begun) >= count, 60)
 
     def finish(self, number=0, **outcome):
         source, target, _, _, on_done = self.begun[number]
@@ -104,7 +104,7 @@ class Room:
         """A job that has a result."""
         job = self.start(**wishes)
         self.converter.finish(len(self.converter.begun) - 1)
-        assert job.ended.wait(10)
+        assert job.ended.wait(60)
         return job
 
     def files(self):
@@ -113,7 +113,7 @@ class Room:
             barrier = threading.Barrier(3)
             for _ in range(2):
                 self.jobs._crew.submit(barrier.wait, 10)
-            barrier.wait(10)
+            barrier.wait(60)
         if not self.folder.is_dir():
             return []
         return sorted(p.name for p in self.folder.rglob("*") if p.is_file())
@@ -164,7 +164,7 @@ def test_a_job_goes_from_queued_to_done(room):
     assert status["status"] == RUNNING and status["progress"] == 0.5 and status["position"] is None
     assert status["seconds_left"] >= 0 and status["result"] is None
     room.converter.finish(warnings=("2 frames are silent",))
-    assert job.ended.wait(10)
+    assert job.ended.wait(60)
     status = room.jobs.status(job)
     assert (
         status["status"] == DONE
@@ -186,7 +186,7 @@ def test_progress_never_goes_back_and_is_not_whole_before_the_end(room):
 
 def test_what_is_as_wanted_is_passed_through_without_a_converter(room):
     job = room.start(AS_IT_IS)
-    assert job.ended.wait(10) and job.state == DONE and not room.converter.begun
+    assert job.ended.wait(60) and job.state == DONE and not room.converter.begun
     with os.fdopen(room.jobs.open_result(job), "rb") as file:
         assert file.read() == SOUND
 
@@ -194,7 +194,7 @@ def test_what_is_as_wanted_is_passed_through_without_a_converter(room):
 def test_a_conversion_that_fails_says_why_and_leaves_no_file(room):
     job = room.start()
     room.converter.finish(failure=Refusal("damaged-audio", "no frame in it"))
-    assert job.ended.wait(10)
+    assert job.ended.wait(60)
     status = room.jobs.status(job)
     assert status["status"] == FAILED and status["problem"]["code"] == "damaged-audio"
     assert room.files() == []
@@ -203,7 +203,7 @@ def test_a_conversion_that_fails_says_why_and_leaves_no_file(room):
 def test_a_result_that_cannot_be_kept_fails_with_words(room):
     job = room.start()
     room.converter.begun[0][4](Outcome())  # without having written anything
-    assert job.ended.wait(10)
+    assert job.ended.wait(60)
     assert job.failure.code == "internal" and room.files() == []
     bug = room.bugs.pop()
     assert isinstance(bug, FileNotFoundError)
@@ -259,7 +259,7 @@ def test_watchers_are_told_each_change_and_no_more_when_they_stop(room):
     assert seen == [(QUEUED, 0.0), (RUNNING, 0.25)]
     stop()
     room.converter.finish()
-    assert job.ended.wait(10) and len(seen) == 2
+    assert job.ended.wait(60) and len(seen) == 2
 
 
 # -- files --------------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_the_input_goes_when_the_result_is_there(room):
 
 def test_a_result_that_becomes_a_file_leaves_nothing_here(room):
     job = room.start(ORDER._replace(conversion=None, save_as="new.wav"))
-    assert job.ended.wait(10)
+    assert job.ended.wait(60)
     assert room.files() == []
     assert room.storage.record(name="new.wav") == job.record
     assert room.jobs.status(job)["file"] == f"/files/{job.file_id}"
@@ -303,7 +303,7 @@ def test_a_result_that_becomes_a_file_leaves_nothing_here(room):
 def test_a_result_whose_name_is_taken_fails_with_words(room):
     for data in (SOUND, wav(0.2)):
         job = room.start(ORDER._replace(conversion=None, save_as="new.wav"), data)
-        assert job.ended.wait(10)
+        assert job.ended.wait(60)
     assert job.failure.code == "name-taken" and room.files() == []
 
 
@@ -407,7 +407,7 @@ def test_a_result_that_nobody_fetches_expires(rooms):
     gone = threading.Event()
     room.jobs.follow(job, lambda job: job.id not in room.jobs._jobs and gone.set())
     room.converter.finish()
-    assert gone.wait(10)
+    assert gone.wait(60)
     assert room.files() == [] and refused(room.jobs.find, job.id) == "gone"
 
 
@@ -454,7 +454,7 @@ def test_an_unfinished_job_begins_again_after_a_restart(rooms):
     done = threading.Event()
     room.jobs.follow(again, lambda job: job.is_over and done.set())
     room.converter.finish()
-    assert done.wait(10) and again.state == DONE and again.order == ORDER
+    assert done.wait(60) and again.state == DONE and again.order == ORDER
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ MAY_IMPORT = {
                     "audiokit.settings", "audiokit.wire", "audiokit.jobs", "audiokit.conversions",
                     "audiokit.resample_command", "audiokit.accounts", "audiokit.authentication",
                     "audiokit.account_commands", "audiokit.failures", "audiokit.keyfile", "audiokit.pages", "audiokit.peaks",
-                    "audiokit.preconditions", "audiokit.shared_jobs"},
+                    "audiokit.preconditions", "audiokit.shared_jobs", "audiokit.windows"},
     "storage": {"audiometa", "audiokit.blobs", "audiokit.catalogue", "audiokit.listing", "audiokit.migrations",
                 "audiokit.accounts", "audiokit.arrivals", "audiokit.formats", "audiokit.wire", "audiokit.names",
                 "audiokit.quotas", "audiokit.engines", "audiokit.failures", "audiokit.health", "audiokit.keyfile",
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "audiokit.failures": {"audiokit.blobs", "audiokit.catalogue", "audiokit.wire"},
     "audiokit.health": {"audiokit.blobs", "audiokit.spool"},
     "audiokit.removals": {"audiokit.catalogue"},
-    "audiokit.results": {"audiokit.blobs", "audiokit.catalogue", "audiokit.failures", "audiokit.removals"},
+    "audiokit.results": {"audiokit.blobs", "audiokit.catalogue", "audiokit.digests", "audiokit.failures", "audiokit.removals"},
     "audiokit.spool": {"audiokit.blobs", "audiokit.failures", "audiokit.wire"},
     "audiometa": {"audiokit.formats"},
     "audiokit": set(),
@@ -56,6 +56,7 @@ MAY_IMPORT = {
                              "audiokit.waveform", "audiokit.wire"},
     "audiokit.peaks": {"audiokit.failures", "audiokit.job", "audiokit.wire"},
     "audiokit.waveform": set(),
+    "audiokit.windows": {"audiokit.codec", "audiokit.formats", "audiokit.wire"},
     "audiokit.pages": {"audiokit.wire"},
     "audiokit.routes": {"audiokit.account_routes", "audiokit.accounts", "audiokit.content", "audiokit.json_bodies",
                         "audiokit.link_routes", "audiokit.listing", "audiokit.pages", "audiokit.parameters",
@@ -67,7 +68,8 @@ MAY_IMPORT = {
     "audiokit.job": {"audiokit.wire"},
     "audiokit.job_notes": {"audiokit.job"},
     "audiokit.jobs": {"audiokit.digests", "audiokit.failures", "audiokit.job", "audiokit.job_notes", "audiokit.wire"},
-    "audiokit.shared_jobs": {"audiokit.catalogue", "audiokit.failures", "audiokit.job", "audiokit.jobs", "audiokit.wire"},
+    "audiokit.shared_jobs": {"audiokit.catalogue", "audiokit.failures", "audiokit.job", "audiokit.job_notes", "audiokit.jobs",
+                             "audiokit.wire"},
     "audiokit.conversions": {"audiokit.job", "audiokit.wire"},
     "audiokit.conversion_worker": {"audiokit.codec", "audiokit.formats", "audiokit.resampling",
                                    "audiokit.waveform", "audiokit.wire"},
@@ -107,17 +109,21 @@ def room_of(module):
     return max((room for room in MAY_IMPORT if module == room or module.startswith(room + ".")), key=len, default=None)
 
 
+def statements(node):
+    """Every statement below a node, however deep, but for what only a type checker sees."""
+    for name in ("body", "orelse", "handlers", "finalbody"):
+        for below in getattr(node, name, ()):
+            if not (isinstance(below, ast.If) and "TYPE_CHECKING" in ast.dump(below.test)):
+                yield below
+                yield from statements(below)
+
+
 @lru_cache(maxsize=None)
 def read(module, path):
     """The docstring of a module, and absolute names of what it imports; what only a type checker sees does not count."""
-    tree, names, skipped = ast.parse(path.read_text("utf-8")), [], set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            skipped.update(id(inner) for inner in ast.walk(node))
+    tree, names = ast.parse(path.read_text("utf-8")), []
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

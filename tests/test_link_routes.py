@@ -7,12 +7,11 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import threading
 
 import pytest
 from people import Person, ask
-from support import ROOT, Running, raw, request, wav
+from support import PROGRAM, Running, raw, request, wav
 
 from audiokit.routes import without_secret
 from storage import Storage
@@ -255,17 +254,10 @@ def test_a_key_that_is_none_keeps_the_server_from_starting_in_words(tmp_path):
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "link.key").write_text("short\n")
     done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "audioserver.py"),
-            "--port",
-            "0",
-            "--data",
-            str(tmp_path / "var"),
-        ],
+        [*PROGRAM, "--port", "0", "--data", str(tmp_path / "var")],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (
         done.returncode == 1
@@ -474,7 +466,7 @@ def test_a_drop_that_ends_during_an_upload_takes_nothing(house):
     drop = house.drop()
     head = f"POST {drop['url']} HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Length: {len(SOUND)}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(house.server.address, timeout=20) as sock:
+    with socket.create_connection(house.server.address, timeout=60) as sock:
         sock.sendall(head.encode() + SOUND[:100])
         while not list(
             (house.server.data / "uploads").iterdir()
@@ -552,14 +544,7 @@ def test_no_secret_of_a_path_is_written_down(target, path):
 def test_no_secret_of_a_link_or_a_drop_is_in_the_log(tmp_path):
     """A whole life, with every refusal on the way; then the log is read."""
     server = subprocess.Popen(
-        [
-            sys.executable,
-            str(ROOT / "audioserver.py"),
-            "--port",
-            "0",
-            "--data",
-            str(tmp_path / "var"),
-        ],
+        [*PROGRAM, "--port", "0", "--data", str(tmp_path / "var")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -588,7 +573,7 @@ def test_no_secret_of_a_link_or_a_drop_is_in_the_log(tmp_path):
         tell("POST", "/post", SOUND, {"Origin": "http://evil.example", "Referer": drop["url"]})[0],
     ]
     server.terminate()
-    log = server.communicate(timeout=20)[1]
+    log = server.communicate(timeout=60)[1]
     assert found == [200, 403, 405, 201, 201, 415, 200, 404, 403, 403]
     assert secret[5:] not in log and signature not in log
     assert log.count("/drop/***") >= 6 and f"came through drop {drop['id']}" in log

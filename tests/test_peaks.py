@@ -167,7 +167,7 @@ def test_many_who_ask_are_answered_by_one_computation(running):
     server = running(jobs=1)
     id = post(server, "long.wav", long_wav(300.0))["id"]
     asked = f"GET /files/{id}/peaks?width=50 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-    clients = [socket.create_connection(server.address, timeout=20) for _ in range(20)]
+    clients = [socket.create_connection(server.address, timeout=60) for _ in range(20)]
     for client in clients:
         client.sendall(asked)
     bodies = set()
@@ -217,7 +217,7 @@ class ByHand(Converter):
         self.cancelled = 0
         self.news = threading.Condition()
 
-    def summarise(self, source, target, region, seconds, on_done):
+    def summarise(self, source, target, region, seconds, on_done, pcm=None):
         with self.news:
             self.begun.append((source, target, on_done))
             self.news.notify_all()
@@ -229,7 +229,7 @@ class ByHand(Converter):
 
     def finish(self, number=0, failure=None):
         with self.news:
-            assert self.news.wait_for(lambda: len(self.begun) > number, 10)
+            assert self.news.wait_for(lambda: len(self.begun) > number, 60)
         source, target, on_done = self.begun[number]
         assert os.path.getsize(source)
         if failure is None:
@@ -267,7 +267,7 @@ class Room:
 
     def heard(self, *said):
         with self.news:
-            assert self.news.wait_for(lambda: len(self.said) >= len(said), 10), self.said
+            assert self.news.wait_for(lambda: len(self.said) >= len(said), 60), self.said
         assert self.said == list(said)
 
     def close(self):
@@ -332,7 +332,7 @@ class TestCache:
         wanted = one.add("a.wav")
         leave = [one.ask(wanted), one.ask(wanted)]
         with one.converter.news:
-            assert one.converter.news.wait_for(lambda: one.converter.begun, 10)
+            assert one.converter.news.wait_for(lambda: one.converter.begun, 60)
         leave[0]()
         assert one.converter.cancelled == 0
         leave[1]()
@@ -344,7 +344,7 @@ class TestCache:
         wanted = one.add("a.wav")
         one.ask(wanted)
         with one.converter.news:
-            assert one.converter.news.wait_for(lambda: one.converter.begun, 10)
+            assert one.converter.news.wait_for(lambda: one.converter.begun, 60)
         assert one.storage.remove(wanted.content.id)
         one.converter.finish()
         one.heard(10_000)
@@ -393,7 +393,7 @@ def test_whichever_operation_fails_who_asks_is_told_and_the_next_start_is_clean(
         if kind not in ("make_directory", "link_or_copy") or at > 1:
             one.converter.finish()
         with one.news:
-            assert one.news.wait_for(lambda: one.said, 10)
+            assert one.news.wait_for(lambda: one.said, 60)
         one.close()
         has_failed = ops.has_failed
         told = 10_000 if kind in ("rename", "remove") else "no-space" if number == errno.ENOSPC else "internal"

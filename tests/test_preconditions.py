@@ -6,7 +6,7 @@ import base64
 import json
 
 import pytest
-from people import Person, ask
+from people import QUICK, Person, ask
 from support import Running, request, wav
 
 from audiokit import routes
@@ -139,6 +139,7 @@ ABSENT = [("DELETE", "/links/none"), ("DELETE", "/drops/none"), ("DELETE", "/tok
 def things(tmp_path_factory):
     """A locked server, an admin, and for a target the same with what it names, made anew where it is gone."""
     with Running(tmp_path_factory.mktemp("things") / "var") as server:
+        server.server.authenticator._parameters = QUICK
         root = Person(server, "root", admin=True)
         server.server.authenticator.changed()
         file = root.post("a.wav", SOUND)["id"]

@@ -31,9 +31,16 @@ def problem(answer):
 
 @pytest.fixture(scope="module")
 def same_server(tmp_path_factory):
-    """A server for those whose requests are refused and leave nothing."""
+    """A server whose workers are begun once."""
     with Running(tmp_path_factory.mktemp("same") / "var") as one:
         yield one
+
+
+@pytest.fixture
+def server(same_server):
+    """It, and afterwards without what the test left."""
+    yield same_server
+    clean(same_server)
 
 
 def post(server, name, data=SOUND):
@@ -64,6 +71,15 @@ def temporary_files(server):
     return [
         os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files
     ]
+
+
+def clean(server):
+    """Remove every file and every conversion."""
+    for record in json.loads(request(server.address, "GET", "/list")[2])["files"]:
+        assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204
+    for path in temporary_files(server):
+        request(server.address, "DELETE", "/resample/" + os.path.basename(path))
+    eventually(lambda: not temporary_files(server))
 
 
 def form(*parts):
@@ -149,7 +165,7 @@ def test_a_form_needs_one_source(server, parts, why):
 def test_a_chunked_body_is_taken(server):
     head = f"POST /resample?{AS_IT_IS} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (SOUND[:7], SOUND[7:])) + b"0\r\n\r\n"
-    with socket.create_connection(server.address, timeout=10) as sock:
+    with socket.create_connection(server.address, timeout=60) as sock:
         sock.sendall(head + chunks)
         data = b""
         while not data.endswith(SOUND[-50:]):
@@ -384,7 +400,7 @@ def test_an_interrupted_download_can_be_resumed(server):
     long = big_wav(24_000_000)
     where = begun(server, AS_IT_IS, long)
     ended(server, where)
-    with socket.create_connection(server.address, timeout=10) as sock:
+    with socket.create_connection(server.address, timeout=60) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         sock.sendall(f"GET {where}/result HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = sock.recv(65536)
@@ -413,7 +429,7 @@ def big_wav(count):
 
 def test_a_waiting_client_that_leaves_during_its_answer_leaves_nothing(server):
     long = big_wav(24_000_000)
-    with socket.create_connection(server.address, timeout=10) as sock:
+    with socket.create_connection(server.address, timeout=60) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         sock.sendall(
             f"POST /resample?{AS_IT_IS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n\r\n".encode()

@@ -55,7 +55,7 @@ class Scripted:
                 if answer == DONE:
                     answer = 200, {"results": [{"rows_affected": 1} for _ in node.asked[-1]]}
                 if answer == "hang":
-                    node.over.wait(10)
+                    node.over.wait(60)
                 if answer in ("drop", "hang"):
                     self.close_connection = True
                     return

@@ -174,7 +174,7 @@ class TestUploading:
         head = b"POST /post?name=%s HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
         assert raw(server.address, head % (b"a.wav", 200_000)).startswith(b"HTTP/1.1 413 ")
         assert raw(server.address, head % (b"a%2Fb.wav", 100)).startswith(b"HTTP/1.1 400 ")
-        with socket.create_connection(server.address, timeout=10) as sock:
+        with socket.create_connection(server.address, timeout=60) as sock:
             sock.sendall(head % (b"a.wav", len(SOUND)))
             assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
             sock.sendall(SOUND)
@@ -281,7 +281,7 @@ class TestDownloading:
         server = running()
         large = long_wav(120)
         _, _, record = post(server.address, large)
-        with socket.create_connection(server.address, timeout=20) as sock:
+        with socket.create_connection(server.address, timeout=60) as sock:
             sock.sendall(b"GET /files/%s/content HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % record["id"].encode())
             first = sock.recv(1000)
             assert request(server.address, "DELETE", "/files/" + record["id"])[0] == 204
@@ -395,7 +395,7 @@ class TestManners:
         assert answer.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in answer
 
     def test_a_request_fed_byte_by_byte_is_the_same_request(self, server):
-        with socket.create_connection(server.address, timeout=10) as sock:
+        with socket.create_connection(server.address, timeout=60) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":
                 sock.sendall(bytes([byte]))
@@ -408,20 +408,19 @@ class TestManners:
             *_, head, body = raw(server.address, first + then).split(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["code"] == "bad-request", then
 
-    def test_a_head_that_takes_too_long_is_told_and_ended(self, running):
-        server = running(head_timeout=0.3)
-        assert raw(server.address, b"GET /hea", end=False).startswith(b"HTTP/1.1 408 ")
+    def test_a_head_that_takes_too_long_is_told_and_ended(self, server, pass_time):
+        answer = raw(server.address, b"GET /hea", end=False, then=lambda: pass_time(10.1))
+        assert answer.startswith(b"HTTP/1.1 408 ")
 
-    def test_a_body_without_progress_is_told_and_ended(self, running):
-        server = running(body_timeout=0.3)
+    def test_a_body_without_progress_is_told_and_ended(self, server, pass_time):
         head = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nRIFF"
-        assert raw(server.address, head, end=False).startswith(b"HTTP/1.1 408 ")
+        assert raw(server.address, head, end=False, then=lambda: pass_time(20.1)).startswith(b"HTTP/1.1 408 ")
         server.__exit__()  # all that was begun has ended
         assert on_disk(server.data) == []
 
     def test_the_longest_idle_connection_makes_room(self, running):
         server = running(max_connections=3)
-        socks = [socket.create_connection(server.address, timeout=10) for _ in range(3)]
+        socks = [socket.create_connection(server.address, timeout=60) for _ in range(3)]
         try:
             for sock in socks:
                 sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -478,7 +477,7 @@ class TestEmbedding:
                 thread.start()
                 assert post(server.server_address, SOUND)[0] == 201
                 raise ZeroDivisionError
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
         server.serve_forever()  # over is over, also for a thread that comes late
         server.server_close()
@@ -495,12 +494,12 @@ class TestEmbedding:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             assert request(server.server_address, "GET", "/list")[0] == 200
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
     def test_shutdown_lets_a_running_upload_finish(self, running):
         server = running()
-        with socket.create_connection(server.address, timeout=10) as sock:
+        with socket.create_connection(server.address, timeout=60) as sock:
             sock.sendall(b"POST /post?name=late.wav HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
                          b"Content-Length: %d\r\n\r\n" % len(SOUND))
             assert sock.recv(100).startswith(b"HTTP/1.1 100")
@@ -522,7 +521,7 @@ def test_many_clients_at_once_lose_nothing(server):
     sounds = [wav(0.05, pitch_hz=100.0 + n) for n in range(8)]
 
     def life(number):
-        for turn in range(3):
+        for turn in range(2):
             body = sounds[(number + turn) % 8]
             name = f"client-{number}-{turn}.wav"
             status, _, record = post(server.address, body, "/post?name=" + name)

@@ -1,6 +1,7 @@
 """Settings: one table, from which flags, variables and help are made."""
 
 import argparse
+from functools import lru_cache
 
 import pytest
 
@@ -98,11 +99,16 @@ def test_settings_do_not_change():
         Settings(prot=1)
 
 
-@pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)
-def test_every_setting_has_a_flag_a_variable_and_a_reason(setting):
+@lru_cache(maxsize=None)
+def help_text():
     parser = argparse.ArgumentParser()
     add_flags(parser)
-    assert setting.flag in parser.format_help()
+    return parser.format_help()
+
+
+@pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)
+def test_every_setting_has_a_flag_a_variable_and_a_reason(setting):
+    assert setting.flag in help_text()
     assert setting.variable == "AUDIOSERVER_" + setting.name.upper()
     assert len(setting.reason.split()) >= 3
     setting.parse(setting.default)

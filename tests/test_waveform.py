@@ -9,7 +9,7 @@ import struct
 from array import array
 
 import pytest
-from audio_files import aiff, noise
+from audio_files import aiff
 from support import ROOT, wav
 
 import audiometa
@@ -19,6 +19,12 @@ from audiokit.codec.decoder import Decoder
 from audiokit.codec.pcm import PcmReader
 from audiokit.codec.peaks import PIXEL, Summary, pairs
 from audiokit.waveform import Kept, Span, Torn, Waveform, Writer
+
+
+def noise(length, seed=1):
+    """Bytes of any value, the same each time."""
+    return random.Random(seed).getrandbits(8 * length + 8).to_bytes(length + 1, "little")[:length]
+
 
 EXTREMES = struct.pack("<4h", -32768, 32767, 0, -1)
 
@@ -87,12 +93,13 @@ def test_little_pcm_one_by_one_is_the_definition(pixel):
 
 # -- zoom ---------------------------------------------------------------------------------------------------
 
-PCM = noise(2 * 1_000_000, seed=3)
+RATE, FRAMES = 4000, 500_000  # 125 s
+PCM = noise(2 * FRAMES, seed=3)
 
 
 @pytest.fixture(scope="module")
 def long_mono():
-    return kept(PCM, 1)
+    return kept(PCM, 1, RATE)
 
 
 @pytest.mark.parametrize("start, stop, width", [
@@ -103,7 +110,7 @@ def test_every_zoom_is_the_definition_of_the_part_it_says(long_mono, start, stop
     long_mono.seek(0)
     file = Kept(long_mono)
     wave = file.read(Span(start, stop, width))
-    first, end = Span(start, stop, width).frames(8000, 1_000_000)
+    first, end = Span(start, stop, width).frames(RATE, FRAMES)
     pixel = wave.samples_per_pixel
     begin = first // pixel * pixel
     assert wave.length == -(-(end - begin) // pixel) if end > first else wave.length == 0
@@ -262,6 +269,21 @@ def test_a_region_of_pcm_is_as_fine_as_is_asked_for(tmp_path, part):
     wave = Kept(file).everything()
     assert wave.samples_per_pixel == pixel
     assert list(wave.values) == by_definition(data[44 + 2 * first : 44 + 2 * stop], 1, pixel)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("start, stop, width", [
+    (0.0, None, 1), (0.0, 3.0, 7), (1.0, 2.0, 25), (1.001, 7.3, 3), (5.0, 9.0, 100), (9.9, None, 2), (0.5, 9.75, 1), (2.0, 9.0, 5),
+])
+def test_a_wide_region_by_itself_is_what_the_whole_shows_of_it(tmp_path, monkeypatch, channels, start, stop, width):
+    monkeypatch.setattr(worker, "_PIECE", 1000)  # pieces and pixels end apart
+    data = riff(1, 16, channels, noise(2 * 80_001 * channels))
+    span = Span(start, stop, width)
+    _, whole = made(tmp_path, data)
+    wanted = Kept(whole).read(span)
+    region = waveform.wide(span.frames(8000, 80_001), width, 80_001)
+    _, part = made(tmp_path, data, region)
+    assert Kept(part).everything() == wanted and wanted.length
 
 
 @pytest.mark.parametrize("name", ["layer3_44100_joint_all_tools", "layer3_22050_mono_all_tools"])

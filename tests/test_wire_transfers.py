@@ -25,7 +25,7 @@ def pair():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
-        theirs = socket.create_connection(listener.getsockname(), timeout=20)
+        theirs = socket.create_connection(listener.getsockname(), timeout=60)
         ours, _ = listener.accept()
     ours.setblocking(False)
     with ours, theirs:
@@ -82,7 +82,7 @@ def test_pieces_arrive_in_order(pair, file, portable, spans, why):
     sending.add(b"end")
     thread, got = received(theirs, len(expected))
     send_all(sending)
-    thread.join(20)
+    thread.join(60)
     assert bytes(got) == expected
     assert sending.sent == len(expected) and not sending.left
 
@@ -96,7 +96,7 @@ def test_what_is_out_is_not_held_back(pair, file):
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK), "a large file leaves in full segments"
     thread, _ = received(theirs, len(SOUND))
     send_all(sending)
-    thread.join(20)
+    thread.join(60)
     assert not ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK), "or its end would wait for 200 ms"
 
 
@@ -174,7 +174,7 @@ def test_a_body_arrives_as_it_was_sent_whoever_keeps_its_pieces(pair, shelf, siz
     thread = sent_by(theirs, body[first:])
     receiving = Receiving(ours, shelf, size, body[:first], 1 << 30)
     receive_all(receiving, ours)
-    thread.join(20)
+    thread.join(60)
     assert receiving.is_complete and receiving.received == size
     assert shelf.content == body
 
@@ -193,7 +193,7 @@ def received_until(pair, shelf, kept):
         body = large_body(4 << 20, seed)
         thread = sent_by(theirs, body)
         receive_all(Receiving(ours, shelf, len(body), b"", 1 << 30), ours)
-        thread.join(20)
+        thread.join(60)
         whole.append(body)
         if len(shelf.pieces) >= kept:
             break
@@ -224,7 +224,7 @@ def test_pieces_are_lent_again_when_they_came_back_however_a_body_ended(pair, sh
         with pytest.raises(Refusal):
             receive_all(receiving, ours)
         receive_all(Receiving(ours, Sink(), len(body) - receiving.received, b"", 1 << 30), ours)
-        thread.join(20)
+        thread.join(60)
     for _ in range(2):
         received_until(pair, shelf, KEPT)
         assert len(shelf.pieces) == KEPT
@@ -251,7 +251,7 @@ def test_a_body_that_ends_early_says_how_much_came(pair, shelf):
     thread.start()
     with pytest.raises(Refusal, match="after 700000 bytes, 300000 more bytes missing"):
         receive_all(Receiving(ours, shelf, 1_000_000, b"", 1 << 30), ours)
-    thread.join(20)
+    thread.join(60)
 
 
 def test_a_client_that_trickles_takes_no_piece_from_the_others(pair, shelf):

@@ -28,7 +28,7 @@ def test_tasks_run_and_one_that_raises_ends_no_thread(crew, bugs):
     for _ in range(8):
         crew.submit(done.release)
     for _ in range(8):
-        assert done.acquire(timeout=20)
+        assert done.acquire(timeout=60)
     crew.close()
     assert [type(bug) for bug in bugs] == [ZeroDivisionError] * 8
 
@@ -38,7 +38,7 @@ def test_a_crew_that_has_nothing_to_do_has_no_threads(crew, bugs):
     idle, done = Workers(4, "idle", bugs.append), threading.Event()
     assert threading.active_count() == before
     idle.submit(done.set)
-    assert done.wait(20) and threading.active_count() == before + 4
+    assert done.wait(60) and threading.active_count() == before + 4
     idle.close()
     assert threading.active_count() == before
 
@@ -56,26 +56,26 @@ def test_a_lane_never_takes_the_whole_crew(crew):
 
     def slow():
         begun.release()
-        go.wait(20)
+        go.wait(60)
         done.release()
 
     for _ in range(6):
         lane.submit(slow)
-    assert begun.acquire(timeout=20) and begun.acquire(timeout=20)
+    assert begun.acquire(timeout=60) and begun.acquire(timeout=60)
     other = threading.Semaphore(0)
     crew.submit(other.release)
-    assert other.acquire(timeout=20), "a thread is left for what is quick"
+    assert other.acquire(timeout=60), "a thread is left for what is quick"
     assert not begun.acquire(blocking=False), "a third began"
     go.set()
     for _ in range(6):
-        assert done.acquire(timeout=20), "those that waited run as well"
+        assert done.acquire(timeout=60), "those that waited run as well"
 
 
 def test_what_fails_on_a_lane_gives_its_room_back(crew, bugs):
     lane, done = Lane(crew, 1), threading.Event()
     lane.submit(lambda: 1 // 0)
     lane.submit(done.set)
-    assert done.wait(20)
+    assert done.wait(60)
     crew.close()
     assert len(bugs) == 1
 
@@ -96,7 +96,7 @@ def test_what_comes_at_once_is_taken_at_once(crew, threads, most, items, crowds,
 
     Crowds(crew, threads, most, act).submit(range(items))
     for _ in range(items):
-        assert done.acquire(timeout=20), why
+        assert done.acquire(timeout=60), why
     assert sorted(map(len, found), reverse=True) == crowds and sorted(sum(found, [])) == list(range(items))
 
 
@@ -106,18 +106,18 @@ def test_no_more_crowds_than_may_be_are_on_their_way_and_the_next_gathers(crew):
     def act(crowd):
         found.append(list(crowd))
         begun.release()
-        assert go.wait(20)
+        assert go.wait(60)
         for _ in crowd:
             done.release()
 
     way = Crowds(crew, 2, 2, act)
     way.submit("abcd")
     for _ in range(2):
-        assert begun.acquire(timeout=20)
+        assert begun.acquire(timeout=60)
     for one in "efg":
         way.submit([one])
     assert sorted(found) == [["a", "b"], ["c", "d"]]
     go.set()
     for _ in range(7):
-        assert done.acquire(timeout=20)
+        assert done.acquire(timeout=60)
     assert sorted(found)[2:] == [["e", "f"], ["g"]]

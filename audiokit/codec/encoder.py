@@ -29,8 +29,10 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence
 
+from audiokit.formats.mpeg_gapless import DECODER_DELAY
+
 from .analysis import HISTORY, Spectra
-from .blocks import DECODER_DELAY, GRANULE
+from .blocks import GRANULE
 from .frame import MID_SIDE, FrameWriter, Granule, main_data, side_info
 from .granule import Spectrum, code, hidden_gain, left_right, mid_side, wanted_scalefactors
 from .info_tag import ENCODER_DELAY, StreamRecord

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from people import Person, ask
-from support import request, wav
+from support import eventually, request, wav
 
 ROWS = "[...document.querySelectorAll('tbody tr .name')].map((cell) => cell.textContent)"
 NOT_SIGNED_IN = "401 (Unauthorized)"
@@ -63,7 +63,7 @@ class TestSigningIn:
         page.browser.keys("Enter")
         page.browser.until(f"{ROWS}.join() === 'his.wav'")
         for name in ("hers.wav", "secret.wav"):
-            assert name not in page.browser.script("return document.documentElement.outerHTML")
+            page.browser.until(f"!document.documentElement.outerHTML.includes('{name}')")
 
     def test_a_file_by_its_address_asks_too_and_uploads_and_plays_as_oneself(self, page, ann):
         page.expected += [NOT_SIGNED_IN]
@@ -120,8 +120,7 @@ class TestOnesAccount:
         page.browser.press("tbody .name a")
         page.browser.labelled("Every account here").click()
         page.browser.labelled("Rename")
-        shared = (ann.ask("GET", "/files/" + ann.file["id"])[2]["shared"] for _ in range(1000))
-        assert True in shared
+        eventually(lambda: ann.ask("GET", "/files/" + ann.file["id"])[2]["shared"])
 
 
 class TestDropLinks:
@@ -163,7 +162,7 @@ class TestDropLinks:
         page.browser.find(".drop")
         page.browser.drop([page.write("late.wav", wav())])
         page.browser.until("document.querySelector('.uploads .refusal')")
-        assert "there is no such drop, or not any more" in page.browser.text(".uploads")
+        page.browser.shows(".uploads", "there is no such drop, or not any more")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -52,7 +52,7 @@ ARGUMENTS = [
     "--lang=en-US",
     "--hide-scrollbars",
 ]
-SECONDS = 10  # the longest that a condition is waited for
+SECONDS = 60  # the longest that a condition is waited for: nothing that works takes so long
 _UNTIL = """
 const done = arguments[arguments.length - 1];
 const holds = new Function(arguments[0]);
@@ -65,6 +65,11 @@ const end = performance.now() + 1000 * arguments[1];
   else setTimeout(look, 10);
 })();
 """
+
+
+def _compact(value: Any) -> str:
+    """As JSON.stringify writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class WebDriverError(Exception):
@@ -108,7 +113,7 @@ class Browser:
             [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         try:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=60)
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=2 * SECONDS)
             self._session = ""
             self._session = "session/" + self._begin(program, folder)
         except BaseException:
@@ -194,6 +199,14 @@ class Browser:
         found = self.wait_script(_UNTIL, f"return ({condition});", seconds)
         assert found, f"not within {seconds} s: {condition}"
         return found
+
+    def becomes(self, expression: str, value: Any) -> None:
+        """Wait until this JavaScript expression has a value: what an action causes comes after the action."""
+        self.until(f"JSON.stringify({expression}) === {json.dumps(_compact(value))}")
+
+    def shows(self, css: str, words: str) -> None:
+        """Wait until the text of the first element that fits has these words in it."""
+        self.until(f"document.querySelector({json.dumps(css)}).innerText.includes({json.dumps(words)})")
 
     def find(self, css: str) -> Element:
         """The first element that fits, which is waited for."""
