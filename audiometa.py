@@ -74,6 +74,10 @@ _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
     (0, b"FRM8", "dsd"),
     (0, b"\x0b\x77", "ac3"),
     (0, b"\x77\x0b", "ac3"),
+    (0, b"\x7f\xfe\x80\x01", "dts"),
+    (0, b"\xfe\x7f\x01\x80", "dts"),
+    (0, b"\x1f\xff\xe8\0", "dts"),
+    (0, b"\xff\x1f\0\xe8", "dts"),
 )
 
 # The family that the `format` filter means: every container, and the words that people use for
@@ -111,6 +115,9 @@ FAMILY: Dict[str, str] = {
     "wma": "asf",
     "ac3": "ac3",
     "eac3": "ac3",
+    "dts": "dts",
+    "latm": "latm",
+    "loas": "latm",
     "au": "au",
     "snd": "au",
     "caf": "caf",
@@ -150,6 +157,8 @@ EXTENSION: Dict[str, str] = {
     "asf": ".wma",
     "ac3": ".ac3",
     "ac3/eac3": ".eac3",
+    "dts": ".dts",
+    "latm": ".latm",
     "au": ".au",
     "caf": ".caf",
     "amr": ".amr",
@@ -188,13 +197,27 @@ def identify_source(source: Source) -> AudioInfo:
     """What the bytes of `source` are; see `identify`."""
     if source.size == 0:
         raise NotAudio("the file is empty", 0)
-    leading = _module("id3").leading_tags(source) if source.read(0, 3) == b"ID3" else None
+    leading = _leading_tags(source)
     try:
         info = _read(source, leading.end if leading else 0)
     except (EOFError, struct.error) as error:
         offset = error.args[0] if error.args and isinstance(error.args[0], int) else source.size
         raise Damaged(f"the file ends inside a header, at byte {offset}", offset) from None
     return _module("id3").merge(info, leading) if leading else info
+
+
+def _leading_tags(source: Source) -> Any:
+    """The tags in front of the audio: those of ID3v2, and behind them of APEv2; None where there are none."""
+    head = source.read(0, 8)
+    if head[:3] != b"ID3" and head != b"APETAGEX":
+        return None
+    leading = _module("id3").leading_tags(source)
+    ape = _module("ape_tag").read_at_start(source, leading.end)
+    if ape is None:
+        return leading
+    tags = dict(leading.tags)
+    _module("tags").fill(tags, ape.tags)
+    return leading._replace(end=ape.end, tags=tags, pictures=leading.pictures + ape.pictures)
 
 
 def _read(source: Source, start: int) -> AudioInfo:
@@ -212,6 +235,8 @@ def _read(source: Source, start: int) -> AudioInfo:
             return _module("adts").read(source, start)
         if _module("mpeg").starts_here(source, start):
             return _module("mpeg").read(source, start)
+    if head[0] == 0x56 and _module("latm").starts_here(source, start):
+        return _module("latm").read(source, start)
     impostors = _module("impostors")
     head = source.read(start, impostors.HEAD_BYTES)
     looks_like = impostors.looks_like(head)

@@ -429,7 +429,7 @@ class AudioServer(ThreadingHTTPServer):
             self.collector = Collector(self._collect, settings.orphan_grace, self._on_far_error)
         self.peaks = PeakCache(
             self.storage.data / "peaks", converter, self.storage, most_bytes=settings.peaks_cache,
-            most_waiting=settings.jobs + settings.queue, on_bug=self.report,
+            most_waiting=settings.jobs + settings.queue, on_bug=self.report, bring=self._bringer(),
         )
         self.services = routes.Services(
             self.storage, self.settings, audiometa.identify, audiometa.extension, self.hashing,
@@ -518,6 +518,14 @@ class AudioServer(ThreadingHTTPServer):
         super().server_close()
         self.storage.close()
         self._log.close()
+
+    def _bringer(self) -> Any:
+        """What brings the samples of a region from another machine; None where the audio is here."""
+        if not self.storage.is_far:
+            return None
+        from audiokit import windows
+
+        return partial(windows.bring, self.storage, audiometa.identify_source)
 
     def _collect(self) -> None:
         removed = self.storage.collect(self.settings.orphan_grace)

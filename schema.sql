@@ -322,9 +322,9 @@ CREATE TABLE jobs (
     id          TEXT    PRIMARY KEY NOT NULL,   -- unguessable
     owner       INTEGER NOT NULL,               -- the account that began it; 0 = nobody
     state       TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'gone')),
-    status      TEXT    NOT NULL,               -- the JSON that callers get
+    status      TEXT    NOT NULL,               -- the JSON that callers get, and what servers need to go on with it
     mime        TEXT    NOT NULL,               -- of the result
-    key         TEXT    UNIQUE,                 -- of the result in the blob store; NULL: there is none
+    key         TEXT    UNIQUE,                 -- of the result in the blob store, before that of the input; NULL: there is none
     size        INTEGER,                        -- bytes of the result
     sha256      TEXT,                           -- of the result, lower-case hex
     since_ms    INTEGER,                        -- when the result was made

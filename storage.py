@@ -352,6 +352,21 @@ class Storage:
         except OSError as error:
             raise refusal_of(error) from error
 
+    def span(self, content: Content, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes `start` to `stop` of a file, in pieces that are only lent; only of a far store.  Waits for it."""
+        self._ownership.ensure()
+        return self._blobs.span(content.key, start, stop, content.size)
+
+    def fetch(self, content: Content, path: str, start: int, stop: int) -> None:
+        """The bytes `start` to `stop` of a file as `path` in the data folder; only of a far store.  Raises what `lend` does."""
+        self._spool.check_room(stop - start)
+        try:
+            self._blobs.write(self.span(content, start, stop), path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise refusal_of(error) from error
+
     def list(self, listing: Any, owner: Optional[int] = 0) -> Page:
         """The page of an owner's records (None: of everybody's) that a `Listing` asks for.
 
@@ -457,12 +472,15 @@ class Storage:
         return self._health.wrong()
 
     def collect(self, grace_s: float) -> List[str]:
-        """Remove from a far store what is to be removed, and what no row names since `grace_s`; the latter's keys.
+        """Remove from a far store what is to be removed, what was half sent, and what no row names since `grace_s`.
+
+        Gives the keys of the last.
 
         Whatever cannot be read ends it, and so does a store that is not, or no longer, this catalogue's.
         """
         self._ownership.ensure_still()
         self.removals.finish()
+        self._blobs.give_up(grace_s)
         removed = []
         for key in strays(self._catalogue, self._blobs, grace_s):
             # Asked anew: the rows were read a page at a time, before the names were.

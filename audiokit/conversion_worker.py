@@ -5,7 +5,7 @@
                                                           or   {"segments": [[0, 529200], …]}
     the same with "segment": [number, of, first, end]     ->   target.0, target.1, …
     the same with "join": count                           ->   the target, made of those
-    {"source": path, "target": path, "peaks": region}     ->   the target, as `waveform` has it
+    {"source": path, "target": path, "peaks": region, "pcm": {…} or null}     ->   the target, as `waveform` has it
 
 What is long is answered with the segments that it falls into: whole blocks of the resampler, whole
 frames of the encoder, which begins each with an empty bit reservoir.  They do not depend on how
@@ -25,6 +25,7 @@ import os
 import signal
 import sys
 import threading
+from array import array
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -44,7 +45,7 @@ from .codec.peaks import Summary, pairs
 from .codec.resample import Resampler
 from .formats.info import AudioInfo, NotAudio
 from .resampling import Grid, Reach, edges, reach, samples_out
-from .waveform import Writer
+from .waveform import FINEST, Writer, merged
 from .wire.problems import is_full
 
 _PIECE = 1 << 16  # bytes of source taken at a time: some 2 s of MP3, 0.4 s of WAV
@@ -100,7 +101,7 @@ def _carried_out(
         target = order["target"]
         if "peaks" in order:
             with open(order["source"], "rb") as source:
-                info = identify(source)
+                info = _bare(source, order["pcm"]) if order["pcm"] else identify(source)
                 return {"warnings": summarise(source, info, target, order["peaks"])}
         wanted = order["conversion"]
         if "join" in order:
@@ -209,7 +210,7 @@ def _mp3_line(
         max(need.begin - resampler.lead, 0),
         planner.frame_edge(first * rate // wanted["rate"]) if first else 0,
         planner.frame_edge(end * rate // wanted["rate"]),
-        min(need.stop + resampler.ratio.taps, frames),
+        min(need.stop + resampler.tail, frames),
     ]
     if end == samples_out(frames, rate, wanted["rate"]):
         places[2] = frames
@@ -329,7 +330,7 @@ def _resampled(
         upto = min(at + _PIECE // 4, stop)
         yield (upto - begin) / (stop - begin), resampler.process(pcm.read(at, upto))
         at = upto
-    yield 1.0, resampler.finish(pcm.read(stop, min(stop + resampler.ratio.taps, pcm.frames)))
+    yield 1.0, resampler.finish(pcm.read(stop, min(stop + resampler.tail, pcm.frames)))
 
 
 class _Pcm:
@@ -429,7 +430,7 @@ def summarise(
 ) -> List[str]:
     """The peaks of an open file as a new file (see `waveform`); the warnings of what was damaged.
 
-    `region` of PCM is (first, stop, samples a pixel), for what is finer than the peaks of all.
+    `region` of PCM is (first, stop, samples a pixel): finer than the peaks of all, or a multiple of their pixels.
     """
     channels = min(info.channels, 2)
     wanted = {"channels": channels, "rate": info.sample_rate, "dither": "none"}
@@ -440,7 +441,8 @@ def summarise(
             pcm = _Pcm(source, info, wanted)
             stop = min(stop, pcm.frames)
             writer = Writer(out, channels, pixel)
-            writer.add(pairs(pcm.read(first, stop), channels, pixel))
+            for values in _of_region(pcm, first, stop, pixel, channels):
+                writer.add(values)
             writer.finish(info.sample_rate, max(stop - first, 0))
             return warnings
         pieces = _decoded(source, info, wanted, warnings)
@@ -450,6 +452,29 @@ def summarise(
         writer.add(summary.finish())
         writer.finish(rate or info.sample_rate, summary.frames)
     return warnings
+
+
+def _of_region(pcm: _Pcm, first: int, stop: int, pixel: int, channels: int) -> Iterator[array]:
+    """The pairs of a region, in pieces."""
+    if pixel % FINEST:
+        yield pairs(pcm.read(first, stop), channels, pixel)
+        return
+    summary, rest = Summary(channels), array("h")
+    size = pixel // FINEST * 2 * channels  # numbers of a pixel's own pixels
+    for at in range(first, stop, _PIECE):
+        rest += summary.add(pcm.read(at, min(at + _PIECE, stop)))
+        whole = len(rest) - len(rest) % size
+        yield merged(rest[:whole], channels, pixel // FINEST)
+        rest = rest[whole:]
+    yield merged(rest + summary.finish(), channels, pixel // FINEST)
+
+
+def _bare(source: BinaryIO, pcm: Dict[str, Any]) -> AudioInfo:
+    """What a file is that has samples alone."""
+    return AudioInfo(
+        "pcm", pcm["codec"], pcm["sample_rate"], pcm["channels"], 0.0, False, "estimate", "",
+        audio_offset=0, audio_bytes=os.fstat(source.fileno()).st_size,
+    )
 
 
 def _at_first_rate(pieces: Iterator[Piece], channels: int) -> Iterator[Tuple[int, bytes]]:
@@ -474,7 +499,7 @@ def _at_first_rate(pieces: Iterator[Piece], channels: int) -> Iterator[Tuple[int
 def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
     """What reads the source; dither belongs here only where nothing is resampled behind it."""
     dither = wanted["dither"] if info.sample_rate == wanted["rate"] else "none"
-    return PcmReader(info.codec, info.channels, wanted["channels"], dither=dither)
+    return PcmReader(info.codec, info.channels, wanted["channels"], speakers=info.speakers, dither=dither)
 
 
 def _decoded(

@@ -122,9 +122,10 @@ class Conversions(Converter):
         region: Optional[Tuple[int, int, int]],
         seconds: float,
         on_done: Callable[[Outcome], None],
+        pcm: Optional[Dict[str, Any]] = None,
     ) -> Callable[[], None]:
         """See `Converter`."""
-        order = {"source": source, "target": target, "peaks": region}
+        order = {"source": source, "target": target, "peaks": region, "pcm": pcm}
         return self._begin(_Job(order, seconds, lambda share: None, on_done))
 
     def _begin(self, job: _Job) -> Callable[[], None]:

@@ -67,10 +67,11 @@ class Converter:
         region: Optional[Tuple[int, int, int]],
         seconds: float,
         on_done: Callable[[Outcome], None],
+        pcm: Optional[Dict[str, Any]] = None,
     ) -> Callable[[], None]:
         """Begin to make the peaks of the file `source`, or of a region of it; else as `begin`.
 
-        `seconds` of audio would take as long to convert.
+        `seconds` of audio would take as long to convert.  `pcm`: that the file has samples alone, and which.
         """
         raise NotImplementedError
 
@@ -88,6 +89,7 @@ class Order(NamedTuple):
     warnings: Tuple[str, ...] = ()  # that a look at the input gave
     seconds: float = 0.0  # of audio, as far as is known
     save_as: Optional[str] = None  # name of the catalogue's file that the result becomes
+    source: Optional[str] = None  # key of the bytes that are converted, where those are a stored file's
 
 
 class Result(NamedTuple):
@@ -119,14 +121,23 @@ class Delivered:
         return size == 0 or self.spans == [(0, size)]
 
 
+class Share(NamedTuple):
+    """What other servers need of a job, to know whose it is and to go on with it."""
+
+    holder: str = ""  # a word of the server that is at it, another one whenever it is taken over
+    key: Optional[str] = None  # of the input in the store, where that is nobody's file
+    times: int = 0  # that it was taken over
+
+
 class Job:
     """One conversion; whoever changes it holds the lock of `Jobs`."""
 
     def __init__(
         self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float,
-        owner: int = 0, by: Optional[str] = None,
+        owner: int = 0, by: Optional[str] = None, share: Share = Share(),
     ) -> None:
         self.owner, self.by = owner, by  # the account that began it, and its name
+        self.share = share
         self.id, self.order, self.is_wanted_later, self.created = (
             id,
             order,

@@ -10,24 +10,23 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
-from .job import DONE, Conversion, Job, Order, Result
+from .job import DONE, Conversion, Job, Order, Result, Share
 
 
 def write(job: Job) -> None:
     """Write down what a restart needs to know."""
-    order = job.order._asdict()
-    order["conversion"] = job.order.conversion and job.order.conversion._asdict()
     text = json.dumps(
         {
             "created": job.created,
             "owner": job.owner,
             "by": job.by,
-            "order": order,
+            "order": order_told(job.order),
             "expires": job.expires,
             "warnings": job.warnings,
             "result": job.result and job.result._asdict(),
+            "share": job.share,
         }
     )
     path = job.folder / "job.json"
@@ -46,11 +45,10 @@ def read(folder: Path) -> Optional[Job]:
     """The job whose folder it is, None where it is none that can be gone on with."""
     try:
         note = json.loads((folder / "job.json").read_text("utf-8"))
-        order = dict(note["order"], warnings=tuple(note["order"]["warnings"]))
-        if order["conversion"] is not None:
-            order["conversion"] = Conversion(**order["conversion"])
+        order = order_heard(note["order"])
         owner, by = note.get("owner", 0), note.get("by")  # not in the notes of a version without accounts
-        job = Job(folder.name, folder, Order(**order), True, note["created"], owner, by)
+        share = Share(*note.get("share", ()))  # nor this in those of one whose jobs nobody took over
+        job = Job(folder.name, folder, order, True, note["created"], owner, by, share)
         job.warnings = tuple(note["warnings"])
         job.expires = note["expires"]
         if note["result"] is not None:
@@ -68,6 +66,17 @@ def read(folder: Path) -> Optional[Job]:
             if left.name not in ("job.json", "input"):
                 remove_anything(left)
     return job if is_whole else None
+
+
+def order_told(order: Order) -> Dict[str, Any]:
+    """An order as JSON has it."""
+    return dict(order._asdict(), conversion=order.conversion and order.conversion._asdict())
+
+
+def order_heard(said: Dict[str, Any]) -> Order:
+    """The order that was told so; KeyError, TypeError for what is none."""
+    conversion = Conversion(**said["conversion"]) if said["conversion"] is not None else None
+    return Order(**dict(said, conversion=conversion, warnings=tuple(said["warnings"])))
 
 
 def remove_anything(path: Path) -> None:

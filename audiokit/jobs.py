@@ -27,12 +27,12 @@ import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import job_notes
 from .digests import pieces_of, sha256_of
 from .failures import refusal_of
-from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, cancelled, gone, told, unknown
+from .job import DONE, FAILED, QUEUED, RUNNING, Converter, Job, Order, Outcome, Result, Share, cancelled, gone, told, unknown
 from .wire.problems import Refusal
 from .wire.workers import Workers
 
@@ -45,8 +45,16 @@ _CREW = 2  # threads that hash, store and remove: short work, but it waits on th
 class Elsewhere:
     """Where jobs that are wanted later can be asked for, but for here; `Jobs` may be given one."""
 
+    def share(self, job: Job) -> Share:
+        """What others shall know it by, once its input is there.  May wait; raises where they could not have that."""
+        raise NotImplementedError
+
     def post(self, job: Job) -> None:
         """It is about to begin.  May wait; raises where it could not be posted."""
+        raise NotImplementedError
+
+    def check(self, job: Job) -> None:
+        """It is about to become a file; raises where it is no longer this server's.  May wait."""
         raise NotImplementedError
 
     def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
@@ -170,22 +178,55 @@ class Jobs:
         id = secrets.token_urlsafe(18)
         job = Job(id, self._folder / id, order, is_wanted_later, self._clock(), owner, by)
         try:
+            elsewhere = self._elsewhere if is_wanted_later else None
+            with self._made(job, put, elsewhere):
+                if elsewhere is not None:
+                    elsewhere.post(job)
+        finally:
+            with self._changed:
+                self._coming -= 1
+        return job
+
+    @contextlib.contextmanager
+    def _made(self, job: Job, put: Callable[[str], None], elsewhere: Optional[Elsewhere] = None) -> Iterator[None]:
+        """The folder of a job, with its input; the job is ours behind this, or nothing is left."""
+        try:
             os.makedirs(str(self._folder), 0o700, exist_ok=True)
             os.mkdir(str(job.folder), 0o700)
             put(job.input)
-            if is_wanted_later:
+            if elsewhere is not None:
+                job.share = elsewhere.share(job)
+            if job.is_wanted_later:
                 job_notes.write(job)
-                if self._elsewhere is not None:
-                    self._elsewhere.post(job)
+            yield
         except BaseException as error:
             shutil.rmtree(str(job.folder), ignore_errors=True)
-            with self._changed:
-                self._coming -= 1
             raise refusal_of(error)
         with self._changed:
-            self._coming -= 1
-            self._jobs[id] = job
-        return job
+            self._jobs[job.id] = job
+
+    def another(self, id: str, order: Order, created: float, owner: int, by: Optional[str], share: Share) -> Job:
+        """A job that another server began, as ours would be; `adopt` makes it ours."""
+        return Job(id, self._folder / id, order, True, created, owner, by, share)
+
+    def adopt(self, job: Job, put: Callable[[str], None]) -> None:
+        """Go on with a job that another server began; `put(path)` brings its input there.  Raises as `add` does."""
+        with self._made(job, put):
+            pass
+        self.start(job)
+
+    def release(self, job: Job) -> List[Callable[[Any], None]]:
+        """Another server has it now: stop, in silence; who was told of it here."""
+        with self._changed:
+            if self._jobs.get(job.id) is not job:
+                return []
+            del self._jobs[job.id]
+            cancel, job.cancel = job.cancel, None
+            watchers, job.watchers = job.watchers, []
+        if cancel is not None:
+            cancel()
+        self._remove_folder(job.folder)
+        return watchers
 
     def start(self, job: Job) -> None:
         """Begin the work; quick."""
@@ -266,6 +307,8 @@ class Jobs:
             os.remove(job.input)
 
     def _save(self, job: Job, sha256: str, size: int) -> None:
+        if job.is_wanted_later and self._elsewhere is not None:
+            self._elsewhere.check(job)
         try:
             with self._storage.take_in(job.output) as upload:
                 kept = self._storage.keep(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, BinaryIO, Callable, Dict, NamedTuple, Optional, Union
+from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Union
 
 from . import content, waveform
 from .offers import DECODED, is_decoded
@@ -92,37 +92,48 @@ def peaks(request: Any) -> Answer:
     if is_current(request.fields, request.head.method, etag):
         return Response(304, headers)
     answer = _Answer(asked, headers)
-    wanted = _wanted(file, record, asked.span)
-    return Later(lambda: _kept_or_made(request.services.peaks, wanted, answer))
+    cache = request.services.peaks
+    ways = _ways(file, record, asked.span, cache.likes_regions)
+    return Later(lambda: _kept_or_made(cache, ways, answer))
 
 
 def _etag(sha256: str, asked: Asked) -> str:
     return etag_of(" ".join(map(str, (_EDITION, sha256, *asked.span, asked.bits, asked.format))))
 
 
-def _wanted(file: Any, record: Dict[str, Any], span: Span) -> Wanted:
-    """Which file of peaks serves: that of all, or a region of PCM that is finer than it."""
+def _ways(file: Any, record: Dict[str, Any], span: Span, likes_regions: bool) -> List[Wanted]:
+    """Which files of peaks serve, the last of which would be made: that of all, or a region of PCM.
+
+    A region is what is finer than the peaks of all; and, where `likes_regions`, what is the lesser part of them.
+    """
     rate, seconds = record["sample_rate"], record["duration"]
     channels, region = min(record["channels"], 2), None
     is_mp3 = record["container"] == "mp3"
+    total = round(seconds * rate)
     if not is_mp3:
-        region = waveform.deep(span.frames(rate, round(seconds * rate)), span.width)
+        region = waveform.deep(span.frames(rate, total), span.width)
     if region is not None:
-        return Wanted(file, region, 0.0, span.width * 8 * channels)
+        return [Wanted(file, region, 0.0, span.width * 8 * channels)]
     size = int(seconds * rate) // waveform.FINEST * 6 * channels
-    return Wanted(file, None, seconds / _QUICKER["mp3" if is_mp3 else "pcm"], size)
+    ways = [Wanted(file, None, seconds / _QUICKER["mp3" if is_mp3 else "pcm"], size)]
+    if likes_regions and not is_mp3:
+        first, stop, samples = waveform.wide(span.frames(rate, total), span.width, total)
+        if 2 * (stop - first) < total:
+            ways.append(Wanted(file, (first, stop, samples), (stop - first) / rate / _QUICKER["pcm"], span.width * 8 * channels))
+    return ways
 
 
-def _kept_or_made(cache: Any, wanted: Wanted, answer: _Answer) -> Union[Response, Pending]:
-    file = cache.open(wanted)
-    if file is not None:
-        with file:
-            try:
-                return answer.of(file, wanted)
-            except Torn:
-                pass
-        cache.distrust(wanted)
-    return Pending(lambda reply: cache.follow(wanted, answer.waiter(wanted, reply)))
+def _kept_or_made(cache: Any, ways: List[Wanted], answer: _Answer) -> Union[Response, Pending]:
+    for wanted in ways:
+        file = cache.open(wanted)
+        if file is not None:
+            with file:
+                try:
+                    return answer.of(file, wanted)
+                except Torn:
+                    pass
+            cache.distrust(wanted)
+    return Pending(lambda reply: cache.follow(ways[-1], answer.waiter(ways[-1], reply)))
 
 
 class _Answer:

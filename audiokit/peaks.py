@@ -3,7 +3,7 @@
 In a folder of its own in the data folder, which only we may enter:
 
     KEY-all                     the peaks of the bytes KEY, as `waveform` has them
-    KEY-FIRST-STOP-SAMPLES      those of a region, finer than that
+    KEY-FIRST-STOP-SAMPLES      those of a region, finer than that, or of far audio without the rest
     RANDOM.source, RANDOM.part  what one is made of (a second name of the audio), and into
 
 What is kept is a convenience, so nothing is synced: after a crash the cache is emptied.  When the
@@ -36,6 +36,8 @@ _BLOCK = 4096  # bytes that a file takes on the disk at least
 # Called once, off the loop, with the open file, or with why there is none.
 Waiter = Callable[[Optional[BinaryIO], Optional[Refusal]], None]
 Region = Optional[Tuple[int, int, int]]  # first sample, the one behind the last, samples a pixel
+# Given content, region and path: what the region is in that file, and what PCM that is, None where it says so itself.
+Bring = Callable[[Any, Any, str], Tuple[Region, Optional[Dict[str, Any]]]]
 
 
 class Wanted(NamedTuple):
@@ -76,10 +78,15 @@ class PeakCache:
         most_bytes: int,
         most_waiting: int,
         on_bug: Callable[[BaseException], None],
+        bring: Optional[Bring] = None,
     ) -> None:
-        """`most_bytes` are kept; `most_waiting` are made or wait to be made at once.  Sweeps."""
+        """`most_bytes` are kept; `most_waiting` are made or wait to be made at once.  Sweeps.
+
+        `bring` has the samples of a region come from another machine; None: all of the audio is lent.
+        """
         self._folder, self._converter, self._storage = Path(folder), converter, storage
         self._ops = storage.ops
+        self._bring, self.likes_regions = bring, bring is not None
         self._most_bytes, self._most_waiting = most_bytes, most_waiting
         self._sizes: OrderedDict = OrderedDict()  # of files by name, the longest unused first
         self._total = 0  # bytes of them
@@ -182,16 +189,21 @@ class PeakCache:
         try:
             self._ops.make_directory(str(self._folder))
             self._storage.check_room(wanted.size)
-            self._storage.lend(wanted.content, making.source)
+            region, pcm = wanted.region, None
+            if region is not None and self._bring is not None:
+                region, pcm = self._bring(wanted.content, region, making.source)
+            else:
+                self._storage.lend(wanted.content, making.source)
         except (Refusal, OSError) as error:
             self._crew.submit(self._made, making, Outcome(failure=_in_words(error)))
             return
         cancel = self._converter.summarise(
             making.source,
             making.part,
-            wanted.region,
+            region,
             wanted.seconds,
             lambda outcome: self._crew.submit(self._made, making, outcome),
+            pcm,
         )
         with self._lock:
             making.cancel = cancel

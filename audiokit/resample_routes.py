@@ -352,6 +352,7 @@ def _begin_stored(services: Any, wanted: Wanted, who: Who) -> Union[Response, Pe
         raise content.no_file(meant)
     look = Look.of(json.loads(record))
     order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
+    order = order._replace(source=file.key)
     services.storage.check_room(_size_of(order, look.duration))
     return _begin(
         services, order, partial(_lend, services.storage, file), wanted.is_async, who

@@ -3,12 +3,12 @@
 A segment is a range of samples of the *result*, whole frames of the encoder.  To make it, a worker needs a
 little more than its share, because each stage looks beyond the edges of what it makes:
 
-    source   |   lead   |  begin ........................ stop  |   taps   |
+    source   |   lead   |  begin ........................ stop  |   tail   |
     resampled           |  skip  |  first .... end  |  ahead  |
 
 The encoder looks `before` samples back and `ahead` samples on; the resampler begins at a multiple of its
 groups (blocks, where it dithers: the noise belongs to a block), and looks `lead` frames of source back and
-`taps` on.  Cut so, resampled segments put together are the whole bit for bit, whoever makes them; edges do
+`tail` on.  Cut so, resampled segments put together are the whole bit for bit, whoever makes them; edges do
 not depend on how many workers there are.
 
 Pure functions of numbers; no files, no processes, never sees a sample.

@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 from .blobs.errors import StoreError
 from .blobs.ownership import Ownership
 from .catalogue.jobs import Board
+from .digests import pieces_of, sha256_of
 from .failures import refusal_of
 from .removals import Removals
 
@@ -40,6 +41,39 @@ class Results:
         except OSError as error:
             raise refusal_of(error) from error
 
+    def send(self, path: str) -> Optional[str]:
+        """Have the store keep the bytes of the file `path` too; their key, None where no other server sees that store."""
+        if not self._blobs.is_far:
+            return None
+        key = self.new_key()
+        try:
+            self._ownership.ensure()
+            with open(path, "rb", buffering=0) as file:
+                sha256 = sha256_of(pieces_of(file))
+                self._blobs.send(key, file, file.tell(), sha256)
+        except OSError as error:
+            raise refusal_of(error) from error
+        return key
+
+    def lend(self, key: str, path: str) -> None:
+        """The bytes of `key` as a new file `path`; FileNotFoundError when they are gone, Refusal `busy`, `no-space`."""
+        try:
+            self._blobs.lend(key, path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise refusal_of(error) from error
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether other servers have the same store."""
+        return self._blobs.is_far
+
+    def carry_out(self, key: Optional[str]) -> None:
+        """Remove bytes that are noted for it; None is none."""
+        if key is not None:
+            self._removals.carry_out(key)
+
     def open(self, row: Any, start: int, stop: int) -> Any:
         """What the bytes `start` to `stop` of a `Posted` are sent from: a descriptor or a `Source`."""
         try:
@@ -55,6 +89,4 @@ class Results:
 
     def remove(self, id: str) -> None:
         """End a conversion, and with it what came of it; harmless a second time."""
-        key = self.board.remove(id, self._clock_ms())
-        if key is not None:
-            self._removals.carry_out(key)
+        self.carry_out(self.board.remove(id, self._clock_ms()))

@@ -1,40 +1,48 @@
 """The jobs of servers that share a catalogue: whichever is asked knows all that are wanted later.
 
 One server converts: the one that was asked to, with its own queue, folder and workers (jobs.py).  What it has begun is
-posted on a board in the catalogue before the client is told; how far it is, at most once a second; its end when the
-result is in the store of the bytes, where every server finds it, also when the one that made it is no more.
+posted on a board in the catalogue before the client is told, and what is to be converted is in the store of the bytes by
+then; how far it is, at most once a second; its end when the result is in the store, where every server finds it, also when
+the one that made it is no more.
 
     find      the board is right, always; the job's own server only knows better how far it is
     follow    one look at the board a second (sooner at the beginning), for all who follow anything, and for what others
               removed of ours
     remove    on the board; its own server sees that within a second and stops
 
-A server that changes nothing about its job for a minute is taken to be dead, and its job has failed: whoever sees that
-says so.  No two clocks are compared for that.  A server that is back earlier begins its unfinished jobs again, as after
-any restart.  Where the catalogue or the store is away when a job ends, its server tries again until they are back.
-Raises `Refusal`, and what the catalogue raises.
+A server that changes nothing about its job for a minute is taken to be dead.  Whoever sees that, and has room, takes the
+job over and begins it anew; what nobody takes has failed.  No two clocks are compared for that.  A word on the board says
+who has a job: a server that hung, and wakes, sees that it is another's by then, makes no file of it and names no result.
+A server that is back earlier begins its unfinished jobs again, as after any restart.  Where the catalogue or the store is
+away when a job ends, its server tries again until they are back.  Raises `Refusal`, and what the catalogue raises.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
 import time
+from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
+from . import job_notes
 from .catalogue.jobs import GONE, Due, Made, Posted
 from .failures import refusal_of
-from .job import DONE, FAILED, Delivered, Job, Order, Result, cancelled, gone, rfc3339, unknown
+from .job import DONE, FAILED, Delivered, Job, Order, Result, Share, cancelled, gone, rfc3339, unknown
 from .jobs import Elsewhere, Jobs
 from .wire.problems import PROBLEMS, Refusal
 from .wire.workers import Workers
 
 PULSE_S = 1.0  # between looks at the board, while there is anything to see
-SILENT_S = 60.0  # without a word of its server a job has failed: longer than a restart, or a new leader, takes
+SILENT_S = 60.0  # without a word of its server another takes a job: longer than a restart, or a new leader, takes
+_UNTAKEN = 10  # times that; then a job that nobody takes has failed
+_TAKEN_MOST = 3  # times that a job is taken over: perhaps it is what its servers die of
 _CREW = 4  # threads that send results and write rows: they wait for other machines, not for a core
 _SPANS = 100  # of a result whose delivery is remembered: a client of many pieces has to wait for its end to expire
 _PATIENCE_S = 5.0  # for what waits for another machine while we end
+_OURS = "ours"  # in a status on the board: what only servers are told, of a job that is not over
 _AWAY = (OSError, sqlite3.Error)  # what the catalogue raises that cannot be asked
 
 
@@ -46,6 +54,7 @@ class FarJob:
     def __init__(self, row: Posted) -> None:
         self.row, self.id = row, row.id
         self.said = json.loads(row.status)
+        self.said.pop(_OURS, None)
         if row.state == GONE:
             self.said = ended(self.said, cancelled(), None)
         said = self.said
@@ -54,7 +63,8 @@ class FarJob:
         self.warnings = tuple(said["warnings"])
         self.file_id = said["file"].rpartition("/")[2] if said["file"] else None
         self.failure = _refusal(said["problem"]) if said["problem"] else None
-        self.result = Result(row.size, row.sha256, row.since_ms / 1000) if row.key is not None else None
+        is_there = row.is_over and row.key is not None
+        self.result = Result(row.size, row.sha256, row.since_ms / 1000) if is_there else None
 
 
 AnyJob = Union[Job, FarJob]
@@ -84,6 +94,8 @@ class SharedJobs(Elsewhere):
         self._latest_ms = 0  # of what was posted or renewed: it never goes back
         self._posted: Dict[str, Tuple[Any, float]] = {}  # of ours: what the board was told, and when
         self._ending: Dict[str, _End] = {}
+        self._adopting: Dict[str, Job] = {}  # taken over, their input on its way
+        self._waiting: List[Job] = []  # those of them whose input could not be had just now
         self._put_off: List[_End] = []
         self._followers: Dict[str, List[_Follower]] = {}
         self._seen: Dict[str, Tuple[int, float]] = {}  # of all: what the board said, and since when
@@ -116,7 +128,7 @@ class SharedJobs(Elsewhere):
         if row.state == GONE or row.is_over and row.expires_ms <= 1000 * self._clock():
             raise gone()
         mine = None if row.is_over else self._jobs.unfinished().get(id)
-        return mine or FarJob(row)
+        return mine if mine is not None and _is_held(row, mine) else FarJob(row)
 
     def status(self, job: AnyJob) -> Dict[str, Any]:
         """What a client is told of it."""
@@ -125,18 +137,27 @@ class SharedJobs(Elsewhere):
     def follow(self, job: AnyJob, watcher: Callable[[Any], None]) -> Callable[[], None]:
         """As `Jobs.follow`; quick."""
         if type(job) is Job:
-            return self._jobs.follow(job, watcher)
-        watcher(job)  # first: or it might come behind what is newer
-        follower = _Follower(watcher, job.row.status)
-        if not job.is_over:
-            with self._lock:
-                self._followers.setdefault(job.id, []).append(follower)
-            self._stirred.set()
-        return lambda: self._forget(job.id, follower)
+            stop = self._jobs.follow(job, watcher)
+        else:
+            watcher(job)  # first: or it might come behind what is newer
+            if not job.is_over:
+                self._follow(job.id, _Follower(watcher, job.row.status))
 
-    def _forget(self, id: str, follower: _Follower) -> None:
+        def forget() -> None:
+            if type(job) is Job:
+                stop()
+            self._forget(job.id, watcher)  # it may be another server's by now
+
+        return forget
+
+    def _follow(self, id: str, follower: _Follower) -> None:
         with self._lock:
-            left = [one for one in self._followers.pop(id, []) if one is not follower]
+            self._followers.setdefault(id, []).append(follower)
+        self._stirred.set()
+
+    def _forget(self, id: str, watcher: Callable[[Any], None]) -> None:
+        with self._lock:
+            left = [one for one in self._followers.pop(id, []) if one.watcher is not watcher]
             if left:
                 self._followers[id] = left
 
@@ -190,13 +211,37 @@ class SharedJobs(Elsewhere):
 
     # -- what this server's jobs tell -------------------------------------------------------------------
 
+    def share(self, job: Job) -> Share:
+        """What others need to go on with a job: its input is in the store; Refusal `busy`."""
+        is_stored = job.order.source is not None
+        return Share(secrets.token_hex(16), None if is_stored else self._results.send(job.input))
+
     def post(self, job: Job) -> None:
         """A job is about to begin: from now on every server knows of it; Refusal `busy`."""
-        status = json.dumps(self._jobs.status(job))
         try:
-            self._board.post(job.id, job.owner, status, job.order.mime, self._now_ms())
-        except (OSError, sqlite3.IntegrityError) as error:
+            self._board.post(job.id, job.owner, self._said(job), job.order.mime, self._now_ms(), job.share.key)
+        except BaseException as error:
+            self._results.disown(job.share.key)
+            if isinstance(error, (OSError, sqlite3.IntegrityError)):
+                raise refusal_of(error) from error
+            raise
+
+    def _said(self, job: Job) -> str:
+        """The status of a job that is not over, as it is on the board."""
+        ours = {
+            "at": job.share.holder, "times": job.share.times, "order": job_notes.order_told(job.order),
+            "created": job.created, "by": job.by,
+        }
+        return json.dumps({**self._jobs.status(job), _OURS: ours})
+
+    def check(self, job: Job) -> None:
+        """Refusal `gone` where a job that is about to become a file is another server's by now, or was removed."""
+        try:
+            row = self._board.named(job.id)
+        except OSError as error:
             raise refusal_of(error) from error
+        if row is None or row.is_over or not _is_held(row, job):
+            raise gone()
 
     def publish(self, job: Job, state: str, failure: Optional[Refusal]) -> None:
         """A job has ended: its result, then its row; quick."""
@@ -210,16 +255,19 @@ class SharedJobs(Elsewhere):
         try:
             self._bring(end)
             status = json.dumps(self._jobs.status(job, end.state, end.failure))
-            is_known = self._board.finish(job.id, end.state, status, end.made, int(1000 * job.expires))
+            is_known = self._board.finish(
+                job.id, end.state, status, end.made, int(1000 * job.expires), job.share.holder, self._now_ms(),
+            )
+            if not is_known:  # it was removed, or given up, or another server took it
+                self._drop(end)
+                self._lose(job)
         except (Refusal, *_AWAY) as error:
             if job.id in self._jobs.unfinished():
                 return self._fell_short(end, error)
             is_known = False
         if is_known:
+            self._results.carry_out(job.share.key)
             self._jobs.conclude(job, end.state, end.failure)
-        else:  # it was removed, or given up
-            self._drop(end)
-            self._jobs.remove(job)
         with self._lock:
             self._ending.pop(job.id, None)
 
@@ -281,25 +329,30 @@ class SharedJobs(Elsewhere):
 
     def _is_busy(self) -> bool:
         """Whether there is anything of ours, or of interest to somebody here."""
-        return bool(self._followers or self._ending or self._jobs.unfinished())
+        return bool(self._followers or self._ending or self._adopting or self._jobs.unfinished())
 
     def _try_again(self) -> None:
         with self._lock:
             put_off, self._put_off = self._put_off, []
+            waiting, self._waiting = self._waiting, []
         for end in put_off:
             self._crew.submit(self._announce, end)
+        for job in waiting:
+            self._crew.submit(self._adopt, job)
 
     def _look(self) -> None:
         """See what became of ours and of those that are followed, and tell how far ours are."""
-        mine = self._jobs.unfinished()
+        with self._lock:
+            mine = dict(self._adopting)
+        mine.update(self._jobs.unfinished())
         rows = self._board.all_named([*mine, *list(self._followers)])
+        wanted = {id: job for id, job in mine.items() if id in rows and not rows[id].is_over and _is_held(rows[id], job)}
         for id, job in mine.items():
-            is_wanted = id in rows and not rows[id].is_over
             with self._lock:
                 is_ending = id in self._ending
-            if not is_wanted and not is_ending:  # what is ending finds out by itself
-                self._jobs.remove(job)
-        self._advance({id: job for id, job in mine.items() if id in rows and not rows[id].is_over})
+            if id not in wanted and not is_ending:  # what is ending finds out by itself
+                self._lose(job)
+        self._advance(wanted)
         for id in list(self._followers):
             if id in rows:
                 self._tell(rows[id])
@@ -312,11 +365,21 @@ class SharedJobs(Elsewhere):
             gist = (said["status"], said["position"], int(100 * said["progress"]))
             before, since = self._posted.get(id, (None, 0.0))
             if now - since >= (self._silent_s / 6 if gist == before else self._pulse_s):
-                news.append((id, said["status"], json.dumps(said)))
+                news.append((id, said["status"], self._said(job), job.share.holder))
                 before, since = gist, now
             posted[id] = (before, since)
         self._board.advance(news, self._now_ms())
         self._posted = posted
+
+    def _lose(self, job: Job) -> None:
+        """It was removed, or another server has it now; then whoever was told of it here is told of that."""
+        with self._lock:
+            self._adopting.pop(job.id, None)
+        row = self._board.named(job.id)
+        if row is None or row.is_over:
+            return self._jobs.remove(job)
+        for watcher in self._jobs.release(job):
+            self._follow(job.id, _Follower(watcher, ""))
 
     def _tell(self, row: Posted) -> None:
         job = FarJob(row)
@@ -339,8 +402,10 @@ class SharedJobs(Elsewhere):
         self._seen = seen
         silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s]
         for row in self._board.all_named(silent).values():
-            if row.renewed_ms == seen[row.id][0]:
-                self._give_up(row)
+            renewed, since = seen[row.id]
+            if row.renewed_ms == renewed:
+                is_hopeless = now - since >= _UNTAKEN * self._silent_s or not self._can_be_taken(row)
+                self._give_up(row) if is_hopeless else self._crew.submit(self._take_over, row)
         if due.expired and not self._is_clearing:
             self._is_clearing = True
             self._crew.submit(self._clear, due.expired)
@@ -357,10 +422,66 @@ class SharedJobs(Elsewhere):
         finally:
             self._is_clearing = False
 
+    # -- what another server was at ------------------------------------------------------------------------
+
+    def _can_be_taken(self, row: Posted) -> bool:
+        """Whether the board says what was to be done, and the store has what it is to be done with."""
+        ours = json.loads(row.status).get(_OURS)
+        if ours is None or not self._results.are_shared or ours["times"] >= _TAKEN_MOST:
+            return False
+        return bool(row.key or ours["order"]["source"])
+
+    def _take_over(self, row: Posted) -> None:
+        """Go on with a job whose server is silent, from its beginning, unless this one is busy or another is faster."""
+        try:
+            self._jobs.check_room()
+            job = self._heir(row)
+            if self._board.take_over(row, self._said(job), self._now_ms()):
+                with self._lock:
+                    self._adopting[job.id] = job
+                self._adopt(job)
+        except (Refusal, *_AWAY):
+            pass  # it is silent still, and the next round finds it
+        except (KeyError, TypeError, ValueError) as error:  # a server of another version wrote it
+            self._on_bug(error)
+
+    def _heir(self, row: Posted) -> Job:
+        ours = json.loads(row.status)[_OURS]
+        with self._lock:  # what is posted next is newer than what its server posted, whatever the clocks say
+            self._latest_ms = max(self._latest_ms, row.renewed_ms)
+        order, share = job_notes.order_heard(ours["order"]), Share(secrets.token_hex(16), row.key, ours["times"] + 1)
+        return self._jobs.another(row.id, order, ours["created"], row.owner, ours["by"], share)
+
+    def _adopt(self, job: Job) -> None:
+        """Fetch its input and begin; meanwhile it is renewed as the others are."""
+        self._stirred.set()
+        with self._lock:
+            if self._adopting.get(job.id) is not job:  # it was removed while it waited
+                return
+        try:
+            self._jobs.adopt(job, partial(self._results.lend, job.share.key or job.order.source))
+        except FileNotFoundError:
+            self._fail(job, Refusal("not-found", "the file that was to be converted has been removed, and its server is gone"))
+        except Refusal as refusal:
+            if refusal.code == "busy":  # the store is away
+                with self._lock:
+                    return self._waiting.append(job)
+            if refusal.code != "no-space":  # else it falls silent, and another one may have some
+                self._fail(job, refusal)
+        with self._lock:
+            self._adopting.pop(job.id, None)
+
+    def _fail(self, job: Job, failure: Refusal) -> None:
+        job.expires = self._clock() + self._ttl
+        status = json.dumps(self._jobs.status(job, FAILED, failure))
+        if self._board.finish(job.id, FAILED, status, None, int(1000 * job.expires), job.share.holder, self._now_ms()):
+            self._results.carry_out(job.share.key)
+
     def _give_up(self, row: Posted) -> None:
         why = Refusal("busy", "the server that was at it has not been heard of for some time: begin again")
         expires = self._clock() + self._ttl
         self._board.give_up(row, json.dumps(ended(json.loads(row.status), why, expires)), int(1000 * expires))
+        self._results.carry_out(row.key)
 
 
 class _Follower:
@@ -372,10 +493,16 @@ class _Follower:
 
 def ended(said: Dict[str, Any], failure: Refusal, expires: Optional[float]) -> Dict[str, Any]:
     """The status of a job that has failed, out of what was said of it before."""
+    said = {name: value for name, value in said.items() if name != _OURS}
     return dict(
         said, status=FAILED, seconds_left=0.0, position=None, result=None, file=None, done=None, size=None,
         expires=rfc3339(expires) if expires is not None else None, problem=json.loads(failure.body()),
     )
+
+
+def _is_held(row: Posted, job: Job) -> bool:
+    """Whether the board says that `job`, one of ours, is ours still."""
+    return job.share.holder in row.status
 
 
 def _refusal(problem: Dict[str, Any]) -> Refusal:

@@ -94,6 +94,13 @@ def deep(frames: Tuple[int, int], width: int) -> Optional[Tuple[int, int, int]]:
     return None if samples >= FINEST else (first // samples * samples, stop, samples)
 
 
+def wide(frames: Tuple[int, int], width: int, total: int) -> Tuple[int, int, int]:
+    """(first, stop, samples a pixel) of the pixels that `Kept.read` shows of the frames, of `total`."""
+    first, stop = frames
+    samples, _ = zoom(stop - first, width)
+    return first // samples * samples, min(-(-stop // samples) * samples, total), samples
+
+
 def merged(values: array, channels: int, factor: int) -> array:
     """`factor` pixels as one, the last of what is left."""
     if factor == 1:

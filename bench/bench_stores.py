@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a store on another machine costs, beside the folder, in one run on loopback; the engines are those of the tests.
 
-    python3 bench/bench_stores.py            rclone and OpenStack Swift, where they can be had
+    python3 bench/bench_stores.py                 rclone and OpenStack Swift, where they can be had
+    python3 bench/bench_stores.py --large 5.2     instead one file of so many GiB, in parts, up and down, compared (twice its size of disk)
 
 For each place: a small upload (ms), a 100 MB upload and download (MB/s), the download as curl gets it from the store itself,
 a small download (ms), and the server's largest memory.  Medians; the machine does all of it: client, server, store.
@@ -10,11 +11,13 @@ a small download (ms), and the server's largest memory.  Medians; the machine do
 from __future__ import annotations
 
 import argparse
+import hashlib
 import http.client
 import os
 import platform
 import re
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -105,6 +108,49 @@ def measure(name, engine, folder, rounds):
         server.close()
 
 
+def rf64(path, size):
+    """A file of `size` bytes of silence, but for the last ones; most of it takes no room on the disk."""
+    size = size // 4 * 4
+    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 2, 48000, 192000, 4, 16)
+    head = b"WAVE" + b"ds64" + struct.pack("<IQQQI", 28, size + 72, size, size // 4, 0) + form + b"data" + b"\xff" * 4
+    with open(path, "wb") as file:
+        file.write(b"RF64" + b"\xff" * 4 + head)
+        file.seek(size - 1000, os.SEEK_CUR)
+        file.write(os.urandom(1000))
+
+
+def digest(read):
+    found = hashlib.sha256()
+    for piece in iter(partial(read, 1 << 20), b""):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def measure_large(name, engine, folder, gib):
+    """One file that takes many requests, and what came back of it."""
+    path = folder.parent / "large.wav"
+    rf64(path, int(gib * (1 << 30)))
+    server = Server(folder, engine)
+    try:
+        connection = http.client.HTTPConnection(*server.address, timeout=3600)
+        with open(path, "rb") as file:
+            began = time.perf_counter()
+            connection.request("POST", "/post?name=l.wav", file, {"Content-Length": str(path.stat().st_size)})
+            answer = connection.getresponse()
+            answer.read()
+            took = time.perf_counter() - began
+            connection.request("GET", "/download?name=l.wav")
+            download = connection.getresponse()
+            file.seek(0)
+            is_same = digest(download.read) == digest(file.read)
+        connection.close()
+        print(f"{name}: {path.stat().st_size} bytes, {answer.status}, {path.stat().st_size / MB / took:.0f} MB/s up, "
+              f"the same came back: {is_same}, {server.peak_mb():.0f} MB of memory", flush=True)
+    finally:
+        server.close()
+        path.unlink()
+
+
 def store_address(engine, url, size):
     """Where the store itself gives the large file."""
     blobs = S3Blobs(url, FileOps(), engine.environment)
@@ -118,10 +164,12 @@ def store_address(engine, url, size):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large", type=float, metavar="GIB")
     given = parser.parse_args()
     print(f"{time.strftime('%Y-%m-%d')}, CPython {platform.python_version()}, {os.cpu_count()} cores, loopback\n")
-    print("| place | small upload, ms | small download, ms | upload, MB/s | download, MB/s | curl from the store, MB/s | share "
-          "| memory, MB |\n|---|---|---|---|---|---|---|---|")
+    if given.large is None:
+        print("| place | small upload, ms | small download, ms | upload, MB/s | download, MB/s | curl from the store, MB/s | share "
+              "| memory, MB |\n|---|---|---|---|---|---|---|---|")
     for name, make in (("folder", None), ("rclone", Rclone), ("Swift", Swift)):
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -130,7 +178,10 @@ def main():
                 print(f"| {name} | {error} |")
                 continue
             try:
-                measure(name, engine, Path(folder) / "var", given.rounds)
+                if given.large is None:
+                    measure(name, engine, Path(folder) / "var", given.rounds)
+                elif engine:
+                    measure_large(name, engine, Path(folder) / "var", given.large)
             finally:
                 if engine:
                     engine.__exit__()

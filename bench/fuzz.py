@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import audiometa  # noqa: E402
+from audiokit.formats.flac_frame import crc8  # noqa: E402
 from audiokit.formats.source import Source  # noqa: E402
 from tests import audio_files  # noqa: E402
 
@@ -31,6 +32,7 @@ MAX_SECONDS = 0.2  # CPU time of one file, on a machine that takes PACE_SECONDS 
 PACE_READS, PACE_SECONDS = 60_000, 0.042  # small reads, as a reader walks; a slower machine has as much longer
 TRIES = 3  # of a file that takes too long: the machine may have been busy
 MAX_BYTES = 20 << 20  # memory at the worst moment of one file
+_AAC = f"{2:05b}{4:04b}{2:04b}000"  # an AudioSpecificConfig: LC of 44.1 kHz in stereo
 CROWD_BYTES = 1 << 20  # of a crowd: a megabyte of the smallest part that a container has
 SEED_BYTES = 1 << 16  # of a file of the corpus: its head and its tail
 # Values that length and count fields are given: the edges of every width
@@ -188,6 +190,7 @@ def crowds() -> Dict[str, bytes]:
         "mp4 tracks": (mp4[:28] + b"\0\x10\0\0moov", b"\0\0\0\x08trak"),
         "flac metadata": (flac[:42].replace(b"\x80\0\0\x22", b"\0\0\0\x22"), b"\1\0\0\0"),
         "flac syncwords": (flac, b"\xff\xf8\x39\x18"),
+        "flac frames": (flac, _endless_frame()),
         "webm elements": (webm[:40], b"\xec\x80"),
         "webm blocks": (webm, b"\xa3\x85\x81\0\0\x80\xfc"),
         "webm clusters": (webm, b"\x1f\x43\xb6\x75\x80"),
@@ -197,6 +200,10 @@ def crowds() -> Dict[str, bytes]:
         "adts syncwords": (b"", b"\xff\xf1"),
         "mpeg frames": (b"", b"\xff\xe3\x18\xc4" + bytes(68)),
         "mpeg syncwords": (mp3, b"\xff\xfb\x90\x64\0"),
+        "dts frames": (b"", audio_files.dts_frame(size=96, blocks=6)),
+        "dts syncwords": (audio_files.dts_frame() * 4, b"\x7f\xfe\x80\x01"),
+        "latm elements": (audio_files.latm_element(_AAC), b"\x56\xe0\x01\0"),
+        "latm syncwords": (audio_files.latm_element(_AAC) * 4, b"\x56\xff\xff"),
         "ac3 frames": (b"", audio_files.eac3_frame(size=20)),
         "ac3 syncwords": (audio_files.ac3(4), b"\x0b\x77\0\0\x14\x40\0"),
         "amr frames": (b"#!AMR\n", b"\x44\0\0\0\0\0"),
@@ -214,6 +221,12 @@ def crowds() -> Dict[str, bytes]:
         name: head + part * ((CROWD_BYTES - len(head)) // len(part))
         for name, (head, part) in parts.items()
     }
+
+
+def _endless_frame() -> bytes:
+    """A FLAC frame of 65535 samples, whose codes all are one bit, as far as they are there."""
+    head = b"\xff\xf8\x79\x18\0\xff\xfe"
+    return head + bytes([crc8(head)]) + b"\x10\0" + b"\xff" * 960
 
 
 def crowd_failures() -> List[Failure]:

@@ -537,6 +537,28 @@ def asf(seconds=1.0, packets=10, packet_bytes=400) -> bytes:
     )
 
 
+def dts_frame(mode=2, rate=13, blocks=16, size=512, lfe=0) -> bytes:
+    """A core frame of DTS (ETSI TS 102 114 section 5.3.1); `rate` is SFREQ, `mode` AMODE."""
+    bits = f"1{31:05b}0{blocks - 1:07b}{size - 1:014b}{mode:06b}{rate:04b}{15:05b}{0:010b}{lfe:02b}"
+    bits += "0" * (-len(bits) % 8)
+    head = b"\x7f\xfe\x80\x01" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return head + noise(size - len(head), 3).replace(b"\x7f", b"\x7e")
+
+
+def latm_element(config="", frames=1, version=0, layers=0, size=60) -> bytes:
+    """AAC in LATM, one AudioMuxElement (ISO/IEC 14496-3 section 1.7.2); with `config`, the bits of an
+    AudioSpecificConfig, the one that holds the StreamMuxConfig."""
+    bits = "1"
+    if config:
+        told = f"00{len(config):08b}" if version else ""
+        bits = "0" + ("10" + "00" + "0" * 8 if version else "0") + f"1{frames - 1:06b}{0:04b}{layers:03b}"
+        bits += told + config + "000" + "1" * 8 + "00"
+    bits += "0" * (-len(bits) % 8)
+    body = int("1" + bits, 2).to_bytes(len(bits) // 8 + 1, "big")[1:]
+    body += noise(size, 4).replace(b"\x56", b"\x57")
+    return (0x2B7 << 13 | len(body)).to_bytes(3, "big") + body
+
+
 def every_kind() -> Dict[str, bytes]:
     """One small true file, or a few, of every kind that is read."""
     return {
@@ -547,7 +569,8 @@ def every_kind() -> Dict[str, bytes]:
         "dff": dff_titled(size=900), "dst": dff(compression=b"DST ", dst_frames=20),
         "ape": ape(), "old_ape": old_ape(), "mpc7": mpc7(), "mpc8": mpc8(30_000), "wv": wv(),
         "wv_piped": wv(total=-1), "ac3": ac3(4, size_code=4), "eac3": eac3_frame(size=100) * 8,
-        "caf": caf(data=bytes(600)),
+        "caf": caf(data=bytes(600)), "dts": dts_frame() * 6,
+        "latm": latm_element(f"{2:05b}{4:04b}{2:04b}000") + latm_element() * 5,
         "caf_opus": caf(
             b"opus", 48000.0, 0, 0, 960, 2, 0, bytes(2000), table=(9000, 300, 300, [(200,)] * 10)
         ),

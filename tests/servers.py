@@ -15,8 +15,9 @@ from support import ROOT, request
 class Server:
     """The program as users start it; a context manager that ends it in order."""
 
-    def __init__(self, data, engine, *more, port=0, prefix="p", headers=None):
-        self.data, self.url = data, engine.url(prefix)
+    def __init__(self, data, engine, *more, port=0, prefix="p", headers=None, words=""):
+        """`words`: more of the engine's address."""
+        self.data, self.url = data, engine.url(prefix) + words
         self.headers = headers or {}  # of every request
         self.command = [sys.executable, ROOT / "audioserver.py", "--port", port, "--data", data, "--blobs", self.url,
                         "--log", "none", *more]

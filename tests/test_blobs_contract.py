@@ -13,7 +13,10 @@ from support import ROOT  # noqa: F401  (puts the program on the path)
 from tiny_s3 import ENVIRONMENT, TinyS3
 
 from audiokit.blobs import DirectoryBlobs, FileOps
+from audiokit.blobs.parts import SMALLEST_PART, Sizes
 from audiokit.blobs.s3 import S3Blobs
+
+SIZES = Sizes(SMALLEST_PART, SMALLEST_PART)  # real stores refuse smaller parts
 
 
 class Store:
@@ -40,7 +43,7 @@ class DirectoryStore(Store):
 class TinyStore(Store):
     def __init__(self, folder):
         self.tiny = TinyS3()
-        super().__init__(folder, S3Blobs(self.tiny.url("a/b"), FileOps(), ENVIRONMENT))
+        super().__init__(folder, S3Blobs(self.tiny.url("a/b"), FileOps(), ENVIRONMENT, sizes=SIZES))
 
     def close(self):
         super().close()
@@ -50,7 +53,7 @@ class TinyStore(Store):
 class RcloneStore(Store):
     def __init__(self, folder):
         self.engine = Rclone(folder)
-        super().__init__(folder, S3Blobs(self.engine.url("a/b"), FileOps(), self.engine.environment))
+        super().__init__(folder, S3Blobs(self.engine.url("a/b"), FileOps(), self.engine.environment, sizes=SIZES))
 
     def close(self):
         super().close()
@@ -63,7 +66,7 @@ class SwiftStore(Store):
     def __init__(self, folder):
         engine = SwiftStore.engine
         prefix = "a/" + os.urandom(4).hex()
-        super().__init__(folder, S3Blobs(engine.url(prefix), FileOps(), engine.environment))
+        super().__init__(folder, S3Blobs(engine.url(prefix), FileOps(), engine.environment, sizes=SIZES))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,6 +139,20 @@ def test_what_is_larger_than_any_buffer_comes_whole(store):
     store.put(key, data)
     assert b"".join(bytes(piece) for piece in store.blobs.pieces(key)) == data
     assert opened(store.blobs, key, 1, 3_000_000, 3_000_001) == data[1:3_000_000]
+
+
+def test_what_is_too_large_for_one_request_comes_whole_and_goes_whole(store):
+    data = os.urandom(2 * SMALLEST_PART + 1)
+    key = store.blobs.new_key()
+    store.put(key, data)
+    assert store.blobs.size(key) == len(data) and list(store.blobs.scan()) == [key]
+    assert b"".join(bytes(piece) for piece in store.blobs.pieces(key)) == data
+    edge = SMALLEST_PART
+    assert opened(store.blobs, key, edge - 3, edge + 3, len(data)) == data[edge - 3:edge + 3]
+    store.blobs.give_up()
+    assert opened(store.blobs, key, 0, 9, len(data)) == data[:9], "an upload that became an object cannot be given up"
+    store.blobs.delete(key)
+    assert store.blobs.size(key) is None and store.blobs.give_up() == 0
 
 
 def test_a_key_without_bytes_is_not_found(store, tmp_path):

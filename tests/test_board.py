@@ -72,8 +72,8 @@ def test_more_ids_than_a_query_takes_are_found(board):
 
 
 def test_how_far_it_is_never_goes_back(board):
-    board.advance([("j", RUNNING, "0.5")], 30)
-    board.advance([("j", RUNNING, "0.2")], 20)  # late
+    board.advance([("j", RUNNING, "0.5", "")], 30)
+    board.advance([("j", RUNNING, "0.2", "")], 20)  # late
     row = board.named("j")
     assert (row.state, row.status, row.renewed_ms) == (RUNNING, "0.5", 30)
 
@@ -82,7 +82,7 @@ def test_what_is_over_names_its_result_and_stays_over(board):
     assert board.finish("j", DONE, "done", MADE, 1000)
     row = board.named("j")
     assert row.is_over and (row.state, row.key, row.size, row.sha256, row.since_ms) == (DONE, *MADE)
-    board.advance([("j", RUNNING, "0.9")], 99)
+    board.advance([("j", RUNNING, "0.9", "")], 99)
     assert not board.finish("j", FAILED, "failed", None, 1000)
     board.give_up(row._replace(expires_ms=None), "silent", 1000)
     assert board.named("j") == row
@@ -110,7 +110,7 @@ def test_what_was_removed_says_so_for_a_day_and_its_bytes_are_noted(board, catal
 def test_what_was_removed_does_not_come_back_with_a_late_write(board):
     board.remove("j", 500)
     board.post("j", 7, "{}", "audio/mpeg", 10)
-    board.advance([("j", RUNNING, "0.9")], 99)
+    board.advance([("j", RUNNING, "0.9", "")], 99)
     assert not board.finish("j", DONE, "done", MADE, 1000)
     assert board.named("j").state == GONE
 
@@ -129,11 +129,40 @@ def test_bytes_that_go_take_the_row_along_that_names_them(board, catalogue):
 
 def test_whoever_is_silent_is_given_up_and_whoever_is_not_is_not(board):
     row = board.named("j")
-    board.advance([("j", RUNNING, "0.1")], 11)
+    board.advance([("j", RUNNING, "0.1", "")], 11)
     board.give_up(row, "silent", 1000)
     assert not board.named("j").is_over
     board.give_up(board.named("j"), "silent", 1000)
     assert (board.named("j").state, board.named("j").status) == (FAILED, "silent")
+
+
+def test_whoever_takes_a_silent_one_over_is_its_holder_and_nobody_else_changes_it(board):
+    board.advance([("j", RUNNING, "at one", "")], 11)
+    row = board.named("j")
+    board.advance([("j", RUNNING, "at one, further", "one")], 12)
+    assert not board.take_over(row, "at two", 20), "it was not silent"
+    row = board.named("j")
+    assert board.take_over(row, "at two", 20) and not board.take_over(row, "at three", 21), "one of many"
+    board.advance([("j", RUNNING, "at one again", "one")], 30)
+    assert not board.finish("j", DONE, "done", MADE, 1000, "one")
+    assert board.named("j").status == "at two" and not board.named("j").is_over
+    board.advance([("j", RUNNING, "at two, further", "two")], 31)
+    assert board.finish("j", DONE, "done", MADE, 1000, "two") and board.named("j").key == KEY
+    assert not board.take_over(board.named("j")._replace(renewed_ms=31), "at four", 40), "it is over"
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "give up", "remove"])
+def test_an_input_of_its_own_goes_with_the_end_whatever_that_is(board, catalogue, end):
+    board.post("k", 7, "at one", "audio/mpeg", 10, OTHER)
+    assert board.named("k").key == OTHER and is_named(catalogue, OTHER) and not board.named("k").is_over
+    assert not board.finish("k", DONE, "done", MADE, 1000, "two") and removals(catalogue) == []
+    if end == "remove":
+        assert board.remove("k", 500) == OTHER
+    elif end == "give up":
+        board.give_up(board.named("k"), "silent", 1000)
+    else:
+        assert board.finish("k", DONE if end == "finish" else FAILED, end, MADE if end == "finish" else None, 1000, "one", 500)
+    assert removals(catalogue) == [OTHER] and board.named("k").key == (KEY if end == "finish" else None)
 
 
 def test_what_is_due_is_found(board):

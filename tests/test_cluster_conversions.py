@@ -12,6 +12,7 @@ import urllib.parse
 import pytest
 from engines import Rclone
 from processes import until
+from servers import Server
 from support import long_wav, wav
 
 from audiokit.formats.mpeg_header import parse_header
@@ -57,8 +58,23 @@ def kept(store):
     return [path.name for path in root.rglob("*") if path.is_file()]
 
 
-def test_an_mp3_is_made_by_one_server_followed_at_the_other_and_fetched_there_in_pieces(pair, store):
+@pytest.fixture(scope="module")
+def left(pair, nodes, store, tmp_path_factory):
+    """What a third server was asked for before it was killed, for good: of a body, of a file, to be saved."""
+    with Server(tmp_path_factory.mktemp("c"), store, "--catalogue", nodes.url, "--jobs", "1") as third:
+        assert third.post("left.wav", long_wav(MEDIUM))[0] == 201
+        asked = {
+            "body": begin(third, long_wav(MEDIUM), name="body.wav"), "file": begin(third, None, source="left.wav"),
+            "saved": begin(third, None, source="left.wav", save_as="left.mp3"),
+        }
+        until(lambda: any(status(pair[0], where)["status"] == "running" for where in asked.values()))
+        third.kill()
+    return asked
+
+
+def test_an_mp3_is_made_by_one_server_followed_at_the_other_and_fetched_there_in_pieces(pair, store, left):
     a, b = pair
+    before = len(kept(store))
     where = begin(a, long_wav(MEDIUM), name="in.wav")
     seen = events(b, where)
     assert seen[-1]["status"] == "done" and seen[-1] == status(a, where) == status(b, where)
@@ -71,7 +87,7 @@ def test_an_mp3_is_made_by_one_server_followed_at_the_other_and_fetched_there_in
     assert parse_header(first[2]).sample_rate == 32000
     for server in pair:
         until(lambda: server.get(where)[0] == 410)
-    until(lambda: not kept(store))
+    until(lambda: len(kept(store)) <= before)
 
 
 def test_a_file_of_one_server_is_converted_by_the_other_and_saved_for_both(pair):
@@ -94,13 +110,12 @@ def test_a_conversion_removed_at_one_server_ends_at_the_other(pair):
     until(lambda: not conversions(a))
 
 
-def test_a_leader_that_dies_ends_no_conversion(nodes, pair, store):
+def test_a_leader_that_dies_ends_no_conversion(nodes, pair):
     a, b = pair
     where = begin(a, long_wav(MEDIUM))
     with nodes.without(nodes.leader()):
         until(lambda: status(b, where)["status"] == "done", 60)
     assert b.ask("DELETE", where)[0] == 204
-    until(lambda: not kept(store))
 
 
 def test_a_result_is_there_after_the_death_of_the_server_that_made_it(pair):
@@ -126,6 +141,21 @@ def test_what_a_server_was_at_when_it_died_it_goes_on_with_when_it_is_back(pair)
     assert b.get(where + "/result")[0] == 200
     for server in pair:
         until(lambda: not conversions(server))
+
+
+def test_what_a_dead_server_was_at_the_others_have_done_within_minutes(pair, left):
+    a, b = pair
+    for what, where in left.items():
+        until(lambda where=where: status(a, where)["status"] == "done", 150)
+        assert status(a, where) == status(b, where), what
+        if what != "saved":
+            code, fields, body = b.get(where + "/result")
+            assert (code, len(body)) == (200, int(fields["content-length"])) and parse_header(body).sample_rate == 32000
+    made = json.loads(b.get("/info?name=left.mp3")[2])
+    assert made["container"] == "mp3" and status(a, left["saved"])["file"] == "/files/" + made["id"]
+    assert a.ask("DELETE", left["saved"])[0] == 204
+    for id in (made["id"], json.loads(b.get("/info?name=left.wav")[2])["id"]):
+        assert b.ask("DELETE", "/files/" + id)[0] == 204
 
 
 def test_at_the_end_nothing_is_left(pair, nodes, store, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import random
 import struct
@@ -11,15 +12,10 @@ from functools import lru_cache
 
 import pytest
 
-from audiokit.codec.blocks import DECODER_DELAY
-from audiokit.codec.decoder import (
-    Decoder,
-    Planner,
-    Undecodable,
-    decode_segment,
-    gapless_of,
-)
-from audiokit.formats.mpeg_header import JOINT_STEREO, SINGLE_CHANNEL, STEREO, StreamNote
+import audiometa
+from audiokit.codec.decoder import Decoder, Planner, Undecodable, decode_segment
+from audiokit.formats.mpeg_gapless import DECODER_DELAY
+from audiokit.formats.mpeg_header import JOINT_STEREO, SINGLE_CHANNEL, STEREO, parse_header
 from tests.layer3_streams import layer3_stream
 from tests.support import ROOT, VECTORS, needs_vectors
 
@@ -64,9 +60,10 @@ def decoded_whole(data):
     return pcm, decoder.report
 
 
-def info_frame(delay, padding, frames, kind=b"Info"):
+def info_frame(delay, padding, frames, kind=b"Info", bytes_told=None):
     """A mono frame of 44.1 kHz and 64 kbit/s that says what to cut (LAME's tag)."""
-    tag = kind + struct.pack(">II", 1, frames) + b"LAME3.100" + bytes(12)
+    size = b"" if bytes_told is None else struct.pack(">I", bytes_told)
+    tag = kind + struct.pack(">II", 3 if size else 1, frames) + size + b"LAME3.100" + bytes(12)
     tag += (delay << 12 | padding).to_bytes(3, "big")
     return (bytes((0xFF, 0xFB, 0x50, 0xC0)) + bytes(17) + tag).ljust(208, b"\0")
 
@@ -161,6 +158,32 @@ class TestSegments:
         assert pcm == decode(data)[0]
         assert whole.samples == len(pcm) // 2 == max(14 * 1152 - delay - padding, 0)
 
+    @pytest.mark.parametrize("delay, padding", [(576, 1000), (1105, 100), (300, 4095)])
+    def test_of_any_cut_the_reader_the_plan_and_the_decoder_say_the_same(self, delay, padding):
+        size = len(info_frame(delay, padding, 14))
+        whole = info_frame(delay, padding, 14, bytes_told=size + len(MONO)) + MONO
+        ends = [size]
+        while ends[-1] < len(whole):
+            ends.append(ends[-1] + parse_header(whole[ends[-1] :]).frame_bytes)
+        original = 14 * 1152 - delay - padding
+        for frames, end in enumerate(ends):
+            for data in (whole[:end], whole[: end + 60]):
+                if frames < 2 or len(data) > len(whole):
+                    continue
+                here = frames * 1152 - delay - DECODER_DELAY
+                wanted = original if frames == 14 else max(min(here, original), 0)
+                planner = Planner()
+                planner.feed(data)
+                info = audiometa.identify(io.BytesIO(data), len(data))
+                assert info.samples == planner.finish().samples == wanted, (frames, len(data))
+                assert info.truncated == (frames < 14), (frames, len(data))
+                if frames in (4, 13) and len(data) == end:
+                    pcm = decode(data)[0]
+                    assert len(pcm) == 2 * wanted, (frames, len(data))
+                    _, spans = segments(data, 2)
+                    parts = [decode_segment(data[s.start : s.end], s)[0] for s in spans]
+                    assert b"".join(parts) == pcm, (frames, len(data))
+
     def test_a_stream_that_changes_its_rate_has_no_plan(self):
         planner = Planner()
         planner.feed(MONO + layer3_stream(1, 48000, SINGLE_CHANNEL, 4))
@@ -188,8 +211,7 @@ class TestGapless:
         assert len(cut) == 2 * (14 * 1152 - 576 - DECODER_DELAY)
 
     def test_delay_and_padding_of_0_tell_nothing(self):
-        note = StreamNote("Info", 3, None, "LAME", "CBR", 0, 0, True)
-        assert gapless_of(note) == gapless_of(None)
+        assert decode(info_frame(0, 0, 14) + MONO)[0] == decode(MONO)[0]
 
     def test_a_stream_of_an_info_frame_alone_is_silence_of_no_length(self):
         pcm, decoder = decode(info_frame(0, 0, 0))

@@ -103,6 +103,38 @@ class TestChannels:
         assert math.isclose(left[4] / left[0], math.sqrt(0.5)) and right[4] == 0
 
 
+    SPEAKERS = [
+        # speakers, left, right (before they are made smaller), why
+        ("FL FR LFE", (1, 0, 0), (0, 1, 0), "the low frequencies are left out wherever they are"),
+        ("FL FR FC BC", (1, 0, math.sqrt(0.5), 0.5), (0, 1, math.sqrt(0.5), 0.5), "BS.775's 3/1"),
+        ("FC FL FR BL BR LFE", (math.sqrt(0.5), 1, 0, math.sqrt(0.5), 0, 0), (math.sqrt(0.5), 0, 1, 0, math.sqrt(0.5), 0),
+         "films have the centre in front"),
+        ("FL FR BL", (1, 0, math.sqrt(0.5)), (0, 1, 0), "one side may have more: both are made smaller alike"),
+        ("SL SR LFE", (math.sqrt(0.5), 0, 0), (0, math.sqrt(0.5), 0), "surrounds alone"),
+        ("FL FR  ", (1, 0, math.sqrt(0.5), math.sqrt(0.5)), (0, 1, math.sqrt(0.5), math.sqrt(0.5)), "for no speaker"),
+        ("FL LFE BL", (1, 0, math.sqrt(0.5)), (0, 0, 0), "nothing for the right"),
+    ]
+
+    @pytest.mark.parametrize("speakers, left, right, why", SPEAKERS, ids=[row[-1] for row in SPEAKERS])
+    def test_what_is_told_of_speakers_is_obeyed(self, speakers, left, right, why):
+        names = speakers.split(" ")
+        total = max(sum(left), sum(right))
+        for found, wanted in zip(gains(len(names), 2, names), (left, right)):
+            assert found == pytest.approx([share / total for share in wanted])
+        (mono,) = gains(len(names), 1, names)
+        both = [a + b for a, b in zip(left, right)]
+        assert mono == pytest.approx([share / sum(both) for share in both])
+
+    def test_the_reader_mixes_by_its_speakers(self):
+        frame = struct.pack("<3h", 0, 0, 30000)
+        assert shorts(PcmReader("pcm_s16le", 3, 2, speakers=("FL", "FR", "LFE")).convert(frame)) == [0, 0]
+        assert shorts(PcmReader("pcm_s16le", 3, 2).convert(frame)) == [12426, 12426]
+        assert shorts(PcmReader("pcm_s16le", 3, 3, speakers=("FL", "FR", "LFE")).convert(frame)) == [0, 0, 30000]
+
+    def test_speakers_of_another_number_of_channels_say_nothing(self):
+        assert gains(6, 2, ("FL", "FR")) == gains(6, 2)
+
+
 class TestWavHeader:
     def test_it_is_what_the_wave_module_reads(self):
         head = wav_header(44100, 2, 3)

@@ -1,39 +1,48 @@
-"""Quantisation and noiseless coding: fast paths against plain ones, bits read back by hand."""
+"""Quantisation and noiseless coding: packed ways against plain ones, bits read back by hand."""
 
 from __future__ import annotations
 
 import random
+import struct
+from functools import partial
 
 import pytest
 
 from audiokit.codec import entropy
-from audiokit.codec.analysis import LINE_SCALE
+from audiokit.codec.analysis import LINE_SCALE, short_order
+from audiokit.codec.blocks import LONG, SHORT
 from audiokit.codec.entropy import LARGEST, PAIRS, choose, long_splits, switched_splits, write
+from audiokit.codec.frame import stream_format
+from audiokit.codec.granule import left_right, mid_side
 from audiokit.codec.quantize import (
     HIGHEST_GAIN,
     LOWEST_GAIN,
     Levels,
-    quantize,
+    lowest_gain,
     search_gain,
     step_factor,
 )
 from audiokit.codec.tables import HUFFMAN_LINBITS, SFB_LONG, count1_codes, huffman_codes
 
 
-def magnitudes(seed, loud=1e6):
-    """|x| ** 0.75 of a spectrum that falls, with silence at its end."""
+def lines_of(seed, loud=1e6):
+    """A spectrum that falls, with silence at its end."""
     rng = random.Random(seed)
-    lines = [rng.gauss(0, loud / (1 + n) ** 1.1) for n in range(500)] + [0.0] * 76
-    return [abs(x) ** 0.75 for x in lines]
+    return [rng.gauss(0, loud / (1 + n) ** 1.1) for n in range(500)] + [0.0] * 76
 
 
-def values_of(quantized):
-    return [quantized.magnitude(line) for line in range(576)]
+def values_of(levels, gain):
+    """The magnitudes of all lines, clamped ones as they are."""
+    halves = [half for pair in levels.pairs(gain) for half in (pair >> 4, pair & 15)]
+    return [levels.magnitude(gain, n) if half == 15 else half for n, half in enumerate(halves)]
 
 
 def pairs_of(values):
     clamped = [min(value, 15) for value in values]
     return bytes(a << 4 | b for a, b in zip(clamped[0::2], clamped[1::2]))
+
+
+SPLITS = long_splits(44100)
 
 
 class TestQuantizing:
@@ -42,43 +51,74 @@ class TestQuantizing:
             line = LINE_SCALE * 32768 * 2 ** (gain / 4)
             assert line**0.75 * step_factor(gain) == pytest.approx(1.0)
 
-    @pytest.mark.parametrize("gain", [-80, -60, -44, -30, 0])
-    def test_it_is_the_standards_formula(self, gain):
+    @pytest.mark.parametrize("seed", range(2))
+    @pytest.mark.parametrize("gain", [LOWEST_GAIN, -96, -81, -80, -60, -44, -31, -1, 0, HIGHEST_GAIN])
+    @pytest.mark.parametrize("loud", [10.0, 1e6, 2e9])
+    def test_it_is_the_standards_formula(self, seed, gain, loud):
         """C.1.5.4.4: nint(x ** 0.75 - 0.0946)."""
-        source = magnitudes(1)
-        got = values_of(quantize(source, gain))
+        source = lines_of(seed, loud)
+        got = values_of(Levels(source, SPLITS), gain)
         factor = step_factor(gain)
-        for value, magnitude in zip(got, source):
-            exact = magnitude * factor + 0.4054
-            assert value == int(exact) or abs(exact - round(exact)) < 1 / 128
+        for value, line in zip(got, source):
+            exact = abs(line) ** 0.75 * factor + 0.4054
+            assert value == int(exact) or (abs(exact - round(exact)) < 1 / 128 and value <= 15)
 
-    def test_only_the_used_lines_are_looked_at(self):
-        got = values_of(quantize(magnitudes(2), -70, 100))
-        assert any(got[:100]) and not any(got[100:])
+    @pytest.mark.parametrize("gain", range(-70, -54))
+    def test_each_of_1_to_15_begins_where_the_formula_says(self, gain):
+        begins = [((q - 0.4054) / step_factor(gain)) ** (4 / 3) for q in range(1, 16)]
+        for side, less in ((1.0005, 0), (0.9995, 1)):
+            source = [begin * side for begin in begins] + [0.0] * 561
+            got = values_of(Levels(source, SPLITS), gain)
+            assert got[:15] == [q - less for q in range(1, 16)]
 
     def test_the_largest_magnitude_survives(self):
         source = [0.0] * 576
-        source[7] = LARGEST / step_factor(0)
-        quantized = quantize(source, 0)
-        assert quantized.magnitude(7) == LARGEST == quantized.largest(0, PAIRS)
-        assert quantized.pairs[3] == 0x0F
-
-    @pytest.mark.parametrize("seed", range(4))
-    @pytest.mark.parametrize("gain", [-75, -60, -45])
-    def test_the_fast_way_is_nearly_the_exact_one(self, seed, gain):
-        source = magnitudes(seed)
-        fast = Levels(source, max(source)).pairs(gain)
-        exact = quantize(source, gain).pairs
-        halves = [(b >> 4, b & 15) for b in fast], [(b >> 4, b & 15) for b in exact]
-        differences = [abs(x - y) for a, b in zip(*halves) for x, y in zip(a, b)]
-        assert max(differences) <= 1
-        assert sum(differences) <= 0.1 * sum(map(bool, values_of(quantize(source, gain))))
+        source[7] = -((LARGEST / step_factor(0)) ** (4 / 3))
+        levels = Levels(source, SPLITS)
+        assert levels.magnitude(0, 7) == LARGEST == levels.largest(0, 0, PAIRS)
+        assert levels.pairs(0)[3] == 0x0F
+        assert levels.signs()[3] == 1
 
     def test_at_the_lowest_gain_everything_can_be_coded(self):
         for loud in (10.0, 1e4, 1e8):
-            source = magnitudes(5, loud)
-            lowest = Levels(source, max(source)).lowest_gain
-            assert quantize(source, lowest).largest(0, PAIRS) <= LARGEST
+            source = lines_of(5, loud)
+            peak = max(map(abs, source))
+            lowest = lowest_gain(peak)
+            assert LARGEST / 2 < Levels(source, SPLITS).largest(lowest, 0, PAIRS) <= LARGEST
+        assert lowest_gain(0.0) == LOWEST_GAIN
+
+    @pytest.mark.parametrize("apart", [0, 1, 2, 5000])
+    def test_no_line_passes_what_the_energies_allow(self, apart):
+        """Of left and nearly the negative left, all but nothing is left in the middle."""
+        rng = random.Random(apart)
+        left = [rng.randrange(-(10**7), 10**7) for _ in range(576)]
+        right = [rng.randint(-apart, apart) - value for value in left]
+        data = [struct.pack("<576i", *lines) for lines in (left, right)]
+        pair = left_right(data, LONG, stream_format(44100, 2), 576)
+        for spectrum in (*pair.spectra, *mid_side(pair)):
+            factors = [rng.choice((1.0, 2.0, 4.0)) for _ in range(22)]
+            assert max(map(abs, spectrum.scaled(factors))) <= 1.02 * spectrum.loudest(factors)
+
+    def test_lines_from_the_cutoff_on_are_not_coded(self):
+        data = [struct.pack("<576i", *([1000] * 576))]
+        layout = stream_format(44100, 1)
+        for block_type, factors in ((LONG, [1.0] * 22), (SHORT, [1.0] * 39)):
+            (spectrum,) = left_right(data, block_type, layout, 300).spectra
+            lines = spectrum.scaled(factors)
+            assert len(lines) == 576 and sum(map(bool, lines)) == 300
+            if block_type == LONG:
+                assert not any(lines[300:])
+            else:
+                frequencies = [line for _, line in short_order(44100)]
+                assert all(bool(x) == (f < 100) for x, f in zip(lines, frequencies))
+
+    def test_a_gain_costs_what_its_coding_takes(self):
+        levels = Levels(lines_of(3), SPLITS)
+        for gain in (-70, -50, -30):
+            pairs, coding = levels.coding(gain)
+            assert pairs == levels.pairs(gain)
+            assert len(write(pairs, levels.signs(), coding, partial(levels.magnitude, gain))) == coding.bits
+            assert levels.cost(gain) == (coding.bits, 2 * coding.big_values + 4 * coding.quads)
 
 
 class TestSearch:

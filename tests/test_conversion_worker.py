@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from functools import lru_cache
 
 import pytest
+from format_kinds import chunk, fmt, riff
 from support import wav
 
 import audiometa
@@ -49,6 +51,17 @@ def in_segments(data, target, what):
     worker.join(parts, str(target), what, segments[-1][1])
     assert worker._reported(str(target), len(segments)) == []
     return target.read_bytes(), len(segments)
+
+
+def test_channels_go_where_the_channel_mask_says(tmp_path):
+    """2.1: the third channel, which alone sounds, is the low-frequency one and is left out."""
+    extra = struct.pack("<HIH", 16, 0xB, 1) + bytes.fromhex("000000001000800000aa00389b71")
+    sound = struct.pack("<3h", 0, 0, 20000) * 800
+    said = riff(fmt(0xFFFE, 3, 8000, 16, extra=extra), chunk(b"data", sound))
+    plain = riff(fmt(1, 3, 8000, 16), chunk(b"data", sound))
+    what = wanted("wav", 8000, 2)
+    assert not any(whole(said, tmp_path / "said", what)[44:])
+    assert any(whole(plain, tmp_path / "plain", what)[44:])
 
 
 @pytest.fixture(autouse=True)

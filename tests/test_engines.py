@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import itertools
@@ -239,6 +240,59 @@ def test_nothing_acknowledged_is_lost_whoever_is_killed_and_what_is_left_over_go
               more=f"; {len(left_over)} left over, collected")
 
 
+def test_what_is_sent_in_parts_is_whole_or_goes_whoever_is_killed(swift, serve, capsys):
+    server = serve(swift, words="&single=5MiB")
+    data = long_wav(1000)  # 32 MB: seven parts
+
+    def bytes_there():
+        """What Swift's disk has of audio, an object of parts and parts of none alike."""
+        found = 0
+        for path in (swift.folder / "srv").rglob("*.data"):
+            with contextlib.suppress(FileNotFoundError):
+                size = path.stat().st_size
+                found += size if size > 1 << 19 else 0
+        return found
+
+    before = bytes_there()
+    assert server.post("long.wav", data)[0] == 201 and bytes_there() == before + len(data)
+    assert server.get("/download?name=long.wav")[2] == data
+    edge = 5 << 20
+    assert server.get("/download?name=long.wav", Range=f"bytes={edge - 5}-{edge + 4}")[2] == data[edge - 5:edge + 5]
+    check(server)
+
+    def upload_until_killed(kill):
+        begun = bytes_there()
+        answers = []
+
+        def upload():
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                answers.append(server.post("second.wav", data + bytes(32)))
+
+        uploading = threading.Thread(target=upload)
+        uploading.start()
+        until(lambda: bytes_there() >= begun + edge)
+        kill()
+        uploading.join()
+        return answers
+
+    with contextlib.ExitStack() as stack:
+        answers = upload_until_killed(lambda: stack.enter_context(swift.without("proxy")))
+        assert answers[0][0] in (201, 503)
+    until(server.is_well)
+    if answers[0][0] == 201:  # it had all of it already, before it was killed
+        assert server.ask("DELETE", "/files/" + answers[0][2]["id"])[0] == 204
+    upload_until_killed(server.kill)
+    assert bytes_there() > before + len(data)
+    with Storage(server.data, blobs=server.url) as storage:
+        storage.collect(3600)
+        assert bytes_there() > before + len(data), "what is young may be another server's"
+        storage.collect(0)
+        if storage.record(name="second.wav") is None:  # else it was killed too late
+            assert bytes_there() == before + len(data)
+    server.start()
+    assert server.get("/download?name=long.wav")[2] == data
+
+
 def test_a_hung_store_is_named_and_holds_up_nothing_else(rclone, serve):
     server = serve(rclone, "--far-threads", "4")
     server.post("a.wav", WAV)
@@ -284,6 +338,7 @@ def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, t
     server = serve(rclone)
     for n in range(3):
         assert server.post(f"{n}.wav", wav(0.1 + n / 10))[0] == 201
+    assert server.post("long.wav", long_wav(200))[0] == 201
     before = server.get("/list?sort=name")[2]
     assert main(["db", "move", "--home", "--from-blobs", server.url, "--data", str(home)]) == 0
     assert server.get("/download?name=0.wav")[2] == WAV, "the old server goes on reading"
@@ -292,8 +347,9 @@ def test_audio_moves_from_one_engine_to_another_and_home(rclone, swift, serve, t
     server.process.wait(60)
     for name, value in swift.environment.items():
         monkeypatch.setenv(name, value)
-    assert main(["db", "move", "--blobs", swift.url("moved"), "--data", str(home)]) == 0
-    assert "moved 3 files" in capsys.readouterr().out
+    in_parts = swift.url("moved") + "&single=5MiB"
+    assert main(["db", "move", "--blobs", in_parts, "--data", str(home)]) == 0
+    assert "moved 4 files" in capsys.readouterr().out
     assert main(["db", "check", "--deep", "--data", str(home), "--blobs", swift.url("moved")]) == 0
     assert main(["db", "move", "--home", "--from-blobs", swift.url("moved"), "--data", str(home)]) == 0
     plain = start([sys.executable, str(ROOT / "audioserver.py"), "--port", "0", "--data", str(home),

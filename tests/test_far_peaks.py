@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from processes import until
-from support import request, wav
+from support import long_wav, request, wav
 from test_far import get, post
 from test_far_catalogue import catalogue_of
 from tiny_s3 import says
@@ -35,6 +35,31 @@ def test_they_are_those_of_a_folder(running, tiny, tmp_path):
             found.append((status, fields["etag"], body))
         assert found[0] == found[1] and found[0][0] == 200
     assert all("-" in name for name in left(server)), "nothing that they were made of is left"
+
+
+def test_a_region_brings_only_what_it_shows_until_the_whole_is_kept(running, tiny, tmp_path):
+    server, home = running(tmp_path / "far", blobs=tiny.url("p")), running(tmp_path / "home")
+    data = long_wav(600)  # 19 MB
+    far, near = post(server, "a.wav", data)[2], post(home, "a.wav", data)[2]
+    regions = ("width=100&from=300&to=301", "width=100&from=60&to=70", "width=7&from=1&to=250", "width=1&from=599")
+
+    def fetched():
+        asked = [wanted for method, path, wanted in tiny.requests if method == "GET" and "/files/" in path]
+        tiny.requests.clear()
+        return asked
+
+    for query in regions:
+        fetched()
+        _, fields, body = peaks(server, far, query + "&bits=16")
+        asked = fetched()
+        assert asked and None not in asked, "never all of it"
+        _, at_home, wanted = peaks(home, near, query + "&bits=16")
+        assert (fields["etag"], body) == (at_home["etag"], wanted)
+        assert peaks(server, far, query + "&bits=8")[0] == 200 and fetched() == [], "kept, as others are"
+    assert peaks(server, far, "width=100")[2] == peaks(home, near, "width=100")[2] and fetched() == [None]
+    assert peaks(server, far, "width=9&from=100&to=390")[2] == peaks(home, near, "width=9&from=100&to=390")[2]
+    assert fetched() == [], "what the whole shows of it"
+    assert len([name for name in left(server)]) == len(regions) + 1
 
 
 def test_what_is_kept_is_given_while_the_store_is_away_and_the_rest_says_come_again(running, tiny):

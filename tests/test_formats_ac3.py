@@ -52,6 +52,9 @@ def test_substreams_take_no_time_and_dependent_ones_add_channels():
     assert (info.channels, info.samples) == (8, 4 * 1536)
     other_programme = identify((eac3_frame() + eac3_frame(0, 1, mode=2)) * 4)
     assert (other_programme.channels, other_programme.samples) == (6, 4 * 1536)
+    its_pair = eac3_frame(0, 1, mode=2) + eac3_frame(1, 0, mode=2, has_lfe=0, chanmap=back_pair)
+    with_its_pair = identify((eac3_frame() + its_pair) * 4)
+    assert with_its_pair.channels == 6, "what depends on another programme is not of the first"
 
 
 def test_words_may_be_swapped():

@@ -72,8 +72,8 @@ def test_an_id3_tag_in_front_is_stepped_over():
 
 def test_junk_behind_the_frames_is_no_missing_end():
     whole = frame() * 5
-    for junk, word in ((b"\0", "zeros"), (bytes(100000), "zeros"), (b"junk" * 99, "not audio")):
-        info = identify(whole * (1 if len(junk) < 9999 else 200) + junk)
+    for junk, word in ((b"\0", "zeros"), (bytes(3 << 20), "zeros"), (b"junk" * 99, "not audio")):
+        info = identify(whole + junk)
         assert word in info.warnings[0] and not info.truncated
     assert identify(whole + frame()[:100]).truncated
 
@@ -88,7 +88,7 @@ BAD = (
     (frame(size=7, rate=4)[:7] + b"\xff" * 600, "a file of ones"),
     (b"\xff\xf1" * 400, "a pattern"),
     (frame() + frame(rate=5) * 3, "another rate behind it"),
-    (frame() * 5 + bytes(5000), "less than half are frames"),
+    (frame() * 5 + b"\x11" * 5000, "less than half are frames"),
 )
 
 

@@ -154,6 +154,7 @@ BAD = [
     (caf(packet_bytes=0), NotAudio, "packets of 0"),
     (caf(bits=99), NotAudio, "99 bits"),
     (caf(b"what"), NotAudio, "unknown format 'what'"),
+    (caf(b"flac", 44100.0, 0, 0, 0x55555556, table=(9, 0, 0, [(300,)])), Damaged, "1431655766 frames"),
     (_opus(0, table=None), Damaged, "packet table is missing"),
 ]
 

@@ -20,9 +20,28 @@ from format_kinds import (
 )
 
 from audiokit.formats import flac as reader
+from audiokit.formats import flac_end
 from audiokit.formats.flac_frame import crc8, is_whole, parse_frame, parse_stream_info
+from audiokit.formats.flac_subframe import end_of
 from audiokit.formats.info import Damaged, NotAudio
 from audiokit.formats.source import Source
+
+JUNK = random.Random(7).getrandbits(8 * 4000).to_bytes(4000, "big")
+
+
+def old_tag():
+    return b"TAG" + b"Old".ljust(30, b"\0") + bytes(94) + b"\x08"
+
+
+def captured(data):
+    """The stream from its fourth frame on, as one has it who tuned in late."""
+    return data[:42] + data[42 + 3 * len(flac_frame(0)) :]
+
+
+def sized(data, least, most):
+    """The file with other block sizes in STREAMINFO."""
+    return data[:8] + struct.pack(">HH", least, most) + data[12:]
+
 
 LENGTHS = [
     # file, samples, declared, truncated, warned, why
@@ -35,10 +54,25 @@ LENGTHS = [
     (flac(10, samples=0)[:-5], 1728, None, True, True, "a pipe that was cut"),
     (flac(10, samples=1000), 1920, 1000, False, True, "STREAMINFO lies"),
     (flac(120, 4096), 120 * 4096, None, False, False, "numbers below 128 take a byte"),
+    (flac(10) + JUNK, 1920, None, False, True, "junk behind"),
+    (flac(10, samples=0) + JUNK, 1920, None, False, True, "junk behind a pipe's"),
+    (flac(10, samples=0) + b"\0", 1920, None, False, True, "one byte more"),
+    (flac(10, last=57, samples=0) + bytes(3 << 20), 1977, None, False, True, "megabytes of zeros"),
+    (flac(10, samples=3000) + JUNK, 1920, 3000, True, True, "cut between frames, then junk"),
+    (flac(10, samples=0)[:-5] + JUNK, 1728, None, True, True, "cut inside a frame, then junk"),
+    (flac(10, samples=0) + b"\xff\xf8\x19", 1920, None, True, True, "cut inside a header"),
+    (flac(10) + flac(3), 1920, None, False, True, "a second file behind"),
+    (flac(10, samples=0) + flac(30), 1920, None, False, True, "a second file behind a pipe's"),
+    (flac(10, samples=0) + id3v2(b"") + flac(30), 1920, None, False, True, "and its tag"),
+    (flac(10, samples=0) + old_tag() + old_tag(), 1920, None, False, False, "two tags of one kind"),
+    (captured(flac(10, samples=0)), 7 * 192, None, False, True, "a stream joined at its fourth frame"),
+    (sized(flac(10), 192, 65535), 1920, None, False, False, "blocks of 192 where more were announced"),
 ]
 
 
-@pytest.mark.parametrize("data, samples, declared, truncated, warned, why", LENGTHS)
+@pytest.mark.parametrize(
+    "data, samples, declared, truncated, warned, why", LENGTHS, ids=[row[-1] for row in LENGTHS]
+)
 def test_the_length_is_what_the_frames_hold(data, samples, declared, truncated, warned, why):
     info = identify(data)
     assert (info.samples, info.truncated, bool(info.warnings)) == (samples, truncated, warned), why
@@ -114,8 +148,7 @@ def test_pictures_are_places_in_the_file():
 
 
 def test_tags_of_other_kinds_around_it_are_no_audio():
-    old = b"TAG" + b"Old".ljust(30, b"\0") + bytes(94) + b"\x08"
-    info = identify(id3v2(id3_frame("TPE1", b"\3A")) + flac(10) + old)
+    info = identify(id3v2(id3_frame("TPE1", b"\3A")) + flac(10) + old_tag())
     assert (info.samples, info.truncated, info.tags) == (
         1920,
         False,
@@ -211,6 +244,88 @@ def test_frames_of_another_kind_do_not_count():
         assert parse_frame(bytes(head) + bytes([crc8(head)]) + bytes(10), 0, info) is None, why
 
 
+def text(value, count):
+    return format(value % (1 << count), f"0{count}b") if count else ""
+
+
+def residual(rng, block, order):
+    """Partitions of codes, some of them escaped."""
+    method = rng.randrange(2)
+    width = 4 + method
+    power = rng.choice([n for n in range(5) if block % (1 << n) == 0 and block >> n >= order])
+    bits = text(method, 2) + text(power, 4)
+    for number in range(1 << power):
+        count = (block >> power) - (0 if number else order)
+        parameter = rng.randrange(1 << width)
+        bits += text(parameter, width)
+        if parameter == (1 << width) - 1:
+            raw = rng.randrange(32)
+            bits += text(raw, 5) + text(rng.getrandbits(raw * count + 1), raw * count)
+        else:
+            codes = ("0" * rng.randrange(3) + "1" + text(rng.getrandbits(32), parameter) for _ in range(count))
+            bits += "".join(codes)
+    return bits
+
+
+def subframe(rng, block, width):
+    """One of any kind (9.2), of noise."""
+    wasted = rng.choice((0, 0, 1, 3))
+    kind = rng.choice((0, 1, 8, 9, 12, 32, 35, 63))
+    bits = "0" + text(kind, 6) + ("1" + "0" * (wasted - 1) + "1" if wasted else "0")
+    width -= wasted
+    if kind < 2:
+        return bits + text(rng.getrandbits(width * block), width * (block if kind else 1))
+    order = kind - 8 if kind < 32 else kind - 31
+    bits += text(rng.getrandbits(width * order + 1), width * order)
+    if kind >= 32:
+        precision = rng.randrange(1, 16)
+        bits += text(precision - 1, 4) + text(rng.getrandbits(5), 5)
+        bits += text(rng.getrandbits(precision * order), precision * order)
+    return bits + residual(rng, block, order)
+
+
+def any_frame(rng, assignment):
+    """(a frame of the tools that there are, STREAMINFO of its stream)."""
+    channels = assignment + 1 if assignment < 8 else 2
+    head = bytes([0xFF, 0xF8, 0x19, assignment << 4 | 8, 0])
+    side = {8: 1, 9: 0, 10: 1}.get(assignment)
+    bits = "".join(subframe(rng, 192, 16 + (channel == side)) for channel in range(channels))
+    bits += "0" * (-len(bits) % 8)
+    body = head + bytes([crc8(head)]) + int("1" + bits, 2).to_bytes(len(bits) // 8 + 1, "big")[1:]
+    packed = 44100 << 44 | channels - 1 << 41 | 15 << 36
+    info = struct.pack(">HH", 192, 192) + bytes(6) + packed.to_bytes(8, "big") + bytes(16)
+    return body + crc16(body).to_bytes(2, "big"), parse_stream_info(info)
+
+
+@pytest.mark.parametrize("assignment", range(11))
+def test_a_frame_ends_where_its_subframes_say(assignment):
+    rng = random.Random(assignment)
+    for _ in range(12):
+        data, info = any_frame(rng, assignment)
+        frame = parse_frame(data, 0, info)
+        assert end_of(data, frame, info) == end_of(data + JUNK, frame, info) == len(data)
+        for length in (len(data) - 1, len(data) // 2, frame.header_bytes):
+            assert end_of(data[:length], frame, info) is None
+        broken = bytearray(data)
+        broken[rng.randrange(frame.header_bytes, len(data))] ^= 1 << rng.randrange(8)
+        assert end_of(bytes(broken) + JUNK, frame, info) is None
+
+
+def test_a_frame_of_zeros_or_of_garbage_has_no_end():
+    head = flac_frame(0)[:6]
+    info = parse_stream_info(flac(1)[8:42])
+    frame = parse_frame(flac_frame(0), 0, info)
+    for rest in (bytes(100_000), b"\x10" + bytes(100_000), b"\xff" * 1000, JUNK, b"\x12\x10\0" + bytes(99_999)):
+        assert end_of(head + rest, frame, info) is None
+
+
+def test_what_is_spent_on_frames_without_an_end_is_bounded(monkeypatch):
+    measured = []
+    monkeypatch.setattr(flac_end, "end_of", lambda *of: measured.append(of[1].block_size))
+    check(flac(3, samples=0) + flac_frame(1, 4096)[:-2] * 1000)
+    assert measured and sum(measured) <= flac_end._MAX_MEASURED
+
+
 SAMPLES = [flac(10, last=50), flac(6, samples=0, blocks=picture(IMAGE) + PADDING)]
 
 
@@ -230,7 +345,7 @@ def test_seeded_mutations_are_an_answer_or_a_refusal():
 
 
 def test_only_head_and_tail_are_read():
-    data = flac(3)[:42] + flac_frame(0) + bytes(30_000_000) + flac_frame(77)
+    data = flac(3, samples=78 * 192)[:42] + flac_frame(0) + bytes(30_000_000) + flac_frame(77)
     source = Source.of_bytes(data)
     assert reader.read(source).samples == 78 * 192
     assert source.bytes_read < 1 << 17
@@ -245,7 +360,7 @@ def test_only_head_and_tail_are_read():
 )
 def test_a_crowd_of_syncwords_is_tried_so_often_and_no_more(monkeypatch, rest, why):
     tried = []
-    parse = reader.parse_frame
-    monkeypatch.setattr(reader, "parse_frame", lambda *at: tried.append(1) or parse(*at))
+    parse = flac_end.parse_frame
+    monkeypatch.setattr(flac_end, "parse_frame", lambda *at: tried.append(1) or parse(*at))
     check(flac(3) + rest * 200_000)
-    assert len(tried) <= 2 * reader._MAX_CANDIDATES + 1, why
+    assert len(tried) <= flac_end._MAX_CANDIDATES, why

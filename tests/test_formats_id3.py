@@ -182,6 +182,46 @@ def test_a_picture_that_is_stored_encoded_is_told_not_offered():
     )
 
 
+BIG = b"\xff\xd8\xff\xe0" + b"\xff\x00\xe1" * 700_000
+
+
+def unsynchronised(frames, version=3):
+    """A tag whose FF all are followed by a stuffed zero where the scheme asks for one (2.3 section 5)."""
+    return id3v2(frames.replace(b"\xff\x00", b"\xff\x00\x00").replace(b"\xff\xe1", b"\xff\x00\xe1"), version, 0x80)
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_frames_behind_a_large_unsynchronised_picture_are_found(shift):
+    """Whatever is stuffed where a step of reading ends."""
+    picture = id3_frame("APIC", b"\0image/jpeg\0\3" + b"x" * shift + b"\0" + BIG, 3)
+    data = unsynchronised(text("TIT2", "T", version=3) + picture + text("TPE1", "A", version=3))
+    found = read(data)
+    assert found.tags == {"title": "T", "artist": "A"} and "not offered" in found.warnings[0]
+
+
+def test_what_was_unsynchronised_is_read_in_steps():
+    picture = id3_frame("APIC", b"\0image/jpeg\0\3\0" + BIG * 2, 3)
+    data = unsynchronised(picture + text("TPE1", "A", version=3))
+    longest = []
+    source = Source(lambda at, length: longest.append(length) or data[at : at + length], len(data))
+    assert id3.read_tag(source, 0).tags == {"artist": "A"}
+    assert max(longest) <= 1 << 16 and source.bytes_read < 2 * len(data)
+
+
+def test_a_picture_in_which_nothing_was_stuffed_is_where_it_is():
+    for version, flags in ((3, 0x80), (4, 0x80)):
+        data = id3v2(id3_frame("APIC", b"\0image/png\0\3\0" + IMAGE, version), version, flags)
+        (picture,) = read(data).pictures
+        assert data[picture.offset : picture.offset + picture.length] == IMAGE
+
+
+def test_a_picture_that_is_stuffed_far_behind_is_not_offered():
+    image = IMAGE + bytes(3 << 20) + b"\xff\x00\x00"
+    frame = id3_frame("APIC", b"\0image/png\0\3\0" + image, 4)
+    found = read(id3v2(frame[:9] + b"\2" + frame[10:]))
+    assert not found.pictures and "not offered" in found.warnings[0]
+
+
 def test_padding_is_stepped_over_even_where_the_size_leaves_it_out():
     tag = id3v2(text("TIT2", "T"), padding=100)
     assert read(tag + b"audio").end == len(tag)

@@ -23,6 +23,33 @@ def _zip() -> bytes:
     return out.getvalue()
 
 
+NOT_READ = " (a container that is not read here)"
+
+
+def transport(*streams, extra=0) -> bytes:
+    """The first packets of an MPEG transport stream of these (type, descriptors) (ISO/IEC 13818-1 2.4.4)."""
+
+    def packet(pid, section):
+        length = (len(section) + 4).to_bytes(2, "big")
+        content = b"\0" + section[:1] + bytes([0xB0 | length[0], length[1]]) + section[1:] + bytes(4)
+        head = b"\x47" + (0x4000 | pid).to_bytes(2, "big") + b"\x10"
+        return bytes(extra) + (head + content).ljust(188, b"\xff")
+
+    association = b"\0" + b"\0\1\xc1\0\0" + b"\0\0\xe0\x10" + b"\0\1\xf0\0"
+    body = b"\2" + b"\0\1\xc1\0\0" + b"\xe1\0\xf0\0"
+    for number, (kind, descriptors) in enumerate(streams):
+        size = (0xF000 | len(descriptors)).to_bytes(2, "big")
+        body += bytes([kind]) + (0xE100 + number).to_bytes(2, "big") + size + descriptors
+    return packet(0, association) + packet(0x1000, body) + packet(0x100, b"\xff" * 9) * 2
+
+
+def programme(*streams) -> bytes:
+    """A pack of an MPEG programme stream, with a system header that lists these (2.5.3)."""
+    listed = b"".join(bytes([stream]) + b"\xc0\x20" for stream in streams)
+    system = b"\0\0\1\xbb" + (6 + len(listed)).to_bytes(2, "big") + b"\x80\xc4\xe1\x04\xe1\xff" + listed
+    return b"\0\0\1\xba" + bytes(10) + system + bytes(400)
+
+
 def _tar() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
@@ -57,12 +84,19 @@ NAMED = [
     (b"Extended Module: x", "module music (XM): notes, not sampled audio"),
     (bytes(1080) + b"M.K." + bytes(99), "module music (MOD): notes, not sampled audio"),
     (b"title".ljust(44, b"\1") + b"SCRM", "module music (S3M): notes, not sampled audio"),
-    ((b"\x47" + bytes(187)) * 4, "an MPEG transport stream (video)"),
-    ((bytes(4) + b"\x47" + bytes(187)) * 4, "an MPEG transport stream (video)"),
+    ((b"\x47" + bytes(187)) * 4, "an MPEG transport stream" + NOT_READ),
+    ((bytes(4) + b"\x47" + bytes(187)) * 4, "an MPEG transport stream" + NOT_READ),
+    (transport((0x0F, b"")), "an MPEG transport stream of AAC" + NOT_READ),
+    (transport((0x1B, b""), (0x03, b"")), "an MPEG transport stream of MPEG audio and video" + NOT_READ),
+    (transport((0x1B, b"")), "an MPEG transport stream of video" + NOT_READ),
+    (transport((0x06, b"\x0a\x04eng\0\x7a\1\0")), "an MPEG transport stream of E-AC-3" + NOT_READ),
+    (transport((0x11, b""), extra=4), "an MPEG transport stream of AAC in LATM" + NOT_READ),
+    (programme(0xC0), "an MPEG programme stream of MPEG audio" + NOT_READ),
+    (programme(0xE0, 0xC0), "an MPEG programme stream of MPEG audio and video" + NOT_READ),
+    (programme(), "an MPEG programme stream" + NOT_READ),
     (b"FLV\x01\x05", "a Flash video"),
-    (b"\x7f\xfe\x80\x01\xfc", "DTS (audio, but of a kind that is not read here)"),
+    (b"\x7f\xfe\x80\x01\xfc", "DTS, but its first frame header does not hold"),
     (b"ADIF\0", "AAC in ADIF (audio, but of a kind that is not read here)"),
-    ((b"\x56\xe0\x0d" + bytes(13)) * 3, "AAC in LATM (audio, but of a kind that is not read here)"),
     (b"<!DOCTYPE html><title>404</title>", "HTML text"),
     (b"\n  <HTML><body>", "HTML text"),
     (b"<!-- saved --> <html>", "HTML text"),

@@ -126,6 +126,44 @@ def test_padding_at_the_end_is_not_presented():
     assert identify(whole).samples == 1920 - 312 - 480
 
 
+@pytest.mark.parametrize("junk", [b"\xff" * 4000, bytes(4000), b"junk" * 999, b"\x12" * 4000])
+def test_what_is_behind_the_segment_is_none_of_it(junk):
+    info = identify(opus() + junk)
+    assert (info.samples, info.truncated) == (9600 - 312, False)
+
+
+def test_a_segment_that_is_empty_from_some_byte_on_lacks_its_end():
+    """As a download leaves it that has room for all and got half; one that tells no size may just be behind its end."""
+    whole = opus()
+    at = len(whole) - 4 * len(block(OPUS_20MS))
+    info = identify(whole[:at] + bytes(len(whole) - at))
+    assert (info.samples, info.truncated) == (6 * 960 - 312, True)
+    assert info.warnings == (f"what is at byte {at} is no element: 0.113 s are playable",)
+    live = opus(size=UNKNOWN)
+    assert not identify(live + bytes(400)).truncated
+
+
+def test_padding_is_that_of_the_block_in_its_group():
+    ours = element("a0", number("75a2", 10_000_000) + block(OPUS_20MS, 20, name="a1"))
+    others = element("a0", block(OPUS_20MS, 20, name="a1", number=2) + number("75a2", 5_000_000))
+    tracks = element("1654ae6b", track("A_OPUS", private=OPUS_HEAD))
+    for groups in ([ours, others], [others, ours], [others, block(OPUS_20MS, 20), others, ours, others]):
+        whole = movie(info(), tracks, cluster(block(OPUS_20MS), *groups))
+        blocks = 2 + (len(groups) > 2)
+        assert identify(whole).samples == 960 * blocks - 312 - 480, len(groups)
+
+
+def test_the_first_packet_of_vorbis_sounds_nothing():
+    modes = 1 | 1 << 6 + 41  # a short and a long one, as the end of the setup header has them
+    setup = b"\x05vorbis" + bytes(8) + (modes | 1 << 88).to_bytes(12, "little")
+    first = b"\x01vorbis" + struct.pack("<IBIiiiBB", 0, 1, 16000, 0, 64000, 0, 8 | 11 << 4, 1)
+    comments = b"\x03vorbis" + bytes(8) + b"\1"
+    private = bytes([2, len(first), len(comments)]) + first + comments + setup
+    packets = [block(head + b"x" * 30, 10 * n) for n, head in enumerate((b"\0", b"\0", b"\2", b"\2"))]
+    tracks = element("1654ae6b", track("A_VORBIS", 16000, 1, private=private))
+    assert identify(movie(info(), tracks, cluster(*packets))).samples == 128 + 576 + 1024
+
+
 ALAC_CONFIG = struct.pack(">IBBBBBBHIII", 4096, 0, 24, 40, 10, 14, 1, 255, 0, 0, 44100)
 
 CODECS = [
@@ -169,6 +207,14 @@ CODECS = [
         "ALAC: 150 samples of 4096, as only a partial packet tells",
     ),
     (
+        track("A_ALAC", 8000, 1, private=b"frmaalac" + struct.pack(">I4sI", 36, b"alac", 0) + ALAC_CONFIG),
+        bytes.fromhex("0000100000012c") + bytes(90),
+        "alac",
+        150,
+        24,
+        "ALAC whose configuration was taken over with what QuickTime wraps it in",
+    ),
+    (
         track("A_ALAC", 8000, 1, private=ALAC_CONFIG),
         bytes.fromhex("00000000000300") + bytes(90),
         "alac",
@@ -191,6 +237,17 @@ CODECS = [
         960,
         None,
         "AAC of 960 samples, as digital radio has it",
+    ),
+    (track("A_AAC/MPEG4/LC/SBR", 44100, 2), b"aac", "aac", 2048, None, "SBR, by the name of the codec alone"),
+    (track("A_AAC/MPEG4/LC", 44100, 2), b"aac", "aac", 1024, None, "and none"),
+    (track("A_DTS", 48000, 2), audio_files.dts_frame(), "dts", 512, None, "DTS by its header"),
+    (
+        track("A_MS/ACM", 8000, 2, private=fmt(2, 2, 8000, 4, block=78)[8:]),
+        bytes(78 + 20),
+        "adpcm_ms",
+        74,
+        None,
+        "a block of ADPCM, and a short one",
     ),
 ]
 

@@ -62,6 +62,8 @@ def trak(
         full(b"stsc", u32(1, 1, chunk, 1)),
         full(b"stsz", u32(0, samples), u32(*[size] * samples))
         if stsz is None
+        else stsz
+        if stsz[4:8] == b"stz2"
         else full(b"stsz", stsz),
         full(b"stco", u32(len(chunks), *chunks)),
     )
@@ -171,6 +173,19 @@ def test_itunes_note_of_gapless_playback_is_kept():
     assert info.samples == 38000 and not info.tags
 
 
+@pytest.mark.parametrize(
+    "edits, samples, why",
+    [
+        ((), 40 * 960 - 312, "the box of Opus says what is discarded in front"),
+        (((790, 312),), 790 * 48, "an edit list says so itself"),
+        (((800, 0),), 40 * 960, "and may say otherwise"),
+    ],
+)
+def test_the_pre_skip_of_opus_counts_where_no_edit_list_is(edits, samples, why):
+    info = identify(plain(opus_entry(), ticks=960, timescale=48000, edits=edits))
+    assert (info.samples, info.truncated, info.duration_declared) == (samples, False, None), why
+
+
 def test_a_header_that_lies_is_told_and_not_believed():
     info = identify(plain(declared=409600))
     assert (
@@ -189,6 +204,17 @@ def test_a_cut_file_is_as_long_as_what_is_there():
     assert info.duration_declared == pytest.approx(40960 / 44100)
 
 
+@pytest.mark.parametrize("bits, size", [(4, 13), (8, 200), (16, 200)])
+def test_sizes_may_be_written_short(bits, size):
+    values = "".join(format(size, f"0{bits}b") for _ in range(39))
+    packed = int("1" + values + "0" * (-len(values) % 8), 2)
+    table = full(b"stz2", u32(bits, 39), packed.to_bytes((packed.bit_length() + 7) // 8, "big")[1:])
+    whole = plain(size=size, stsz=table)
+    assert identify(whole[:-size]).samples == 39 * 1024, "stts has times for more samples than there are"
+    info = identify(whole[: -7 * size - 1])
+    assert (info.samples, info.truncated) == (32 * 1024, True)
+
+
 def test_a_cut_fragment_counts_the_samples_that_are_there():
     data = fragmented(moof(20), moof(20))
     info = identify(data[: -7 * 200 - 1])
@@ -205,6 +231,11 @@ def opus_entry() -> bytes:
 def stream_info() -> bytes:
     packed = (44100 << 44 | 1 << 41 | 23 << 36 | 40960).to_bytes(8, "big")
     return full(b"dfLa", b"\x80\0\0\x22", b"\x10\0\x10\0" + bytes(6) + packed + bytes(16))
+
+
+def ddts(speakers: int, rate: int, bits: int) -> bytes:
+    """DTSSpecificBox (TS 102 114 annex E.2.2.3)."""
+    return box(b"ddts", struct.pack(">IIIB4xHB", rate, 1509000, 1509000, bits, speakers, 0))
 
 
 def alac_cookie() -> bytes:
@@ -247,6 +278,9 @@ CODECS = (
     (opus_entry(), "opus", None, 48000, 1, None, "opus", "Opus"),
     (entry(b"fLaC", stream_info()), "flac", None, 44100, 2, 24, "flac", "FLAC"),
     (entry(b"alac", alac_cookie(), rate=0), "alac", None, 96000, 6, 24, "alac", "ALAC"),
+    (entry(b"dtsc", ddts(0x000F, 48000, 24)), "dts", "DTS", 48000, 6, None, "dtsc", "DTS"),
+    (entry(b"dtsl", ddts(0x084B, 96000, 24)), "dts", "DTS-HD Master Audio", 96000, 8, 24, "dtsl", "lossless DTS"),
+    (entry(b"dtse", ddts(0x0002, 48000, 24)), "dts", "DTS Express", 48000, 2, None, "dtse", "DTS Express"),
     (entry(b"ac-3", box(b"dac3", b"\x10\x3d\x40")), "ac3", None, 48000, 6, None, "ac-3", "AC-3"),
     (
         entry(b"samr", box(b"damr", bytes(9)), rate=8000),

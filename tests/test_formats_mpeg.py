@@ -109,6 +109,44 @@ def test_lame_delay_and_padding_are_not_presented():
     assert not info.warnings and info.bitrate == 128000
 
 
+def told(frames, size, delay=576, padding=1105):
+    """A descriptive frame of LAME for so many frames of 417 bytes, itself among the bytes."""
+    return xing_frame(b"Info", frames=frames, size=size, extension=lame(1, delay, padding))
+
+
+GAPLESS = [
+    # frames told, bytes told, delay, padding, frames there, samples presented, why
+    (20, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "all is there"),
+    (20, 417 * 21, 576, 1105, 19, 19 * 1152 - 1105, "cut: the padding has gone, the delays have not"),
+    (20, 417 * 21, 576, 1105, 12, 12 * 1152 - 1105, "cut further in front"),
+    (20, 417 * 21, 576, 2000, 19, 20 * 1152 - 2576, "cut in the padding, all of the original is there"),
+    (20, 417 * 21, 576, 3900, 18, 20 * 1152 - 4476, "the same, by two frames"),
+    (20, 417 * 21, 576, 3900, 17, 17 * 1152 - 1105, "by three"),
+    (20, 417 * 21, 1105, 100, 20, 20 * 1152 - 1205, "less padding than a decoder is late"),
+    (21, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "an encoder that counts its own frame"),
+    (20, 417 * 21, 576, 1105, 25, 25 * 1152 - 1105, "more behind: the padding lies amid it"),
+    (200, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "a count that is a lie: the bytes are all there"),
+    (15, 417 * 21, 576, 1105, 20, 20 * 1152 - 1681, "another lie"),
+    (2, 417 * 3, 1200, 1105, 2, 2 * 1152, "a note that takes more than there is is a lie"),
+    (2, 417 * 3, 1199, 1105, 2, 0, "a recording of nothing"),
+    (20, 417 * 21, 2000, 1105, 2, 0, "cut in the delay: nothing of the original is there"),
+    (20, 417 * 21, 0, 0, 20, 20 * 1152, "0 and 0 tell nothing"),
+]
+
+
+@pytest.mark.parametrize(
+    "frames, size, delay, padding, count, samples, why", GAPLESS, ids=[row[-1] for row in GAPLESS]
+)
+def test_the_padding_is_at_the_end_of_the_whole_stream(frames, size, delay, padding, count, samples, why):
+    info = identify(told(frames, size, delay, padding) + stream(count))
+    assert (info.samples, info.duration) == (samples, samples / 44100)
+    is_cut = count < frames and size > 417 * (count + 1)
+    assert info.truncated == is_cut
+    lies = is_cut or not 0 <= frames - count <= 1
+    original = max(frames * 1152 - delay - padding, 0)
+    assert info.duration_declared == (original / 44100 if lies else None)
+
+
 NOTES = [
     # frames told, bytes told, frames there, declared frames, truncated, why
     (20, 417 * 21, 20, None, False, "all agree"),
@@ -147,9 +185,29 @@ def test_a_gap_is_stepped_over_and_told():
     assert info.audio_bytes == 20 * 417
 
 
-def test_zeros_behind_the_frames_are_padding():
-    info = identify(stream(50) + bytes(4000))
-    assert info.samples == 50 * 1152 and "4000 bytes of zeros" in info.warnings[0]
+DAMAGED = [
+    # data, frames, warning, why
+    (stream(10)[:-100] + stream(10), 20, "the frame before byte 4070 lacks 100 bytes", "in the middle"),
+    (stream(10)[:-100] + stream(1), 11, "the frame before byte 4070 lacks 100 bytes", "one more behind it"),
+    (stream(10) + b"\0garbage" * 30 + stream(1), 11, "240 bytes at byte 4170", "a gap before the last frame"),
+    (stream(10)[:-9] * 8, 79, "7 frames in all lack bytes", "again and again"),
+    (stream(9) + b"\xff\xfb\xe0" + stream(10)[3:], 19, "the frame before byte 4170 lacks 627 bytes", "a bit rate"),
+]
+
+
+@pytest.mark.parametrize("data, frames, warning, why", DAMAGED, ids=[row[-1] for row in DAMAGED])
+def test_a_damaged_frame_takes_no_other_with_it(data, frames, warning, why):
+    info = identify(data)
+    assert info.samples == frames * 1152
+    assert any(warning in one for one in info.warnings), info.warnings
+
+
+@pytest.mark.parametrize("zeros", [4000, 3 << 20])
+def test_zeros_behind_the_frames_are_padding(zeros):
+    """Or what a download has left empty, however much that is."""
+    info = identify(stream(50) + bytes(zeros))
+    assert info.samples == 50 * 1152 and f"{zeros} bytes of zeros" in info.warnings[0]
+    refusal(stream(50) + bytes(zeros) + b"\1" + bytes(50_000))
 
 
 def test_frames_that_are_less_than_half_of_the_file_are_damage():
@@ -216,6 +274,18 @@ def test_a_cover_in_an_ape_tag_is_a_place_in_the_file():
     (picture,) = info.pictures
     assert info.samples == 11520 and (picture.mime, picture.type) == ("image/jpeg", "front cover")
     assert data[picture.offset : picture.offset + picture.length] == cover
+
+
+def test_an_ape_tag_may_stand_in_front():
+    cover = b"\xff\xd8\xff\xe0" + b"\xff\xfb\x90\x64" * 30_000
+    front = ape_tag(ape_item(b"Title", b"Front"), ape_item(b"Cover Art (Front)", b"a.jpg\0" + cover, 2))
+    for data in (front + stream(10), id3v2(id3_frame("TPE1", b"\3A")) + front + stream(10) + ID3V1):
+        info = identify(data)
+        assert (info.samples, info.tags["title"], info.warnings) == (11520, "Front", ())
+        (picture,) = info.pictures
+        assert data[picture.offset : picture.offset + picture.length] == cover
+    for broken in (front[:-1], front[:32], front[:12] + b"\xff" * 4 + front[16:]):
+        assert refusal(broken).reason
 
 
 def test_id3_wins_over_what_stands_behind():

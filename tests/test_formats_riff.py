@@ -91,6 +91,16 @@ CODECS = [
         False,
         "a short last block",
     ),
+    (fmt(0x11, 1, 8000, 4, block=36), bytes(40), "adpcm_ima_wav", 66, None, None, False, "a tail of a header only"),
+    (fmt(0x11, 2, 8000, 4, block=72), bytes(72 + 22), "adpcm_ima_wav", 74, None, None, False, "a word for each"),
+    (fmt(0x11, 2, 8000, 4, block=72), bytes(72 + 7), "adpcm_ima_wav", 65, None, None, False, "half a header is none"),
+    (fmt(0x11, 1, 8000, 3, block=28), bytes(56), "adpcm_ima_wav", 130, None, None, False, "3 bits: 32 in 3 words"),
+    (fmt(0x69, 2, 8000, 4, block=72), bytes(144), "adpcm_ima_xbox", 128, None, None, False, "its header is no sample"),
+    (fmt(2, 2, 8000, 4, block=78), bytes(78 + 20), "adpcm_ms", 66 + 8, None, None, False, "a short last block"),
+    (fmt(0x20, 2, 8000, 4, block=1), bytes(400), "adpcm_yamaha", 400, None, None, False, "4 bits, no blocks"),
+    (fmt(0x10, 1, 8000, 3, block=1), bytes(300), "adpcm_oki", 800, None, None, False, "3 bits, no blocks"),
+    (fmt(0x31, 1, 8000, 0, block=130), bytes(195), "gsm_ms", 960, None, None, False, "frames, however they are packed"),
+    (fmt(0x22, 1, 8000, 1, block=32), bytes(100), "truespeech", 720, None, None, False, "240 samples in 32 bytes"),
     (
         fmt(2, 1, 8000, 4, block=39),
         bytes(78),
@@ -267,6 +277,13 @@ def test_rf64_and_bw64_tell_their_size_in_ds64():
         assert (info.container, info.samples, info.truncated) == (container, 100, False)
 
 
+def test_ds64_tells_the_size_of_other_long_chunks_too():
+    ds64 = chunk(b"ds64", struct.pack("<QQQI4sQ4sQ", 1000, 200, 100, 2, b"junk", 36, b"more", 1 << 33))
+    long = chunk(b"junk", bytes(36), 0xFFFFFFFF)
+    data = riff(ds64, long, fmt(), chunk(b"data", bytes(200), 0xFFFFFFFF), magic=b"BW64", size=0xFFFFFFFF)
+    assert identify(data).samples == 100
+
+
 def test_rf64_and_wave64_to_a_pipe_are_as_long_as_what_came():
     ds64 = chunk(b"ds64", bytes(28))
     data = chunk(b"data", bytes(200), 0xFFFFFFFF)
@@ -355,7 +372,7 @@ def test_mpeg_audio_in_wav_is_counted_by_frames():
 def test_a_codec_without_samples_or_blocks_goes_by_fact_or_by_rate():
     by_fact = identify(
         riff(
-            fmt(0x22, 1, 8000, 1, block=32, byte_rate=1067),
+            fmt(0x32, 1, 8000, 1, block=41, byte_rate=1067),
             chunk(b"fact", struct.pack("<I", 4800)),
             chunk(b"data", bytes(640)),
         )
@@ -418,6 +435,7 @@ REFUSED = [
         "samples that nothing describes",
     ),
     (riff(fmt()), Damaged, "without a data chunk", "a description of nothing"),
+    (riff(fmt(), chunk(b"LIST", b"wavl" + chunk(b"data", bytes(8)))), NotAudio, "(wavl), which is not read", "pieces"),
     (
         riff(fmt(), b"data" + struct.pack("<I", 1000)),
         Damaged,

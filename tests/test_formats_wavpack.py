@@ -100,6 +100,8 @@ def test_a_length_that_is_not_told_is_found_in_the_last_block():
 
 
 def test_a_length_that_lies_is_held_against_the_blocks():
+    piped = identify(wv(2, 1000, total=0))
+    assert (piped.samples, piped.duration_declared, piped.warnings) == (2000, None, ())
     info = identify(wv(2, 1000, total=5000))
     assert (info.samples, info.truncated, info.duration_declared) == (2000, True, 5000 / 44100)
     info = identify(wv(2, 1000, total=1500))

@@ -217,7 +217,7 @@ class ByHand(Converter):
         self.cancelled = 0
         self.news = threading.Condition()
 
-    def summarise(self, source, target, region, seconds, on_done):
+    def summarise(self, source, target, region, seconds, on_done, pcm=None):
         with self.news:
             self.begun.append((source, target, on_done))
             self.news.notify_all()

@@ -57,6 +57,8 @@ def test_a_prefix_ends_in_a_slash_or_is_none(url, prefix):
     ("s3://bucket?endpoint=", "no value"), ("s3://bucket?endpoint=host:9000", "no scheme of the endpoint"),
     ("s3://bucket?endpoint=http://h/path", "an endpoint with a path"), ("s3://bucket?endpoint=http://u:p@h", "a password"),
     ("s3://bucket?endpoint=http://h:x", "no port"), ("s3://bucket?endpoint=http://h:99999", "no such port"),
+    ("s3://bucket?single=4MiB", "smaller than a part may be"), ("s3://bucket?single=6GiB", "more than one PUT may have"),
+    ("s3://bucket?single=1e9", "no size"), ("s3://bucket?single=0x5MiB", "no number"),
     ("s3://bucket?region=a&region=b", "twice"), ("s3://bucket?style=odd", "no style"),
     ("s3://bucket?secret=x", "unknown"), ("s3://bucket?public=nowhere", "a public endpoint that is none"),
 ])

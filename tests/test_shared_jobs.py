@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 from support import eventually, request
 from test_jobs import AS_IT_IS, ORDER, SOUND, ByHand, Clock
+from test_storage import upload
 from tiny_s3 import says
 
 import audiometa
@@ -35,7 +36,7 @@ def tiny(tiny, repeating):
 class Node:
     """One server's share: its storage, its own jobs and what it knows of others'."""
 
-    def __init__(self, data, tiny, clock, silent_s=60.0, most=10):
+    def __init__(self, data, tiny, clock, silent_s=60.0, most=10, pulse_s=0.005):
         self.storage = Storage(
             data, catalogue="rqlite://never-asked", blobs=tiny.url("p"), clock_ms=lambda: int(1000 * clock()),
             free_space_kept=0,
@@ -44,27 +45,29 @@ class Node:
         self.converter, self.bugs = ByHand(), []
         common = {"result_ttl": TTL, "on_bug": self.bugs.append, "clock": clock}
         make = partial(Jobs, self.folder, self.converter, self.storage, audiometa.identify, most=most, **common)
-        self.jobs = SharedJobs(make, self.storage.results, pulse_s=0.005, silent_s=silent_s, **common)
+        self.jobs = SharedJobs(make, self.storage.results, pulse_s=pulse_s, silent_s=silent_s, **common)
         self.board = self.storage.results.board
 
-    def add(self, order=ORDER, owner=0):
+    def add(self, order=ORDER, owner=0, data=SOUND):
         def put(path):
             with open(path, "wb") as file:
-                file.write(SOUND)
+                file.write(data)
 
         return self.jobs.add(order, put, True, owner)
 
-    def begin(self, order=ORDER, owner=0):
-        job = self.add(order, owner)
+    def begin(self, order=ORDER, owner=0, data=SOUND):
+        job = self.add(order, owner, data)
         self.jobs.start(job)
         return job.id
 
     def done(self, order=ORDER, owner=0):
-        """One that has a result."""
+        """One that has a result, and no input any more."""
         id = self.begin(order, owner)
+        key = self.board.named(id).key
         if order.conversion is not None:
             self.converter.finish(len(self.converter.begun) - 1)
         self.wait(id, DONE, owner)
+        eventually(lambda: self.storage._blobs.size(key) is None)
         return id
 
     def status(self, id, owner=0):
@@ -397,6 +400,193 @@ def test_who_was_given_up_while_it_was_away_stops(node):
     eventually(lambda: a.converter.cancelled and os.listdir(str(a.folder)) == [])
 
 
+# -- a server dies, or hangs, and another goes on -------------------------------------------------------------------
+
+SAVED = ORDER._replace(save_as="made.wav")
+HUNG = {"pulse_s": 1000.0}  # looks at the board once, and then not for minutes
+
+
+def dead(node):
+    """It does nothing any more, and leaves all as it is."""
+    node.jobs.close()
+    node.jobs.close = lambda: None
+
+
+def stored_order(node, name="in.wav"):
+    """A conversion of a stored file."""
+    upload(node.storage, SOUND, name)
+    return ORDER._replace(source=node.storage.content(name=name).key)
+
+
+def test_what_a_dead_server_was_at_another_one_does(node, tiny):
+    a = node("a")
+    id = a.begin(owner=7)
+    dead(a)
+    b = node("b", silent_s=0.2)
+    b.converter.wait(1)
+    assert b.status(id, 7)["status"] == QUEUED and b.code(id, 8) == "not-found"
+    b.converter.finish()
+    assert b.wait(id, DONE, 7)["problem"] is None
+    job = b.jobs.find(id, 7)
+    assert job.result.size == len(SOUND)
+    eventually(lambda: len(kept(tiny)) == 1)  # the input goes when the result has come
+    b.jobs.remove(job)
+    eventually(lambda: not kept(tiny))
+
+
+def test_a_stored_file_is_its_own_copy(node, tiny):
+    a = node("a")
+    order = stored_order(a)
+    id = a.begin(order)
+    assert len(kept(tiny)) == 1
+    dead(a)
+    b = node("b", silent_s=0.2)
+    b.converter.wait(1)
+    b.converter.finish()
+    b.wait(id, DONE)
+    assert b.deliver(id) == SOUND[::-1]
+    eventually(lambda: len(kept(tiny)) == 1)
+
+
+def test_a_stored_file_that_was_removed_since_cannot_be_converted_and_that_is_told(node):
+    a = node("a")
+    id = a.begin(stored_order(a))
+    dead(a)
+    b = node("b", silent_s=0.2)
+    file = b.storage.content(name="in.wav")
+    assert b.storage.remove(file.id)
+    status = b.wait(id, FAILED)
+    assert (status["problem"]["code"], status["done"]) == ("not-found", None)
+    assert os.listdir(str(b.folder)) == []
+
+
+def test_of_many_who_see_it_one_takes_it(node):
+    a = node("a")
+    ids = [a.begin() for _ in range(3)]
+    dead(a)
+    others = [node(name, silent_s=0.2) for name in "bc"]
+    eventually(lambda: sum(len(one.converter.begun) for one in others) == 3)
+    for one in others:
+        for number in range(len(one.converter.begun)):
+            one.converter.finish(number)
+    for id in ids:
+        others[0].wait(id, DONE)
+    assert sum(len(one.converter.begun) for one in others) == 3
+
+
+def test_who_hung_and_wakes_makes_nothing_of_what_is_anothers_by_then(node, tiny):
+    a = node("a", **HUNG)
+    id = a.begin(SAVED, data=SOUND[::-1])
+    told, over, _ = heard(a, id)
+    b = node("b", silent_s=0.2)
+    b.converter.wait(1)
+    b.converter.finish()
+    status = b.wait(id, DONE)
+    file = b.storage.content(name="made.wav")
+    assert file is not None and status["file"] == f"/files/{file.id}"
+    assert b.storage.remove(file.id)
+    a.converter.finish()
+    eventually(lambda: os.listdir(str(a.folder)) == [])
+    assert b.storage.content(name="made.wav") is None, "it is not made twice"
+    assert a.status(id) == b.status(id) == status
+    assert a.board.named(id).status == json.dumps(status)
+
+
+def test_who_hung_names_no_result_of_what_another_is_at_still_and_tells_of_that(node, tiny):
+    a = node("a", **HUNG)
+    id = a.begin()
+    told, over, stop = heard(a, id)
+    b = node("b", silent_s=0.2)
+    b.converter.wait(1)
+    a.converter.finish()
+    eventually(lambda: os.listdir(str(a.folder)) == [])
+    assert b.status(id)["status"] == QUEUED and not over.is_set()
+    stop()
+    assert not a.jobs._followers
+    b.converter.finish()
+    b.wait(id, DONE)
+    assert b.deliver(id) == SOUND[::-1]
+    eventually(lambda: not kept(tiny))
+
+
+def test_who_follows_at_a_server_that_lost_a_job_hears_of_its_end(node):
+    a, b = node("a"), node("b")
+    id = a.begin()
+    told, over, _ = heard(a, id)
+    eventually(lambda: b.jobs._take_over(b.board.named(id)) or b.jobs._jobs.unfinished())
+    eventually(lambda: os.listdir(str(a.folder)) == [])
+    b.converter.finish()
+    assert over.wait(20) and told[-1]["status"] == DONE and told[-1]["size"] == len(SOUND)
+
+
+def test_who_is_back_too_late_has_lost_what_it_was_at(node):
+    a = node("a")
+    id = a.begin(SAVED, data=SOUND[::-1])
+    dead(a)
+    b = node("b", silent_s=0.2)
+    b.converter.wait(1)
+    a = node("a")
+    eventually(lambda: os.listdir(str(a.folder)) == [])
+    assert a.status(id)["status"] == QUEUED
+    b.converter.finish()
+    assert a.wait(id, DONE)["file"]
+
+
+@pytest.mark.parametrize("faults", [
+    pytest.param([says(503, "SlowDown")] * 4, marks=pytest.mark.slow, id="away"),
+    pytest.param([says(403, "AccessDenied")] * 5, id="refuses"),
+])
+def test_a_store_that_is_away_when_it_is_taken_over_is_asked_again(node, tiny, faults):
+    a = node("a")
+    id = a.begin()
+    dead(a)
+    b = node("b", silent_s=0.2)
+    tiny.faults += faults
+    b.converter.wait(1)
+    assert json.loads(b.board.named(id).status)["ours"]["times"] == 1, "it is no fault of the conversion's"
+    b.converter.finish()
+    b.wait(id, DONE)
+
+
+def test_what_nobody_has_room_for_has_failed_in_the_end(node):
+    a = node("a")
+    id = a.begin()
+    dead(a)
+    b = node("b", silent_s=0.05, most=0)
+    status = b.wait(id, FAILED)
+    assert status["problem"]["code"] == "busy" and os.listdir(str(b.storage.data)).count("conversions") == 0
+    eventually(lambda: b.board.named(id).key is None)
+
+
+def test_what_its_servers_die_of_is_not_taken_over_for_ever(node, tiny):
+    last = node("a")
+    id = last.begin()
+    for name in "bcd":
+        dead(last)
+        last = node(name, silent_s=0.2)
+        last.converter.wait(1)
+    dead(last)
+    e = node("e", silent_s=0.2)
+    assert e.wait(id, FAILED)["problem"]["code"] == "busy"
+    assert e.converter.begun == []
+    eventually(lambda: not kept(tiny))
+
+
+def test_where_the_clock_of_the_dead_was_ahead_the_heir_is_heard_all_the_same(node, clock):
+    a = node("a")
+    clock.now += 5000
+    id = a.begin()
+    dead(a)
+    clock.now -= 5000
+    b = node("b", silent_s=0.2)
+    b.converter.wait(1)
+    _, _, _, on_progress, _ = b.converter.begun[0]
+    on_progress(0.5)
+    eventually(lambda: json.loads(b.board.named(id).status)["progress"] == 0.5)
+    b.converter.finish()
+    b.wait(id, DONE)
+
+
 # -- engines fail --------------------------------------------------------------------------------------------------
 
 
@@ -451,7 +641,8 @@ def test_a_result_that_cannot_be_kept_is_a_failure_in_words(pair, tiny, monkeypa
     id = a.begin()
     a.converter.finish()
     assert b.wait(id, FAILED)["problem"]["code"] == "no-space"
-    assert not kept(tiny) and not a.bugs
+    eventually(lambda: not kept(tiny))
+    assert not a.bugs
 
 
 def test_a_disk_that_fails_is_a_failure_and_a_line_in_the_log(pair, monkeypatch):
@@ -508,6 +699,31 @@ def test_a_move_ends_conversions_and_none_begins_until_it_is_over(pair):
     assert os.listdir(str(b.folder)) == []
     b.storage.cancel_move()
     assert a.status(b.begin())["status"] == QUEUED
+
+
+def test_a_folders_conversions_do_not_come_along_into_a_cluster_and_go_from_the_disk(node, clock, tmp_path):
+    with Storage(tmp_path / "a", free_space_kept=0) as storage:
+        converter, bugs = ByHand(), []
+        folder = tmp_path / "a" / "conversions"
+        before = Jobs(folder, converter, storage, audiometa.identify, most=9, result_ttl=TTL, on_bug=bugs.append, clock=clock)
+
+        def put(path):
+            with open(path, "wb") as file:
+                file.write(SOUND)
+
+        done, unfinished = (before.add(ORDER, put, True) for _ in range(2))
+        before.start(done)
+        before.start(unfinished)
+        converter.finish(0)
+        eventually(lambda: before.status(done)["status"] == DONE)
+        before.close()
+    a = node("a")
+    assert a.code(done.id) == a.code(unfinished.id) == "not-found"
+    eventually(lambda: os.listdir(str(folder)) == [done.id])
+    clock.now += TTL + 1
+    again = node("a")
+    eventually(lambda: os.listdir(str(folder)) == [])
+    assert again.converter.begun == [] and not bugs
 
 
 # -- over sockets --------------------------------------------------------------------------------------------------

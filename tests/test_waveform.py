@@ -271,6 +271,21 @@ def test_a_region_of_pcm_is_as_fine_as_is_asked_for(tmp_path, part):
     assert list(wave.values) == by_definition(data[44 + 2 * first : 44 + 2 * stop], 1, pixel)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("start, stop, width", [
+    (0.0, None, 1), (0.0, 3.0, 7), (1.0, 2.0, 25), (1.001, 7.3, 3), (5.0, 9.0, 100), (9.9, None, 2), (0.5, 9.75, 1), (2.0, 9.0, 5),
+])
+def test_a_wide_region_by_itself_is_what_the_whole_shows_of_it(tmp_path, monkeypatch, channels, start, stop, width):
+    monkeypatch.setattr(worker, "_PIECE", 1000)  # pieces and pixels end apart
+    data = riff(1, 16, channels, noise(2 * 80_001 * channels))
+    span = Span(start, stop, width)
+    _, whole = made(tmp_path, data)
+    wanted = Kept(whole).read(span)
+    region = waveform.wide(span.frames(8000, 80_001), width, 80_001)
+    _, part = made(tmp_path, data, region)
+    assert Kept(part).everything() == wanted and wanted.length
+
+
 @pytest.mark.parametrize("name", ["layer3_44100_joint_all_tools", "layer3_22050_mono_all_tools"])
 def test_mp3_shows_what_it_decodes_to(tmp_path, name):
     data = (ROOT / "tests" / "vectors" / f"{name}.mp3").read_bytes()

@@ -1,12 +1,14 @@
 """An S3 store small enough to read, over real sockets, that can be told to fail in every way that stores do.
 
 It knows one bucket, keeps objects in memory, checks signatures, and speaks the common core alone: PUT, GET with one
-range, HEAD, DELETE, ListObjectsV2, presigned GET.  `faults` is a list of functions, one for each request to come, that may
-do something else instead: see the bottom.  It stands for a peer; nothing of the program is replaced.
+range, HEAD, DELETE, ListObjectsV2, presigned GET, and uploads in parts, but for a list of these.  `faults` is a list of
+functions, one for each request to come, that may do something else instead: see the bottom.  It stands for a peer;
+nothing of the program is replaced.
 """
 
 from __future__ import annotations
 
+import base64
 import calendar
 import hashlib
 import re
@@ -18,6 +20,7 @@ import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from xml.etree import ElementTree
 
 from audiokit.blobs.sigv4 import Keys, Scope, presigned_query, signed_headers
 
@@ -31,6 +34,8 @@ class TinyS3:
 
     def __init__(self, domain=None, certificate=None):
         self.objects = {}  # name: (bytes, seconds since 1970)
+        self.uploads = {}  # (name, id): (seconds since 1970, {number: bytes})
+        self.begun = 0  # uploads in parts, so far
         self.faults = []
         self.requests = []
         self.ahead = 0.0  # s, of its clock
@@ -120,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.serve()
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = do
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do
 
     def serve(self):
         tiny = self.server.tiny
@@ -130,9 +135,15 @@ class _Handler(BaseHTTPRequestHandler):
             return self.error(404, "NoSuchBucket")
         if not self.is_signed():
             return None
-        if self.command == "PUT":
+        if self.command in ("PUT", "POST"):
             if hashlib.sha256(self.data).hexdigest() != self.headers.get("x-amz-content-sha256"):
                 return self.error(400, "XAmzContentSHA256Mismatch")
+            if self.headers.get("content-md5", _md5_of(self.data)) != _md5_of(self.data):
+                return self.error(400, "BadDigest")
+        query = dict(self.query)
+        if "uploads" in query or "uploadId" in query:
+            return self.in_parts(name, query)
+        if self.command == "PUT":
             tiny.objects[name] = (self.data, time.time() + tiny.ahead)
             return self.reply(200, b"", [("ETag", f'"{hashlib.md5(self.data).hexdigest()}"')])
         if self.command == "DELETE":
@@ -143,6 +154,31 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in tiny.objects:
             return self.error(404, "NoSuchKey")
         return self.object(tiny.objects[name][0])
+
+    def in_parts(self, name, query):
+        """An upload in parts, as AWS has it: the object is as old as the beginning, and an end is forgotten at once."""
+        tiny = self.server.tiny
+        if "uploads" in query:
+            tiny.begun += 1
+            id = f"+/{tiny.begun}="
+            tiny.uploads[name, id] = (time.time() + tiny.ahead, {})
+            return self.reply(200, (f"<InitiateMultipartUploadResult><Bucket>{BUCKET}</Bucket><Key>{name}</Key>"
+                                    f"<UploadId>{id}</UploadId></InitiateMultipartUploadResult>").encode())
+        if (name, query["uploadId"]) not in tiny.uploads:
+            return self.error(404, "NoSuchUpload")
+        since, parts = tiny.uploads[name, query["uploadId"]]
+        if self.command == "PUT":
+            parts[int(query["partNumber"])] = self.data
+            return self.reply(200, b"", [("ETag", f'"{hashlib.md5(self.data).hexdigest()}"')])
+        del tiny.uploads[name, query["uploadId"]]
+        if self.command == "DELETE":
+            return self.reply(204)
+        wanted = [(int(part[0].text), part[1].text) for part in ElementTree.fromstring(self.data)]
+        there = [(number, f'"{hashlib.md5(data).hexdigest()}"') for number, data in parts.items()]
+        if [one for one in wanted if one not in there] or wanted != sorted(wanted):
+            return self.error(400, "InvalidPart")
+        tiny.objects[name] = (b"".join(parts[number] for number, _ in wanted), since)
+        return self.reply(200, b"<CompleteMultipartUploadResult><ETag>x-2</ETag></CompleteMultipartUploadResult>")
 
     def object(self, data, cut=None):
         """The object, or the range of it; `cut`: end the connection after so many bytes."""
@@ -234,6 +270,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             if not isinstance(self.connection, ssl.SSLSocket):
                 self.connection.shutdown(socket.SHUT_WR)
+
+
+def _md5_of(data):
+    """As Content-MD5 has it."""
+    return base64.b64encode(hashlib.md5(data).digest()).decode()
 
 
 # -- faults: each takes the handler, and answers False when the request is to be served after all ------------------

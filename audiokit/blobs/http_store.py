@@ -4,7 +4,7 @@ One `HttpStore` a server, for any number of threads.  A request is signed anew f
 heal (no connection, a reset, silence, 408, 429, 500, 502, 503, 504) is tried again with a growing pause of random
 length, a few times and not for long; after some failures in a row nobody waits for a second: then `StoreDown` comes at
 once.  A 307 is followed once.  A clock that is wrong is put right by the store's own, once.  All else fails at once, in
-words.  Raises `StoreDown`, `StoreRefused`, FileNotFoundError for an object that is not there.
+words.  Raises `StoreDown`, `StoreRefused`, FileNotFoundError for an object, or an upload in parts, that is not there.
 
 Never buffers a body: it comes from a file and goes out in pieces; what comes in is the caller's to take from the
 socket (flow.py), but for answers that are short by nature.
@@ -381,7 +381,7 @@ class HttpStore:
         if status == 307:
             return self._elsewhere(answer, said)
         if status == 404:
-            if code == "NoSuchKey" or request.method == "HEAD" and request.name:
+            if code in ("NoSuchKey", "NoSuchUpload") or request.method == "HEAD" and request.name:
                 return FileNotFoundError(errno.ENOENT, "the store has no such object", request.name)
             if code == "NoSuchBucket":
                 return StoreRefused(f"{who} has no bucket {bucket!r}")
@@ -463,13 +463,16 @@ def _read_whole(answer: Answer) -> Answer:
     if wanted is not None and answer.method != "HEAD" and answer.status != 204:
         if wanted.isdigit() and len(body) < int(wanted):  # read(n) does not tell
             raise http.client.IncompleteRead(body, int(wanted) - len(body))
-    return answer._replace(body=body)
+    answer = answer._replace(body=body)
+    if answer.method == "POST" and answer.status == 200 and _error_of(body)[0]:
+        return answer._replace(status=500)  # whoever makes one object of many parts says 200 first, and then how it went
+    return answer
 
 
 def _error_of(body: bytes) -> Tuple[str, Dict[str, str]]:
     """The code of an error's document and its other members; nothing where it is none."""
     try:
-        root = ElementTree.fromstring(body) if body else None
+        root = ElementTree.fromstring(body.strip()) if body else None  # blanks before it are signs of life
     except ElementTree.ParseError:
         root = None
     members = {} if root is None else {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in root}
@@ -477,11 +480,14 @@ def _error_of(body: bytes) -> Tuple[str, Dict[str, str]]:
 
 
 def _is_readable(sock: socket.socket) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])
+    try:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(sock, select.POLLIN)
+            return bool(poll.poll(0))
+        return bool(select.select([sock], [], [], 0)[0])
+    except ValueError:  # `close` ended it under us: whatever is done with it next says so
+        return False
 
 
 def _words(error: BaseException) -> str:

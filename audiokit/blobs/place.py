@@ -18,7 +18,9 @@ from .sigv4 import Keys, encoded_path
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")  # "Bucket naming rules" of the S3 User Guide
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()\-/]*")  # its safe characters: every store keeps these as they are
-_PARAMETERS = ("endpoint", "region", "style", "public")
+_PARAMETERS = ("endpoint", "region", "style", "public", "single")
+_SIZE = re.compile(r"([1-9][0-9]{0,11})([MG]iB)")
+_SINGLE = (5 << 20, 5 << 30)  # bytes that a part has at least, and one PUT at most: "Amazon S3 multipart upload limits"
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -54,6 +56,7 @@ class Place(NamedTuple):
     region: Optional[str]  # None: as the environment or the config file says
     is_virtual: Optional[bool]  # the bucket is part of the host; None: where that is AWS
     public: Optional[Endpoint]  # what clients of presigned addresses see, where it is another one
+    single: Optional[int]  # bytes of a file that goes in one PUT; None: as parts.py has it
 
     @property
     def text(self) -> str:
@@ -62,7 +65,7 @@ class Place(NamedTuple):
 
 
 def parse(text: str) -> Place:
-    """The place that `s3://BUCKET/PREFIX?endpoint=URL&region=NAME&style=path|virtual&public=URL` names."""
+    """The place that `s3://BUCKET/PREFIX?endpoint=URL&region=NAME&style=path|virtual&public=URL&single=1GiB` names."""
     parts = urlsplit(text)
     if parts.scheme != "s3" or parts.fragment:
         raise BadPlace(f"{text!r} is not s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
@@ -83,7 +86,16 @@ def parse(text: str) -> Place:
         endpoint_of(given["endpoint"]) if "endpoint" in given else None, given.get("region"),
         given["style"] == "virtual" if "style" in given else None,
         endpoint_of(given["public"]) if "public" in given else None,
+        _single(given["single"]) if "single" in given else None,
     )
+
+
+def _single(text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    size = int(found.group(1)) << (20 if found.group(2) == "MiB" else 30) if found else 0
+    if not _SINGLE[0] <= size <= _SINGLE[1]:
+        raise BadPlace(f"single is {text!r}, not 5MiB to 5GiB")
+    return size
 
 
 def endpoint_of(text: str) -> Endpoint:

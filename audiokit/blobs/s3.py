@@ -1,8 +1,8 @@
 """A blob store in an S3 bucket: `PREFIXfiles/ab/abcdef…`, the same tree that a directory has.
 
 Only what every store that calls itself S3 does alike is used: PUT with its length and sha256, GET of one range, HEAD,
-DELETE, ListObjectsV2, and presigned GET.  Names are fresh and random, so that a PUT needs no condition and one that
-comes late does no harm; an object is there whole or not at all.
+DELETE, ListObjectsV2, presigned GET, and for what is large an upload in parts (parts.py).  Names are fresh and random,
+so that a PUT needs no condition and one that comes late does no harm; an object is there whole or not at all.
 
 `PREFIXstore-id` holds a word that the catalogue knows too, so that nothing is ever stored in, or removed from, a bucket
 that belongs to another catalogue.  Never lists to answer anybody: lists may lag.  Raises what http_store.py raises.
@@ -17,6 +17,7 @@ import os
 import re
 import selectors
 from datetime import datetime, timezone
+from functools import partial
 from hashlib import sha256 as sha256_of
 from typing import Any, BinaryIO, Callable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
@@ -27,9 +28,9 @@ from .errors import StoreDown, StoreRefused
 from .fileops import FileOps
 from .flow import Cut, Flow
 from .http_store import PATIENT, Answer, HttpStore, Patience, Request
+from .parts import LARGEST, Parts, Sizes
 from .place import Credentials, parse, settled
 
-LARGEST = 5 << 30  # bytes of one PUT: "Amazon S3 multipart upload limits"
 _PIECE = 1 << 18  # bytes read at once where somebody waits for them
 _PAGE = 1000  # names a list gives at most
 _MARK = "store-id"
@@ -53,14 +54,16 @@ class S3Blobs:
 
     def __init__(
         self, url: str, ops: FileOps, environment: Mapping[str, str] = os.environ, patience: Patience = PATIENT,
-        say: Callable[[str], None] = lambda text: None,
+        say: Callable[[str], None] = lambda text: None, sizes: Optional[Sizes] = None,
     ) -> None:
+        """`sizes`: what goes in one request; None: as `url` says."""
         place = settled(parse(url), environment)
         self._patience = patience
         self._ops = ops
         self._prefix = place.prefix
         self.text = f"{place.text} at {place.endpoint.authority}"
         self._store = HttpStore(place, Credentials(environment), environment, patience=patience, say=say)
+        self._parts = Parts(self._store, self._prefix, sizes or Sizes.of(place.single), patience)
 
     def close(self) -> None:
         """End every connection; who waits for one fails now."""
@@ -82,9 +85,17 @@ class S3Blobs:
 
         After an error the caller deletes `key`: the store may have taken the bytes and not said so.
         """
-        self._store.ask(Request("PUT", self._name(key), body=file, size=size, sha256=sha256))
+        self.send(key, file, size, sha256)
         file.close()  # Windows removes no open file
         self._ops.remove(file.name)
+
+    def send(self, key: str, file: BinaryIO, size: int, sha256: str) -> None:
+        """The same, and the file stays."""
+        name = self._name(key)
+        if self._parts.fits_one(size):
+            self._store.ask(Request("PUT", name, body=file, size=size, sha256=sha256))
+        else:
+            self._parts.put(key, name, file, size, sha256, partial(self.size, key))
 
     def open(self, key: str, start: int, stop: int, size: int) -> Flow:
         """The bytes `start` to `stop` (exclusive) of `key`, which has `size`, on their way."""
@@ -97,22 +108,31 @@ class S3Blobs:
         size = self.size(key)
         if size is None:
             raise FileNotFoundError(errno.ENOENT, "the store has no such object", key)
-        flow, buffer = Flow(self._store, self._name(key), size), memoryview(bytearray(_PIECE))
+        yield from self.span(key, 0, size, size)
+
+    def span(self, key: str, start: int, stop: int, size: int) -> Iterator[memoryview]:
+        """The bytes `start` to `stop` (exclusive) of `key`, which has `size`, as `pieces` gives them."""
+        if start >= stop:
+            return
+        flow, buffer = self.open(key, start, stop, size), memoryview(bytearray(min(_PIECE, stop - start)))
         try:
-            while flow.position < size:
+            while flow.position < stop:
                 try:
                     yield flow.read(buffer)
                 except BlockingIOError:
                     if not _wait(flow.fileno(), self._patience.silence):
-                        flow.seek(flow.position, size)
+                        flow.seek(flow.position, stop)
                 except Cut:
-                    flow.seek(flow.position, size)
+                    flow.seek(flow.position, stop)
         finally:
             flow.close()
 
     def lend(self, key: str, path: str) -> None:
         """The bytes of `key` as a new file `path`, durable; FileNotFoundError when they are not there."""
-        pieces = self.pieces(key)
+        self.write(self.pieces(key), path)
+
+    def write(self, pieces: Iterator[memoryview], path: str) -> None:
+        """What `pieces` or `span` gives as a new file `path`, durable."""
         first = next(pieces, b"")  # before there is a file
         with open(path, "xb", buffering=0, opener=lambda name, _: self._ops.create(name)) as file:
             try:
@@ -125,18 +145,18 @@ class S3Blobs:
                 self._ops.remove(path)
                 raise
 
-    def size(self, key: str) -> Optional[int]:
+    def size(self, key: str, patience: Optional[Patience] = None) -> Optional[int]:
         """How many bytes `key` has, None when it is not there."""
         try:
-            answer = self._store.ask(Request("HEAD", self._name(key)))
+            answer = self._store.ask(Request("HEAD", self._name(key), patience=patience))
         except FileNotFoundError:
             # An answer to HEAD has no body: whether it is the object or the bucket that is missing, GET tells.
-            return self._size_by_get(key)
+            return self._size_by_get(key, patience)
         return _length(answer)
 
-    def _size_by_get(self, key: str) -> Optional[int]:
+    def _size_by_get(self, key: str, patience: Optional[Patience]) -> Optional[int]:
         try:
-            answer = self._store.begin(Request("GET", self._name(key)))
+            answer = self._store.begin(Request("GET", self._name(key), patience=patience))
         except FileNotFoundError:
             return None
         self._store.drop(answer.line)  # it came to be meanwhile
@@ -159,17 +179,26 @@ class S3Blobs:
     def scan(self, after: str = "", older_than_s: float = 0.0) -> Iterator[str]:
         """Every key behind `after`, in order, that has been there for so long by the store's own clock."""
         base = f"{self._prefix}files/"
-        start = f"{base}{after[:2]}/{after}" if after else ""
+        # An object made of parts may be told to be as old as the first of them: its note is not older than its end.
+        young = self._parts.young(self._aged(self._parts.prefix), older_than_s) if older_than_s else ()
+        for name, age in self._aged(base, f"{base}{after[:2]}/{after}" if after else ""):
+            key = name[len(base) + 3:]
+            if KEY.fullmatch(key) and name == self._name(key) and age >= older_than_s and key not in young:
+                yield key
+
+    def give_up(self, older_than_s: float = 0.0) -> int:
+        """End uploads in parts that nobody has gone on with for so long; how many there were."""
+        return self._parts.give_up(self._aged(self._parts.prefix), older_than_s, self._name)
+
+    def _aged(self, prefix: str, after: str = "") -> Iterator[Tuple[str, float]]:
+        """The names that begin so, behind `after`, and for how long each has been there."""
         while True:
-            found, now = self._page(base, start)
+            found, now = self._page(prefix, after)
             for one in found:
-                key = one.name[len(base) + 3:]
-                age = max(0.0, now - one.since)  # some round the time of an object up, and now down
-                if KEY.fullmatch(key) and one.name == self._name(key) and age >= older_than_s:
-                    yield key
-            if len(found) == 0:
+                yield one.name, max(0.0, now - one.since)  # some round the time of an object up, and now down
+            if not found:
                 return
-            start = found[-1].name
+            after = found[-1].name
 
     def _page(self, prefix: str, after: str) -> Tuple[List[_Found], float]:
         query = [("list-type", "2"), ("prefix", prefix), ("max-keys", str(_PAGE)), ("encoding-type", "url")]
@@ -204,6 +233,7 @@ class S3Blobs:
 
     def destroy(self) -> None:
         """Remove every key and the mark; what is not ours stays."""
+        self.give_up()
         for key in self.scan():
             self.delete(key)
         self._store.ask(Request("DELETE", self._prefix + _MARK))

@@ -2,13 +2,17 @@
 
     post            its server: it is begun          queued
     advance         its server, now and then         queued, running
+    take_over       another: its own is silent       queued, and the other is its own from now on
     finish          its server: it is over           done, failed
     give_up         any server: its own is silent    failed
     remove          any server                       gone: the row stays for a day
     forget          any server                       there is no row
 
 A write that was given up may be carried out late, after those that followed it: one that is over is never begun again, one
-that is gone never comes back, and a result whose key is noted in `removals` is never named.  Knows no files, no clock.
+that is gone never comes back, and a result whose key is noted in `removals` is never named.  While it is not over `status`
+has a word of the server that is at it, its holder: what another one says that was, hung and woke, changes nothing.  `key`
+is that of the input then, where the store has it for this conversion alone, and goes into `removals` at the end.  Knows no
+files, no clock.
 """
 
 from __future__ import annotations
@@ -23,21 +27,19 @@ _COLUMNS = (
     "id, owner, state, status, mime, key, size, sha256, since_ms, delivered, renewed_ms, expires_ms"
 )
 _POST = (
-    "INSERT INTO jobs (id, owner, state, status, mime, renewed_ms) VALUES (?, ?, ?, ?, ?, ?) "
+    "INSERT INTO jobs (id, owner, state, status, mime, renewed_ms, key) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT DO NOTHING"
 )
-_ADVANCE = (
-    "UPDATE jobs SET state = ?, status = ?, renewed_ms = ? "
-    "WHERE id = ? AND expires_ms IS NULL AND renewed_ms <= ?"
-)
+_HELD = "WHERE id = ? AND expires_ms IS NULL AND instr(status, ?) > 0"
+_SILENT = "WHERE id = ? AND expires_ms IS NULL AND renewed_ms = ?"
+_ADVANCE = f"UPDATE jobs SET state = ?, status = ?, renewed_ms = ? {_HELD} AND renewed_ms <= ?"
+_TAKE_OVER = f"UPDATE jobs SET state = 'queued', status = ?, renewed_ms = ? {_SILENT}"
 _FINISH = (
     "UPDATE jobs SET state = ?, status = ?, key = ?, size = ?, sha256 = ?, since_ms = ?, expires_ms = ? "
-    "WHERE id = ? AND expires_ms IS NULL AND NOT EXISTS (SELECT 1 FROM removals WHERE key = ?)"
+    f"{_HELD} AND NOT EXISTS (SELECT 1 FROM removals WHERE key = ?)"
 )
-_GIVE_UP = (
-    "UPDATE jobs SET state = 'failed', status = ?, expires_ms = ? "
-    "WHERE id = ? AND expires_ms IS NULL AND renewed_ms = ?"
-)
+_GIVE_UP = f"UPDATE jobs SET state = 'failed', status = ?, key = NULL, expires_ms = ? {_SILENT}"
+_INPUT_GOES = "INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM jobs %s AND key IS NOT NULL"
 _AS_SEEN = "WHERE id = ? AND state <> 'gone' AND key IS ?"
 _NOTE_REMOVAL = f"INSERT OR IGNORE INTO removals (key, since_ms) SELECT key, ? FROM jobs {_AS_SEEN} AND key IS NOT NULL"
 _REMOVE = f"UPDATE jobs SET state = 'gone', key = NULL, expires_ms = ? {_AS_SEEN}"
@@ -53,8 +55,8 @@ class Posted(NamedTuple):
     state: str
     status: str  # JSON
     mime: str
-    key: Optional[str]
-    size: Optional[int]  # bytes
+    key: Optional[str]  # of the result; of the input while it is not over
+    size: Optional[int]  # bytes of the result
     sha256: Optional[str]
     since_ms: Optional[int]
     delivered: str  # JSON
@@ -90,28 +92,37 @@ class Board:
     def __init__(self, catalogue: Any) -> None:
         self._catalogue = catalogue
 
-    def post(self, id: str, owner: int, status: str, mime: str, now_ms: int) -> None:
-        """A new one waits for its turn."""
-        self._catalogue.write([(_POST, (id, owner, QUEUED, status, mime, now_ms))])
+    def post(self, id: str, owner: int, status: str, mime: str, now_ms: int, key: Optional[str] = None) -> None:
+        """A new one waits for its turn; `key` is that of its input, where that is to go with it."""
+        self._catalogue.write([(_POST, (id, owner, QUEUED, status, mime, now_ms, key))])
 
-    def advance(self, news: Iterable[Tuple[str, str, str]], now_ms: int) -> None:
-        """How far some are: (id, state, status) each; `now_ms` never goes back for one of them."""
-        statements = [(_ADVANCE, (state, status, now_ms, id, now_ms)) for id, state, status in news]
+    def advance(self, news: Iterable[Tuple[str, str, str, str]], now_ms: int) -> None:
+        """How far some are: (id, state, status, holder) each; `now_ms` never goes back for one of them."""
+        statements = [(_ADVANCE, (state, status, now_ms, id, holder, now_ms)) for id, state, status, holder in news]
         if statements:
             self._catalogue.write(statements)
 
-    def finish(self, id: str, state: str, status: str, made: Optional[Made], expires_ms: int) -> bool:
-        """It is over; False when it was removed or given up meanwhile."""
+    def take_over(self, row: Posted, status: str, now_ms: int) -> bool:
+        """Its server is silent, and another one, named by `status`, goes on; False when it is not as silent as `row` says."""
+        return bool(self._catalogue.write([(_TAKE_OVER, (status, now_ms, row.id, row.renewed_ms))])[0])
+
+    def finish(
+        self, id: str, state: str, status: str, made: Optional[Made], expires_ms: int, holder: str = "", now_ms: int = 0,
+    ) -> bool:
+        """It is over; False when it was removed, given up or taken over meanwhile.  Bytes of its own input are to go."""
         made_of = tuple(made) if made is not None else (None, None, None, None)
-        values = (state, status, *made_of, expires_ms, id, made_of[0])
-        if self._catalogue.write([(_FINISH, values)])[0]:
+        values = (state, status, *made_of, expires_ms, id, holder, made_of[0])
+        if self._catalogue.write([(_INPUT_GOES % _HELD, (now_ms, id, holder)), (_FINISH, values)])[1]:
             return True
         there = self.named(id)  # an earlier try may have been carried out after all
         return there is not None and (there.state, there.status, there.key) == (state, status, made_of[0])
 
     def give_up(self, row: Posted, status: str, expires_ms: int) -> None:
         """Its server is silent; nothing happens when it is not as silent as `row` says."""
-        self._catalogue.write([(_GIVE_UP, (status, expires_ms, row.id, row.renewed_ms))])
+        silent = (row.id, row.renewed_ms)
+        self._catalogue.write([
+            (_INPUT_GOES % _SILENT, (row.renewed_ms, *silent)), (_GIVE_UP, (status, expires_ms, *silent)),
+        ])
 
     def remove(self, id: str, now_ms: int) -> Optional[str]:
         """End it; gives the key of bytes that are noted for removal then, if there were any."""

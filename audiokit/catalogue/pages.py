@@ -35,10 +35,11 @@ _FAR_US = 2.0  # a look at a row anywhere
 _BLOCK_US = 1.7  # two looks into a block of numbers
 _WORDS_US = 100.0  # a question to the index of words; all measured at a million rows
 _GROWTH = 8  # how many times larger each batch of an owner's records is than the one before
-_TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL
+_TOGETHER = 200  # owners asked for at once: a quarter of a megabyte of SQL, and SQLite joins 500 results at most
 
 
 _Query = newest.Query
+_OWNERS: _Query = ("SELECT owner, files FROM counters WHERE files > 0", ())
 _LAST_NUMBER: _Query = ("SELECT coalesce(max(n), 0) FROM files", ())
 
 
@@ -81,6 +82,7 @@ class Pages:
         self._catalogue, self._seconds, self._families, self._cap = catalogue, seconds, families, cap
         self._counted: OrderedDict = OrderedDict()
         self._gathered = threading.local()  # `known`: what `_together` has asked for, while it does
+        self._owners: Optional[List[int]] = None  # who had files when that was last asked of a far catalogue
         self._lock = threading.Lock()
 
     def page(self, listing: Any, owner: Optional[int]) -> Page:
@@ -123,9 +125,12 @@ class Pages:
         No index has everybody's rows in one order: it would cost every upload as much again as all it has now, for
         the sake of admins.
         """
-        until = time.monotonic() + self._seconds
-        files = dict(self._catalogue.read("SELECT owner, files FROM counters WHERE files > 0"))
-        found = self._merged(listing, list(files), until)
+        until, total = time.monotonic() + self._seconds, -1
+        if self._catalogue.is_far:
+            found, files, total = self._at_once(listing)
+        else:
+            files = dict(self._catalogue.read(*_OWNERS))
+            found = self._merged(listing, list(files), until)
         cursor = None
         if len(found) > listing.limit:
             found.pop()
@@ -134,9 +139,38 @@ class Pages:
             total = len(found)
         elif not listing.filters:
             total = sum(files.values())
-        else:
+        elif total < 0:
             total = self._total_of_all(listing, list(files), until)
         return self._made(listing, SEPARATOR.join(one.record for one in found), total, cursor)
+
+    def _at_once(self, listing: Any) -> Tuple[List[Found], Dict[int, int], int]:
+        """The first records of all, one more than the page has; how many files each has; how many fit the filters.
+
+        The walks are merged over there, in one round trip.  Who has files is asked along with it, and remembered: only
+        where somebody has some who had none, it is asked again.  Where ways have to be weighed it is one trip more.
+        """
+        if self._owners is None:
+            self._owners = sorted(dict(self._catalogue.read(*_OWNERS)))
+        while True:
+            owners = self._owners
+            plans = self._together([partial(self._keys_and_total, listing, owner) for owner in owners])
+            groups = [plans[at : at + _TOGETHER] for at in range(0, len(plans), _TOGETHER)]
+            pages = [_first_of([keys for keys, _ in group], listing) for group in groups]
+            totals = [_sum_of([total for _, total in group]) for group in groups] if listing.filters else []
+            answers = self._catalogue.read_all([_OWNERS, *pages, *totals], self._seconds)
+            files = dict(answers[0])
+            self._owners = sorted(files)
+            if files.keys() <= set(owners):
+                break
+        walks = []
+        for ((text, _),) in answers[1 : 1 + len(pages)]:
+            walks.append(Walk(listing._replace(fields=None)))
+            walks[-1].add(text or "", listing.limit + 1)
+        return merged(walks, listing.limit + 1), files, sum(total for ((total,),) in answers[1 + len(pages) :])
+
+    def _keys_and_total(self, listing: Any, owner: int) -> Tuple[_Query, _Query]:
+        clauses, way = self._way(listing, owner)
+        return _rows(way, clauses, listing, owner, _key(listing)), self._total_query(clauses, owner)
 
     def _merged(self, listing: Any, owners: List[int], until: float) -> List[Found]:
         """The first records of all, one more than the page has.
@@ -213,9 +247,12 @@ class Pages:
         return [(cost, *_select(way, clauses, listing, owner)) for cost, way in ways]
 
     def _planned(self, listing: Any, owner: Optional[int]) -> Tuple[List[Clause], str, Tuple[Any, ...]]:
-        clauses = [self._clause(filter, owner) for filter in listing.filters]
-        _, way = min(self._ways(clauses, listing, owner), key=itemgetter(0))
+        clauses, way = self._way(listing, owner)
         return (clauses, *_select(way, clauses, listing, owner))
+
+    def _way(self, listing: Any, owner: Optional[int]) -> Tuple[List[Clause], _Way]:
+        clauses = [self._clause(filter, owner) for filter in listing.filters]
+        return clauses, min(self._ways(clauses, listing, owner), key=itemgetter(0))[1]
 
     def _clause(self, filter: Any, owner: Optional[int]) -> Clause:
         return clause_of(filter, owner, self._families, self._catalogue.has_trigrams)
@@ -287,8 +324,10 @@ class Pages:
         gathered = getattr(self._gathered, "known", None)
         known.update({query: gathered[query] for query in queries if gathered and query in gathered})
         missing = [query for query in dict.fromkeys(queries) if query not in known]
-        if missing and gathered is not None:
-            raise _Missing(missing)
+        if gathered is not None:
+            gathered.update(known)  # what many plans need may be more than is remembered
+            if missing:
+                raise _Missing(missing)
         known.update(self._asked(missing))
         with self._lock:
             for query in queries:
@@ -417,7 +456,32 @@ def _where(clauses: List[Clause], owner: Optional[int], start: Optional[Clause])
     return sql, (*([owner] if mine else []), *(value for clause in asked for value in clause.params))
 
 
-def _select(way: _Way, clauses: List[Clause], listing: Any, owner: Optional[int]) -> Tuple[str, Tuple[Any, ...]]:
+def _select(way: _Way, clauses: List[Clause], listing: Any, owner: Optional[int]) -> _Query:
+    sql, params = _rows(way, clauses, listing, owner, "f.record")
+    return _joined(sql), params
+
+
+def _key(listing: Any) -> str:
+    """What merges rows of many owners; the walks' indexes have it."""
+    return f"f.n, {_ORDERS[listing.sort, listing.descending].expression} AS v, f.id"
+
+
+def _first_of(keys: List[_Query], listing: Any) -> _Query:
+    """The page out of the rows of many owners."""
+    rows = " UNION ALL ".join(f"SELECT * FROM ({sql})" for sql, _ in keys)
+    by = "v DESC, id" if listing.descending else "v, id"
+    first = f"SELECT n FROM ({rows}) ORDER BY {by} LIMIT {listing.limit + 1}"
+    params = tuple(value for _, some in keys for value in some)
+    return _joined(f"SELECT f.record FROM ({first}) g CROSS JOIN files f ON f.n = g.n"), params
+
+
+def _sum_of(totals: List[_Query]) -> _Query:
+    each = " UNION ALL ".join(f"SELECT * FROM ({sql})" for sql, _ in totals)
+    return f"WITH totals (n) AS ({each}) SELECT sum(n) FROM totals", tuple(value for _, some in totals for value in some)
+
+
+def _rows(way: _Way, clauses: List[Clause], listing: Any, owner: Optional[int], what: str) -> _Query:
+    """`what` of the page's rows, in order."""
     order = _ORDERS[listing.sort, listing.descending]
     where, params = _where(clauses, owner, way.start)
     params = (way.start.source_params if way.start else ()) + params
@@ -436,17 +500,16 @@ def _select(way: _Way, clauses: List[Clause], listing: Any, owner: Optional[int]
         else:
             assert way.start.values is not None
             inner, params = newest.by_value(way.start.values, wanted)
-        return _joined(f"SELECT r.record FROM ({inner}) g CROSS JOIN files r ON r.n = g.n"), params
+        return f"SELECT {what} FROM ({inner}) g CROSS JOIN files f ON f.n = g.n", params
     if way.sorts:
         where += f" AND ({at} OR {behind})" if at else ""
         inner = f"SELECT f.n FROM {way.source} WHERE {where} ORDER BY {by} LIMIT {limit}"
-        inner = f"SELECT r.record FROM ({inner}) g CROSS JOIN files r ON r.n = g.n"
-        return _joined(inner), params + at_params + behind_params
+        return f"SELECT {what} FROM ({inner}) g CROSS JOIN files f ON f.n = g.n", params + at_params + behind_params
     if not at:
-        return _joined(f"SELECT f.record FROM {way.source} WHERE {where} ORDER BY {by} LIMIT {limit}"), params
-    rest = f"SELECT * FROM (SELECT f.record FROM {way.source} WHERE {where} AND %s ORDER BY %s LIMIT {limit})"
+        return f"SELECT {what} FROM {way.source} WHERE {where} ORDER BY {by} LIMIT {limit}", params
+    rest = f"SELECT * FROM (SELECT {what} FROM {way.source} WHERE {where} AND %s ORDER BY %s LIMIT {limit})"
     inner = (rest % (at, "f.id")) + " UNION ALL " + (rest % (behind, by)) + f" LIMIT {limit}"
-    return _joined(inner), params + at_params + params + behind_params
+    return inner, params + at_params + params + behind_params
 
 
 def _place(listing: Any, expression: str, beyond: str) -> Tuple[str, tuple, str, tuple]:

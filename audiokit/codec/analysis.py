@@ -14,11 +14,12 @@ Never decides anything: which granule gets which block type is handed in.
 from __future__ import annotations
 
 import math
+from array import array
 from functools import lru_cache
-from operator import mul
+from operator import itemgetter, mul
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from .blocks import GRANULE, LONG, SHORT, window_of
+from .blocks import GRANULE, LONG, SHORT, START, STOP, window_of
 from .packed import Slots, slots
 from .tables import ALIAS_C, ANALYSIS_WINDOW, SFB_SHORT
 
@@ -44,7 +45,7 @@ Vectors = List[int]
 
 def planes_of(pcm: bytes, channels: int, slot: Slots) -> Vectors:
     """576 vectors, sample n of every granule: `pcm` is interleaved 16-bit, whole granules."""
-    samples = memoryview(pcm).cast("H")
+    samples = array("H", pcm)
     step = GRANULE * channels
     planes = []
     for n in range(0, step, channels):
@@ -130,6 +131,13 @@ def _fold_table(block_type: int, inverted: int) -> Tuple[Tuple[int, int, int, in
     return tuple(rows)
 
 
+@lru_cache(maxsize=None)
+def _fold_change(block_type: int, inverted: int) -> Tuple[Tuple[int, int, int, int], ...]:
+    """What the factors of a block type are more than those of LONG."""
+    rows = zip(_fold_table(block_type, inverted), _fold_table(LONG, inverted))
+    return tuple([(a, p - normal[1], b, q - normal[3]) for (a, p, b, q), normal in rows])
+
+
 def _cosines(size: int, columns: int, rows: Sequence[float]) -> Tuple[Tuple[int, ...], ...]:
     """cos(pi (2n+1) k / 2 size) * 2**_COSINE_BITS for each k in rows, n < columns."""
     unit = math.pi / (2 * size)
@@ -160,59 +168,46 @@ def _dct2_18(v: Vectors) -> Vectors:
     return out
 
 
-class Overlap(NamedTuple):
-    """The two granules of subband samples under the MDCT's window, [time slot][subband]."""
+class Switched(NamedTuple):
+    """The lanes whose window is not the normal one, as masks for `Slots.select`."""
 
-    previous: List[Vectors]
-    current: List[Vectors]
-    slot: Slots
+    start: int
+    stop: int
 
-
-def overlap(subbands: List[Vectors], slot: Slots) -> Overlap:
-    """Every granule with the one before it."""
-    return Overlap([[v << WIDTH for v in row] for row in subbands], subbands, slot)
-
-
-def gather(subbands: List[Vectors], groups: Sequence[Sequence[int]], slot: Slots) -> List[Overlap]:
-    """Only the granules in some lanes (slot numbers > 0), each with the one before it, by group."""
-    size = slot.slot_bytes
-    fews = [slots(len(lanes), WIDTH) for lanes in groups]
-    cuts = [
-        (
-            few,
-            [slice(size * (n - 1), size * n) for n in lanes],
-            [slice(size * n, size * (n + 1)) for n in lanes],
-        )
-        for few, lanes in zip(fews, groups)
-    ]
-    out = [Overlap([], [], few) for few in fews]
-    half = 1 << (WIDTH - 1)
-    bias = slot.splat(half)
-    for row in subbands:
-        for one in out:
-            one.previous.append([])
-            one.current.append([])
-        for vector in row:
-            data = (vector + bias).to_bytes(slot.size, "little")
-            for one, (few, before, now) in zip(out, cuts):
-                few_bias = few.splat(half)
-                part = b"".join([data[cut] for cut in before])
-                one.previous[-1].append(int.from_bytes(part, "little") - few_bias)
-                part = b"".join([data[cut] for cut in now])
-                one.current[-1].append(int.from_bytes(part, "little") - few_bias)
-    return out
+    @classmethod
+    def of(cls, block_types: Sequence[int], channels: int, slot: Slots) -> Switched:
+        """Those of block_types[granule], for all channels alike."""
+        start, stop = [
+            slot.lanes([block_type == wanted for block_type in block_types] * channels)
+            for wanted in (START, STOP)
+        ]
+        return cls(start, stop)
 
 
-def mdct_long(samples: Overlap, block_type: int) -> Vectors:
-    """576 lines of LONG, START or STOP blocks, aliasing reduced; `lines_of` reads them."""
-    slot = samples.slot
-    rescale = slot.rescale
-    tables = [_fold_table(block_type, inverted) for inverted in (0, 1)]
+def mdct_long(subbands: List[Vectors], switched: Switched, slot: Slots) -> Vectors:
+    """576 lines of LONG, START or STOP blocks, aliasing reduced; `lines_of` reads them.
+
+    What a switched window does otherwise is added in its lanes before the transform, which is the
+    same for all: a start block differs where the fold takes its second granule, a stop block where
+    it takes its first.
+    """
+    rescale, select = slot.rescale, slot.select
+    normal = [_fold_table(LONG, inverted) for inverted in (0, 1)]
+    halves = (
+        (switched.start, range(9), [_fold_change(START, inverted) for inverted in (0, 1)]),
+        (switched.stop, range(9, 18), [_fold_change(STOP, inverted) for inverted in (0, 1)]),
+    )
     out: List[int] = []
     for band in range(SUBBANDS):
-        z = [row[band] for row in samples.previous] + [row[band] for row in samples.current]
-        folded = [rescale(z[a] * p + z[b] * q, _FOLD_BITS) for a, p, b, q in tables[band & 1]]
-        c = _dct2_18(folded)
+        now = [row[band] for row in subbands]
+        z = [v << WIDTH for v in now] + now  # each granule with the one before it
+        folded = [z[a] * p + z[b] * q for a, p, b, q in normal[band & 1]]
+        for lanes, places, changes in halves:
+            if lanes:
+                for n in places:
+                    a, p, b, q = changes[band & 1][n]
+                    folded[n] += select(z[a] * p + z[b] * q, lanes)
+        c = _dct2_18([rescale(value, _FOLD_BITS) for value in folded])
         line = c[0] >> 1  # one slot's half bit: far below anything heard
         lines = [line]
         for k in range(1, 18):
@@ -242,17 +237,38 @@ def _reduce_aliasing(lines: Vectors) -> Vectors:
     return out
 
 
-def mdct_short(samples: Overlap) -> List[Vectors]:
-    """[window][192 lines] of short blocks, in order of frequency."""
-    rescale = samples.slot.rescale
+def gather(subbands: List[Vectors], lanes: Sequence[int], slot: Slots) -> List[Vectors]:
+    """The samples that short windows see of the granules in some lanes (slot numbers > 0).
+
+    [subband][24]: the last twelve of the granule before and the first twelve of their own."""
+    few = slots(len(lanes), WIDTH)
+    half = 1 << (WIDTH - 1)
+    bias, few_bias = slot.splat(half), few.splat(half)
+
+    def cut(places: Sequence[int], rows: List[Vectors]) -> List[Vectors]:
+        # The first is there twice: of one item alone itemgetter makes no tuple.
+        pick = itemgetter(*[slice(few.slot_bytes * n, few.slot_bytes * (n + 1)) for n in [places[0], *places]])
+        out = []
+        for row in rows:
+            data = [(vector + bias).to_bytes(slot.size, "little") for vector in row]
+            parts = [b"".join(pick(one)[1:]) for one in data]
+            out.append([int.from_bytes(part, "little") - few_bias for part in parts])
+        return out
+
+    rows = cut([n - 1 for n in lanes], subbands[6:]) + cut(lanes, subbands[:12])
+    return [list(samples) for samples in zip(*rows)]
+
+
+def mdct_short(subbands: List[Vectors], slot: Slots) -> List[Vectors]:
+    """[window][192 lines] of short blocks, in order of frequency; `subbands` as gathered."""
+    rescale = slot.rescale
     factors = [round(w * (1 << _FOLD_BITS)) for w in window_of(SHORT)]
     out: List[Vectors] = [[], [], []]
-    for band in range(SUBBANDS):
-        z = [row[band] for row in samples.previous] + [row[band] for row in samples.current]
+    for band, z in enumerate(subbands):
         if band & 1:
             z[1::2] = [-value for value in z[1::2]]
         for number in range(3):
-            w = [a * b for a, b in zip(z[6 + 6 * number : 18 + 6 * number], factors)]
+            w = [a * b for a, b in zip(z[6 * number : 12 + 6 * number], factors)]
             folded = [-w[8 - n] - w[9 + n] for n in range(3)]
             folded += [w[n - 3] - w[8 - n] for n in range(3, 6)]
             folded = [rescale(value, _FOLD_BITS) for value in folded]
@@ -275,13 +291,13 @@ def short_order(sample_rate: int) -> Tuple[Tuple[int, int], ...]:
 # --- Lines out -------------------------------------------------------------------------------
 
 
-def lines_of(vectors: Vectors, slot: Slots) -> memoryview:
+def lines_of(vectors: Vectors, slot: Slots) -> array:
     """All lines, [line][slot], in items of 32 bits: little-endian with LINE_FRACTION bits."""
     data = b"".join([slot.to_bytes(vector) for vector in vectors])
     out = bytearray(4 * slot.count * len(vectors))
     for n in range(4):  # the fraction has 8 + 15 bits: 16 fall off
         out[n::4] = data[n + 2 :: 6]
-    return memoryview(out).cast("I")
+    return array("I", bytes(out))
 
 
 class Spectra:
@@ -294,40 +310,30 @@ class Spectra:
         self._order = short_order(sample_rate)
         self._slot = slots(self.granules * channels, WIDTH)
         self._subbands = polyphase(planes_of(pcm, channels, self._slot), self._slot)
-        self._special: Dict[int, bytes] = {}
-        self._long = memoryview(b"")
+        self._short: Dict[int, bytes] = {}
+        self._long = array("I")
 
     def transform(self, block_types: Sequence[int]) -> None:
         """Fills the spectra: block_types[granule] for every granule, history included."""
         slot = self._slot
-        normal = mdct_long(overlap(self._subbands, slot), LONG)
-        self._long = lines_of(normal, slot)
-        lanes: Dict[int, List[int]] = {}
-        for granule in range(HISTORY, self.granules):
-            if block_types[granule] != LONG:
-                for channel in range(self.channels):
-                    lane = channel * self.granules + granule
-                    lanes.setdefault(block_types[granule], []).append(lane)
+        switched = Switched.of(block_types, self.channels, slot)
+        self._long = lines_of(mdct_long(self._subbands, switched, slot), slot)
+        lanes = [
+            channel * self.granules + granule
+            for channel in range(self.channels)
+            for granule in range(HISTORY, self.granules)
+            if block_types[granule] == SHORT
+        ]
         if lanes:
-            few = gather(self._subbands, list(lanes.values()), slot)
-            for (block_type, group), samples in zip(lanes.items(), few):
-                self._transform_few(samples, group, block_type)
-
-    def _transform_few(self, samples: Overlap, lanes: List[int], block_type: int) -> None:
-        if block_type == SHORT:
-            windows = mdct_short(samples)
-            vectors = [windows[window][line] for window, line in self._order]
-        else:
-            vectors = mdct_long(samples, block_type)
-        lines = lines_of(vectors, samples.slot)
-        for n, lane in enumerate(lanes):
-            self._special[lane] = lines[n :: len(lanes)].tobytes()
+            few = slots(len(lanes), WIDTH)
+            windows = mdct_short(gather(self._subbands, lanes, slot), few)
+            lines = lines_of([windows[window][line] for window, line in self._order], few)
+            self._short = {lane: lines[n :: len(lanes)].tobytes() for n, lane in enumerate(lanes)}
 
     def lines(self, channel: int, granule: int) -> bytes:
         """The 576 lines of one granule in coded order: 32-bit little-endian signed integers."""
         lane = channel * self.granules + granule
-        special = self._special.get(lane)
-        return special or self._long[lane :: self._slot.count].tobytes()
+        return self._short.get(lane) or self._long[lane :: self._slot.count].tobytes()
 
 
 _LINES = slots(GRANULE, 32)

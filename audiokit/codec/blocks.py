@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Tuple
 
 GRANULE = 576  # samples a channel, and lines
-DECODER_DELAY = 529  # samples by which any decoder is late (C.1.5.4.1's 528, and one, by the LAME tag's rule)
 LONG, START, SHORT, STOP = range(4)  # block_type (2.4.2.7): the window of a granule
 
 

@@ -21,12 +21,13 @@ from array import array
 from bisect import bisect_right
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from audiokit.codec.blocks import DECODER_DELAY, GRANULE
+from audiokit.codec.blocks import GRANULE
 from audiokit.codec.hybrid import SILENCE, WIDTH, Block, hybrid
 from audiokit.codec.main_data import RESERVOIR_BYTES, Blocks, Report, Unpacker
 from audiokit.codec.packed import flip_signs, slots
 from audiokit.codec.sync import Frame, FrameReader, Undecodable
 from audiokit.codec.synthesis import synthesize
+from audiokit.formats.mpeg_gapless import Cut, Stream, cut_of, missing_frames
 from audiokit.formats.mpeg_header import (
     FrameHeader,
     StreamNote,
@@ -144,12 +145,13 @@ def _average(pcm: bytes) -> bytes:
 class Trim:
     """Cuts the encoder's and the decoder's delay off the front and the padding off the end.
 
-    `skip` and `drop` are samples a channel; what may have to be dropped is held back.
+    `skip` and `most` are samples a channel; what may have to be dropped, `most` of them, is held back.
     """
 
-    def __init__(self, skip: int = 0, drop: int = 0, frame_bytes: int = 2) -> None:
+    def __init__(self, skip: int = 0, most: int = 0, frame_bytes: int = 2) -> None:
         self._skip = skip * frame_bytes
-        self._drop = drop * frame_bytes
+        self._most = most * frame_bytes
+        self._frame_bytes = frame_bytes
         self.held = b""  # PCM that may have to be dropped
 
     def push(self, pcm: bytes) -> bytes:
@@ -158,36 +160,41 @@ class Trim:
             some = min(self._skip, len(pcm))
             self._skip -= some
             pcm = pcm[some:]
-        if not self._drop:
+        if not self._most:
             return pcm
         pcm = self.held + pcm
-        keep = max(len(pcm) - self._drop, 0)
+        keep = max(len(pcm) - self._most, 0)
         self.held = pcm[keep:]
         return pcm[:keep]
 
-    def finish(self, is_complete: bool) -> bytes:
-        """What was held back, where the stream did not end as announced."""
-        return b"" if is_complete else self.held
+    def finish(self, drop: int) -> bytes:
+        """What was held back, but for the last `drop` samples."""
+        return self.held[: max(len(self.held) - drop * self._frame_bytes, 0)]
 
 
-class Gapless(NamedTuple):
-    """What the LAME tag says of the samples to cut (delay and padding, 12 bits each)."""
+class Extent:
+    """How far a stream reached yet, and what of it is cut."""
 
-    skip: int  # samples in front
-    drop: int  # samples behind
-    silent_granules: int  # to decode behind the last frame, if its padding is short
-    frames: Optional[int]  # that were announced; others: the end is not cut
+    def __init__(self, first: Frame, note: Optional[StreamNote]) -> None:
+        self.frames = 0  # that are decoded
+        self._note = note
+        self._size = first.header.samples_per_frame
+        self._begin, self._end = first.offset, first.offset
 
+    @property
+    def whole_cut(self) -> Cut:
+        """Of a stream that ends as its note says: never less than what `cut` will be."""
+        return cut_of(self._note, self._size)
 
-def gapless_of(note: Optional[StreamNote]) -> Gapless:
-    """What to cut by a stream's note; nothing where it does not tell, or tells nothing but 0."""
-    if note is None or not note.has_gapless or not (note.encoder_delay or note.encoder_padding):
-        return Gapless(0, 0, 0, None)
-    drop = note.encoder_padding - DECODER_DELAY
-    silent = -(drop // GRANULE) if drop < 0 else 0
-    return Gapless(
-        note.encoder_delay + DECODER_DELAY, drop + silent * GRANULE, silent, note.frames
-    )
+    def add(self, frame: Frame) -> None:
+        """The next frame."""
+        self.frames += 1
+        self._end = frame.offset + len(frame.data)
+
+    def cut(self, is_cut: bool) -> Cut:
+        """Of the stream as it ended: inside a frame, or not."""
+        found = Stream(self.frames, self._end - self._begin, is_cut)
+        return cut_of(self._note, self._size, missing_frames(self._note, found))
 
 
 class Decoder:
@@ -201,7 +208,7 @@ class Decoder:
         self._is_gapless = gapless
         self._reader = FrameReader()
         self._renderer = Renderer(self.report, channels)
-        self._gapless = gapless_of(None)
+        self._extent: Optional[Extent] = None
         self._trim = Trim()
         self._samples = 0  # a channel, given out
 
@@ -224,8 +231,9 @@ class Decoder:
         pcm = self._decode(self._reader.finish())
         if not self.formats:
             raise Undecodable(self._reader.absence)
-        pcm += self._give(self._renderer.flush(self._gapless.silent_granules))
-        return pcm + self._trim.finish(self._gapless.frames in (None, self.report.frames))
+        cut = self._extent.cut(self._reader.is_cut)
+        pcm += self._give(self._renderer.flush(cut.silent_granules))
+        return pcm + self._trim.finish(cut.drop)
 
     def by_rate(self, pcm: bytes, first: int) -> Iterator[Tuple[bytes, int]]:
         """(PCM, Hz) of each run in `pcm`, which begins at sample `first` of the output."""
@@ -244,12 +252,14 @@ class Decoder:
         for frame in frames:
             if not self.formats:
                 self.note = parse_stream_note(frame.data, frame.header)
+                self._extent = Extent(frame, self.note if self._is_gapless else None)
                 self._begin(frame.header)
                 if self.note is not None:
                     continue
             elif self._renderer.is_change(frame.header):
                 parts.append(self._give(self._renderer.flush()))
                 self._begin(frame.header)
+            self._extent.add(frame)
             parts.append(self._give(self._renderer.push(frame)))
         self.report.skipped_bytes = self._reader.skipped_bytes
         self.report.is_cut = self._reader.is_cut
@@ -259,8 +269,8 @@ class Decoder:
         """Begin a run; the first settles what is cut."""
         self._renderer.begin(header)
         if not self.formats:
-            self._gapless = gapless_of(self.note if self._is_gapless else None)
-            self._trim = Trim(self._gapless.skip, self._gapless.drop, 2 * self.channels)
+            whole = self._extent.whole_cut
+            self._trim = Trim(whole.skip, whole.drop, 2 * self.channels)
         first = self._samples + len(self._trim.held) // (2 * self.channels)
         self.formats.append(Format(first, header.sample_rate, self.channels))
 
@@ -302,7 +312,7 @@ class Planner:
         self._reader = FrameReader()
         self._channels = channels  # of the output; 0: as the first frame
         self._header: Optional[FrameHeader] = None
-        self._note: Optional[StreamNote] = None
+        self._extent: Optional[Extent] = None
         self._offsets = array("Q")
         self._sizes = array("H")
         self._mains = array("H")  # bytes of main_data
@@ -348,14 +358,10 @@ class Planner:
             raise Undecodable(self._reader.absence)
         if not self._is_one_rate:
             return None
-        gapless = gapless_of(self._note)
-        self._skip = gapless.skip
-        self._silent = gapless.silent_granules
-        count = len(self._offsets)
-        is_complete = gapless.frames in (None, count)
-        drop = gapless.drop if is_complete else 0
-        granules = count * self._header.granules + gapless.silent_granules
-        samples = max(granules * GRANULE - drop - gapless.skip, 0)
+        cut = self._extent.cut(self._reader.is_cut)
+        self._skip = cut.skip
+        self._silent = cut.silent_granules
+        samples = cut.presented(self._extent.frames * self._header.samples_per_frame)
         return Whole(self._header.sample_rate, self._channels or self._header.channels, samples)
 
     def _segment(
@@ -387,9 +393,11 @@ class Planner:
             header = frame.header
             if self._header is None:
                 self._header = header
-                self._note = parse_stream_note(frame.data, header)
-                if self._note is not None:
+                note = parse_stream_note(frame.data, header)
+                self._extent = Extent(frame, note)
+                if note is not None:
                     continue
+            self._extent.add(frame)
             self._is_one_rate &= header.sample_rate == self._header.sample_rate
             self._offsets.append(frame.offset)
             self._sizes.append(len(frame.data))

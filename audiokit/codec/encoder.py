@@ -29,10 +29,12 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence
 
+from audiokit.formats.mpeg_gapless import DECODER_DELAY
+
 from .analysis import HISTORY, Spectra
-from .blocks import DECODER_DELAY, GRANULE
+from .blocks import GRANULE
 from .frame import MID_SIDE, FrameWriter, Granule, main_data, side_info
-from .granule import Spectrum, code, left_right, mid_side, wanted_scalefactors
+from .granule import Spectrum, code, hidden_gain, left_right, mid_side, wanted_scalefactors
 from .info_tag import ENCODER_DELAY, StreamRecord
 from .parameters import BadParameters, Parameters, parameters
 from .quantize import HIGHEST_GAIN
@@ -193,10 +195,10 @@ class Encoder:
         for row in rows:
             granules = []
             for channel, spectrum in enumerate(row):
-                scalefactors, hidden = wanted_scalefactors(spectrum, self.parameters.shaping)
+                scalefactors, gains = wanted_scalefactors(spectrum, self.parameters.shaping)
                 target = next(targets) + spare
                 if budget.to_threshold:
-                    finest = round(hidden + self.parameters.margin)
+                    finest = round(hidden_gain(spectrum, gains) + self.parameters.margin)
                     one = code(spectrum, scalefactors, target, left, finest, finest)
                 else:
                     one = code(spectrum, scalefactors, target, left, self._gains[channel])

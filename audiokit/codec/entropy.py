@@ -9,6 +9,7 @@ Never quantises, never knows of gains; raises nothing on any pairs.
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from typing import Callable, List, NamedTuple, Sequence, Tuple
 
@@ -186,18 +187,17 @@ def _words(table: int) -> Tuple[str, ...]:
 
 
 @lru_cache(maxsize=None)
-def _quad_words(table_b: int) -> Tuple[Tuple[str, ...], ...]:
-    """[first pair's key][second pair's key] of a quadruple; a key is _quad_key's."""
+def _quad_words(table_b: int) -> Tuple[str, ...]:
+    """Bits of a quadruple and its signs, by key(first pair) << 4 | key(second pair).
+
+    A pair's key is its two signs, then its two magnitudes."""
     codes = count1_codes("AB"[table_b])
-    keys = range(16)
     words = []
-    for first in keys:
-        row = []
-        for second in keys:
-            ones = (first >> 1 & 1, first & 1, second >> 1 & 1, second & 1)
-            signs = (first >> 3, first >> 2 & 1, second >> 3, second >> 2 & 1)
-            row.append(codes[ones] + "".join(str(s) for s, one in zip(signs, ones) if one))
-        words.append(tuple(row))
+    for key in range(256):
+        first, second = key >> 4, key & 15
+        ones = (first >> 1 & 1, first & 1, second >> 1 & 1, second & 1)
+        signs = (first >> 3, first >> 2 & 1, second >> 3, second >> 2 & 1)
+        words.append(codes[ones] + "".join([str(s) for s, one in zip(signs, ones) if one]))
     return tuple(words)
 
 
@@ -210,8 +210,8 @@ def write(pairs: bytes, signs: bytes, coding: Coding, values: Callable[[int], in
     interleaved = bytearray(2 * PAIRS)
     interleaved[0::2] = pairs
     interleaved[1::2] = signs
+    keys = _UNPACK_KEYS(interleaved)
     out: List[str] = []
-    keys = memoryview(interleaved).cast("H").tolist() if _LITTLE else _keys(pairs, signs)
     start = 0
     for end, table in zip(
         (coding.split.first, coding.split.second, coding.big_values), coding.table_select
@@ -219,38 +219,41 @@ def write(pairs: bytes, signs: bytes, coding: Coding, values: Callable[[int], in
         if table:
             words = list(map(_words(table).__getitem__, keys[start:end]))
             if HUFFMAN_LINBITS[table]:
-                _escape(words, keys, start, table, values)
+                _escape(words, pairs[start:end], signs, start, table, values)
             out += words
         start = end
-    ones = pairs[start : start + 2 * coding.quads].translate(_QUAD_LOW)
-    quad = _quad_words(coding.count1table_select)
-    found = [one | sign << 2 for one, sign in zip(ones, signs[start:])]
-    out += [quad[a][b] for a, b in zip(found[0::2], found[1::2])]
+    end = start + 2 * coding.quads
+    quad_keys = int.from_bytes(pairs[start:end].translate(_QUAD_LOW), "little")
+    quad_keys |= int.from_bytes(signs[start:end], "little") << 2
+    found = quad_keys.to_bytes(end - start, "little")
+    first = int.from_bytes(found[0::2], "little") << 4
+    quads = (first | int.from_bytes(found[1::2], "little")).to_bytes(coding.quads, "little")
+    out += map(_quad_words(coding.count1table_select).__getitem__, quads)
     return "".join(out)
 
 
-_LITTLE = memoryview(b"\1\0").cast("H")[0] == 1
-
-
-def _keys(pairs: bytes, signs: bytes) -> List[int]:
-    return [pair | sign << 8 for pair, sign in zip(pairs, signs)]
+_UNPACK_KEYS = struct.Struct("<%dH" % PAIRS).unpack
 
 
 def _escape(
-    words: List[str], keys: List[int], start: int, table: int, values: Callable[[int], int]
+    words: List[str],
+    region: bytes,
+    signs: bytes,
+    start: int,
+    table: int,
+    values: Callable[[int], int],
 ) -> None:
     """Puts linbits into the words of a region that hold a 15."""
     linbits = HUFFMAN_LINBITS[table]
     codes = huffman_codes(table)
-    for n in range(len(words)):
-        key = keys[start + n]
-        x, y = key >> 4 & 15, key & 15
-        if x == 15 or y == 15:
+    for n, escapes in enumerate(region.translate(_ESCAPING)):
+        if escapes:
+            x, y, sign = region[n] >> 4, region[n] & 15, signs[start + n]
             line = 2 * (start + n)
             word = codes[x, y]
-            for magnitude, at, sign in ((x, line, key >> 9), (y, line + 1, key >> 8 & 1)):
+            for magnitude, at, is_negative in ((x, line, sign >> 1), (y, line + 1, sign & 1)):
                 if magnitude == 15:
                     word += format(values(at) - 15, "0%db" % linbits)
                 if magnitude:
-                    word += str(sign)
+                    word += str(is_negative)
             words[n] = word

@@ -2,7 +2,7 @@
 
 `left_right` makes the spectra of all channels of a granule, `mid_side` those of the pair's sum and
 difference.  `wanted_scalefactors` shapes the noise; the gain then follows from the bits that there
-are, or from the masking (`code`).
+are, or from the masking (`hidden_gain`), and `code` writes the granule.
 
 Never knows of frames or of the reservoir.
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import struct
-from itertools import chain, repeat
-from operator import mul, sub
+from functools import lru_cache, partial
+from itertools import compress
+from operator import gt, mul, sub
 from typing import List, NamedTuple, Sequence, Tuple
 
 from . import analysis
@@ -21,12 +22,11 @@ from .analysis import LINE_SCALE
 from .blocks import GRANULE, LONG, SHORT
 from .entropy import PAIRS, Split, choose, long_splits, switched_splits, write
 from .frame import MAX_PART2_3_LENGTH, Granule, StreamFormat
-from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, quantize, search_gain
+from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, lowest_gain, search_gain
 from .scalefactors import Scalefactors, band_edges, encode
+from .tables import SFB_LONG, SFB_SHORT
 
 _UNPACK = struct.Struct("<%di" % GRANULE).unpack
-_SIGN_FIRST = bytes(byte >> 7 << 1 for byte in range(256))
-_SIGN_SECOND = bytes(byte >> 7 for byte in range(256))
 _GLOBAL_GAIN = 210  # global_gain of gain 0 (2.4.3.4.7.1)
 _SQRT2 = 2  # in gains
 
@@ -35,7 +35,10 @@ _SQRT2 = 2  # in gains
 _ATTACK = 0.05
 _SUBBLOCK = 8  # gains a step of subblock_gain (2.4.3.4.7.1)
 _BETWEEN = 0.5  # how far the windows of a short block follow their mean thresholds
-_PEAK_MARGIN = 1.001  # above the rounding of 32-bit floats
+_MARGIN = 1.02  # above the rounding of energies
+_NEAR = 8  # gains: hardly any search goes farther from where the last one ended
+_ERROR = 2.0**-16  # of the loudest line, what may be the filterbank's own error
+_LEAST = 1e-12  # of both channels' energy: what is left of it when their difference is rounded
 
 
 class Spectrum(NamedTuple):
@@ -53,26 +56,22 @@ class Spectrum(NamedTuple):
     @property
     def widths(self) -> Tuple[int, ...]:
         """Lines of each band."""
-        return _bands(self.layout, self.block_type)[1]
+        return _bands(self.layout.sample_rate, self.block_type == SHORT)[1]
 
-    def magnitudes(self) -> List[float]:
-        """|x| ** 0.75 of the lines that are coded, then zeros."""
-        lines = _UNPACK(self.data)
-        if self.cutoff >= GRANULE:
-            return [x**0.75 for x in map(abs, lines)]
-        if self.block_type == SHORT:
-            keep = analysis.short_order(self.layout.sample_rate)
-            end = self.cutoff // 3
-            return [abs(x) ** 0.75 if at[1] < end else 0.0 for x, at in zip(lines, keep)]
-        heard = [x**0.75 for x in map(abs, lines[: self.cutoff])]
-        return heard + [0.0] * (GRANULE - self.cutoff)
+    def scaled(self, factors: Sequence[float]) -> List[float]:
+        """The lines that are coded, multiplied by their band's factor; zeros for the others."""
+        is_short = self.block_type == SHORT
+        scales: List[float] = []
+        for factor, (kept, cut) in zip(factors, _kept(self.layout.sample_rate, is_short, self.cutoff)):
+            scales += [factor] * kept
+            if cut:
+                scales += [0.0] * cut
+        return list(map(mul, _UNPACK(self.data), scales))
 
-    def signs(self) -> bytes:
-        """A byte a pair: 2 where its first line is negative, 1 where its second is."""
-        tops = self.data[3::4]
-        first = int.from_bytes(tops[0::2].translate(_SIGN_FIRST), "little")
-        second = int.from_bytes(tops[1::2].translate(_SIGN_SECOND), "little")
-        return (first | second).to_bytes(PAIRS, "little")
+    def loudest(self, factors: Sequence[float]) -> float:
+        """What none of the `scaled` lines passes, but by rounding: the root of a band's energy."""
+        energy = max(map(mul, self.energies, map(mul, factors, factors)))
+        return LINE_SCALE * math.sqrt(energy * (2 if self.is_mid_side else 1))
 
     def splits(self) -> Sequence[Split]:
         """Where big_values may be divided into regions."""
@@ -82,19 +81,21 @@ class Spectrum(NamedTuple):
 
     def heard(self) -> List[bool]:
         """Whether each band is above its threshold."""
-        return [e > t for e, t in zip(self.energies, self.thresholds)]
+        return list(map(gt, self.energies, self.thresholds))
 
     def ideal_gains(self) -> List[float]:
         """The gain at which each band's quantisation noise reaches its threshold.
 
         With q = (x / step) ** 0.75 an error of variance 1/12 in q is one of 4/27 x ** 0.5 step **
-        1.5 in x.  The sum of x ** 0.5 over a band is taken as if its lines were all alike.
+        1.5 in x.  The sum of x ** 0.5 over a band is taken as if its lines were all alike: that is
+        width ** 0.75 * energy ** 0.25.
         """
-        gains = []
-        for energy, threshold, width in zip(self.energies, self.thresholds, self.widths):
-            roots = width * (max(energy, 1e-3) / width) ** 0.25
-            gains.append(_GAIN_OF_THRESHOLD * math.log2(threshold / roots) + _GAIN_BIAS)
-        return gains
+        biases = _gain_biases(self.layout.sample_rate, self.block_type == SHORT)
+        log2, factor = math.log2, _GAIN_OF_THRESHOLD / 4
+        return [
+            bias + factor * log2(t * t * t * t / (e or 1.0))
+            for e, t, bias in zip(self.energies, self.thresholds, biases)
+        ]
 
 
 # gain = 4 log2(step), step = (27/4 threshold / roots) ** (2/3) in units of full scale.
@@ -102,10 +103,29 @@ _GAIN_OF_THRESHOLD = 4 * 2 / 3
 _GAIN_BIAS = _GAIN_OF_THRESHOLD * math.log2(6.75) - 4 * 15
 
 
-def _bands(layout: StreamFormat, block_type: int) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+@lru_cache(maxsize=None)
+def _gain_biases(sample_rate: int, is_short: bool) -> Tuple[float, ...]:
+    """What the width of each band adds to its ideal gain, and what is the same for all."""
+    widths = _bands(sample_rate, is_short)[1]
+    return tuple([_GAIN_BIAS - _GAIN_OF_THRESHOLD * 0.75 * math.log2(width) for width in widths])
+
+
+@lru_cache(maxsize=None)
+def _bands(sample_rate: int, is_short: bool) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     """(edges, widths) of a block's bands in coded order."""
-    edges = band_edges(layout.sample_rate, block_type == SHORT)
+    edges = band_edges(sample_rate, is_short)
     return edges, tuple(map(sub, edges[1:], edges))
+
+
+@lru_cache(maxsize=None)
+def _kept(sample_rate: int, is_short: bool, cutoff: int) -> Tuple[Tuple[int, int], ...]:
+    """How many lines of each band, in coded order, are below the cutoff, and how many are not."""
+    edges, step = (SFB_SHORT[sample_rate], 3) if is_short else (SFB_LONG[sample_rate], 1)
+    out: List[Tuple[int, int]] = []
+    for low, high in zip(edges, edges[1:]):
+        kept = min(max(cutoff // step - low, 0), high - low)
+        out += [(kept, high - low - kept)] * step
+    return tuple(out)
 
 
 def _thresholds(energies: Sequence[float], layout: StreamFormat, block_type: int) -> List[float]:
@@ -131,9 +151,10 @@ def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cut
     Energies of sum and difference add up to those of the channels.  Noise in either appears in both
     channels, and so the lower of their thresholds holds for both.
     """
-    edges, widths = _bands(layout, block_type)
-    lines = [_UNPACK(one) for one in data]
-    energies = [hearing.energies(one, edges, LINE_SCALE) for one in lines]
+    edges, widths = _bands(layout.sample_rate, block_type == SHORT)
+    cut = hearing.by_band(edges)
+    lines = [cut(_UNPACK(one)) for one in data]
+    energies = [hearing.energies(bands, LINE_SCALE) for bands in lines]
     thresholds = [_thresholds(energy, layout, block_type) for energy in energies]
 
     def spectrum(one: bytes, e: Sequence[float], t: Sequence[float], is_ms: bool) -> Spectrum:
@@ -144,8 +165,8 @@ def left_right(data: Sequence[bytes], block_type: int, layout: StreamFormat, cut
     if len(data) == 1:
         return Pair(spectra, ())
     lowest = list(map(min, *thresholds))
-    side = hearing.side_energies(lines[0], lines[1], edges, LINE_SCALE)
-    mid = [max(a + b - c, 0.0) for a, b, c in zip(energies[0], energies[1], side)]
+    side = hearing.side_energies(lines[0], lines[1], LINE_SCALE)
+    mid = [max(a + b - c, _LEAST * (a + b)) for a, b, c in zip(energies[0], energies[1], side)]
     pair = (spectrum(data[0], mid, lowest, True), spectrum(data[1], side, lowest, True))
     return Pair(spectra, pair)
 
@@ -156,12 +177,12 @@ def mid_side(pair: Pair) -> Tuple[Spectrum, ...]:
     return tuple([one._replace(data=lines) for one, lines in zip(pair.mid_side, data)])
 
 
-def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactors, float]:
-    """Scalefactors that bend the noise towards the thresholds, and the gain that then hides it.
+def wanted_scalefactors(
+    spectrum: Spectrum, shaping: float
+) -> Tuple[Scalefactors, List[float]]:
+    """Scalefactors that bend the noise towards the thresholds, and the gain each band then asks for.
 
     `shaping`: how far, from 0 (the same step in all bands) to 1 (as the thresholds are).
-
-    That gain is the mean, over the lines that are heard, of what each band asks for.
     """
     gains = spectrum.ideal_gains()
     heard = spectrum.heard()
@@ -169,31 +190,30 @@ def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactor
     if spectrum.block_type == SHORT:
         subblock_gain = _subblock_gain(gains, heard, spectrum.widths)
         gains = [gain + _SUBBLOCK * subblock_gain[n % 3] for n, gain in enumerate(gains)]
-    top = max([gain for gain, is_heard in zip(gains, heard) if is_heard], default=0.0)
-    # A gain has four steps an octave, a scalefactor two.
-    wanted = [
-        (top - gain) * (shaping / 2) if is_heard else 0.0 for gain, is_heard in zip(gains, heard)
-    ]
+    top = max(compress(gains, heard), default=0.0)
+    share = shaping / 2  # a gain has four steps an octave, a scalefactor two
+    wanted = [(top - gain) * share if is_heard else 0.0 for gain, is_heard in zip(gains, heard)]
     is_short = spectrum.block_type == SHORT
     scalefactors = encode(wanted, spectrum.layout.is_lsf, is_short, subblock_gain)
-    lines = total = 0.0
-    for gain, want, is_heard, width in zip(gains, wanted, heard, spectrum.widths):
-        if is_heard:
-            lines += width
-            total += width * (gain + 2 * want)
-    return scalefactors, total / lines if lines else float(HIGHEST_GAIN)
+    return scalefactors, [gain + 2 * want for gain, want in zip(gains, wanted)]
+
+
+def hidden_gain(spectrum: Spectrum, gains: Sequence[float]) -> float:
+    """The gain that hides the noise on the whole, `gains` being what each band asks for."""
+    return _mean_gain(gains, spectrum.heard(), spectrum.widths)
+
+
+def _mean_gain(gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]) -> float:
+    """The mean over the lines that are heard; HIGHEST_GAIN where none is."""
+    lines = sum(compress(widths, heard))
+    return sum(compress(map(mul, gains, widths), heard)) / lines if lines else float(HIGHEST_GAIN)
 
 
 def _subblock_gain(
     gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]
 ) -> Tuple[int, int, int]:
     """What makes each window's step fit its own loudness: the noise of one is not the others'."""
-    means: List[float] = []
-    for window in range(3):
-        rows = list(zip(gains[window::3], heard[window::3], widths[window::3]))
-        lines = sum([width for _, is_heard, width in rows if is_heard])
-        total = sum([gain * width for gain, is_heard, width in rows if is_heard])
-        means.append(total / lines if lines else float(HIGHEST_GAIN))
+    means = [_mean_gain(gains[n::3], heard[n::3], widths[n::3]) for n in range(3)]
     top = max([mean for mean in means if mean < HIGHEST_GAIN], default=0.0)
     steps = [round((top - mean) * _BETWEEN / _SUBBLOCK) for mean in means]
     first, second, third = [min(max(step, 0), 7) for step in steps]
@@ -217,32 +237,25 @@ def code(
     if room < 0:
         scalefactors = encode([0.0] * 36, spectrum.layout.is_lsf, spectrum.block_type == SHORT)
         room = min(at_most, MAX_PART2_3_LENGTH)
-    splits = spectrum.splits()
-    magnitudes = spectrum.magnitudes()
     factors = scalefactors.factors()
-    if max(factors) > 1.0:
-        scales = chain.from_iterable(map(repeat, factors, spectrum.widths))
-        magnitudes = list(map(mul, magnitudes, scales))
-    peak = max(magnitudes)
-    gain = max(start_gain, finest_gain)
-    used = 0
-    if peak > 0.0:
-        levels = Levels(magnitudes, peak * _PEAK_MARGIN)
-        lowest = max(levels.lowest_gain, finest_gain)
-        gain = search_gain(lambda at: levels.cost(at, splits), room, gain, lowest)
-        used = levels.used(gain)
-    gain = min(max(gain, LOWEST_GAIN + _SQRT2), HIGHEST_GAIN)
-    while True:
-        quantized = quantize(magnitudes, gain, used)
-        coding = choose(quantized.pairs, splits, quantized.largest)
-        if coding.bits <= room:
-            break
-        if gain < HIGHEST_GAIN:
-            gain += 1
-        else:
-            used = 0
+    lines = spectrum.scaled(factors)
+    lowest = lowest_gain(_MARGIN * spectrum.loudest(factors))
+    if lowest > start_gain - _NEAR:  # it may bind: then the loudest line itself is worth a look
+        loudest = max(map(abs, lines))
+        lowest = lowest_gain(loudest)
+        lines = [line if abs(line) > _ERROR * loudest else 0.0 for line in lines]
+    # global_gain of the middle and the side is less by what their lines are too large.
+    lowest = max(lowest, finest_gain, LOWEST_GAIN + _SQRT2)
+    levels = Levels(lines, spectrum.splits())
+    gain = search_gain(levels.cost, room, start_gain, min(lowest, HIGHEST_GAIN))
+    pairs, coding = levels.coding(gain)
+    if coding.bits > room:  # even at the highest gain
+        pairs = bytes(PAIRS)
+        coding = choose(pairs, spectrum.splits(), max)
+    if not coding.bits:  # any gain will do, but the next granule's search begins at this one
+        gain = HIGHEST_GAIN
     main = scalefactors.coded()
-    if used:
-        main += write(quantized.pairs, spectrum.signs(), coding, quantized.magnitude)
+    if coding.bits:
+        main += write(pairs, levels.signs(), coding, partial(levels.magnitude, gain))
     global_gain = gain + _GLOBAL_GAIN - (_SQRT2 if spectrum.is_mid_side else 0)
     return Granule(gain, global_gain, spectrum.block_type, coding, scalefactors, main)

@@ -23,8 +23,8 @@ _MAX_VALUES = 16  # of one look-up: more would mostly be thrown away at the end 
 # Dequantizer: |x| ** (4/3); the largest value is 15 + 2**13 - 1.
 POW43 = tuple([n ** (4 / 3) for n in range(15 + 2**13)])
 
-# bits taken, values; bits 0: this code is for the second path
-Entry = Tuple[int, Tuple[float, ...]]
+# bits taken, values, how many those are; bits 0: this code is for the second path
+Entry = Tuple[int, Tuple[float, ...], int]
 
 
 class PairTable(NamedTuple):
@@ -78,7 +78,8 @@ def _longer(
         more = max([len(bits) for bits, _ in codes]) - LOOKUP_BITS
         tails = [(bits[LOOKUP_BITS:], values) for bits, values in codes]
         entries = [
-            (LOOKUP_BITS + bits if bits else 0, values) for bits, values in _single(tails, more)
+            (LOOKUP_BITS + bits if bits else 0, values, count)
+            for bits, values, count in _single(tails, more)
         ]
         result[int(first, 2)] = (more, entries)
     return result
@@ -113,12 +114,12 @@ def _signs(magnitudes: Sequence[int]) -> List[Tuple[str, Tuple[float, ...]]]:
 
 def _single(signed: List[Tuple[str, Tuple[float, ...]]], width: int) -> List[Entry]:
     """The entry of the one code at the front of every `width` bits."""
-    table: List[Entry] = [(0, ())] * (1 << width)
+    table: List[Entry] = [(0, (), 0)] * (1 << width)
     for bits, values in signed:
         room = width - len(bits)
         if room >= 0:
             first = int(bits, 2) << room
-            table[first : first + (1 << room)] = [(len(bits), values)] * (1 << room)
+            table[first : first + (1 << room)] = [(len(bits), values, len(values))] * (1 << room)
     return table
 
 
@@ -127,14 +128,15 @@ def _multiple(one: List[Entry], width: int) -> List[Entry]:
     mask = (1 << width) - 1
     table: List[Entry] = []
     for index in range(1 << width):
-        taken, values = one[index]
+        taken, values, count = one[index]
         while taken:
-            bits, more = one[index << taken & mask]
-            if not bits or taken + bits > width or len(values) >= _MAX_VALUES:
+            bits, more, _ = one[index << taken & mask]
+            if not bits or taken + bits > width or count >= _MAX_VALUES:
                 break
             taken += bits
             values += more
-        table.append((taken, values))
+            count = len(values)
+        table.append((taken, values, count))
     return table
 
 
@@ -170,23 +172,23 @@ def _decode_pairs(
     table = pair_table(table_select)
     many = table.many
     count = len(values)
-    bits, found = 0, ()
+    bits, some = 0, 0
     while count < limit:
-        bits, found = many[words[position >> 3] >> 21 - (position & 7) & 2047]
+        bits, found, some = many[words[position >> 3] >> 21 - (position & 7) & 2047]
         if bits:
             position += bits
             values += found
-            count += len(found)
+            count += some
         else:
             position = _decode_long(words, position, table_select, values)
             count += 2
     if count > limit:  # the last look-up read on into the next region: once more, one by one
         position -= bits
-        del values[count - len(found) :]
-        count = len(values)
+        count -= some
+        del values[count:]
         one = table.one
         while count < limit:
-            bits, found = one[words[position >> 3] >> 21 - (position & 7) & 2047]
+            bits, found, _ = one[words[position >> 3] >> 21 - (position & 7) & 2047]
             if bits:
                 position += bits
                 values += found
@@ -204,7 +206,7 @@ def _decode_long(words: List[int], position: int, table_select: int, values: Lis
     found = table.longer.get(first)
     if found:
         more, entries = found
-        bits, pair = entries[window >> (32 - LOOKUP_BITS - more) & ((1 << more) - 1)]
+        bits, pair, _ = entries[window >> (32 - LOOKUP_BITS - more) & ((1 << more) - 1)]
         if bits:
             values += pair
             return position + bits
@@ -244,17 +246,17 @@ def _decode_count1(
     """Decode quadruples up to `end` or line 576; what passes either is dropped."""
     many, one = count1_table(table)
     count = len(values)
-    bits, found = 0, ()
+    bits, some = 0, 0
     while position < end and count < LINES:
-        bits, found = many[words[position >> 3] >> 20 - (position & 7) & 4095]
+        bits, found, some = many[words[position >> 3] >> 20 - (position & 7) & 4095]
         position += bits
         values += found
-        count += len(found)
+        count += some
     if position > end:
         position -= bits
-        del values[count - len(found) :]
+        del values[count - some :]
         while len(values) < LINES:
-            bits, found = one[words[position >> 3] >> 20 - (position & 7) & 4095]
+            bits, found, _ = one[words[position >> 3] >> 20 - (position & 7) & 4095]
             position += bits
             if position > end:
                 break

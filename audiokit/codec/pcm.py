@@ -25,17 +25,25 @@ _WORD = re.compile(r"pcm_(u(?=8)|s|f(?=16|32|64))(8|16|24|32|64)(le|be)?")
 _FLOATS = {"16": "e", "32": "f", "64": "d"}  # as `struct` calls them
 _KEPT_BYTES = 4  # of an integer of 64 bits: what is below is far from all that 16 can tell
 _HALF = math.sqrt(0.5)  # -3 dB, the gain of centre and surround (ITU-R BS.775-3, annex 4)
-# Gains to left and right of each channel, in the order of WAVE_FORMAT_EXTENSIBLE.  The low-frequency channel
-# is left out, as BS.775 has it.
-_LEFT, _RIGHT, _CENTRE, _NONE = (1.0, 0.0), (0.0, 1.0), (_HALF, _HALF), (0.0, 0.0)
+# Gains to left and right of what is meant for a speaker (`formats.speakers`).  The low-frequency channel is
+# left out, as BS.775 has it; of what it does not know, tops are taken for surrounds, what is beside the front
+# ones for these, and a channel for no speaker for the centre.
+_LEFT, _RIGHT, _CENTRE, _NONE, _BACK = (1.0, 0.0), (0.0, 1.0), (_HALF, _HALF), (0.0, 0.0), (0.5, 0.5)
 _SIDE_LEFT, _SIDE_RIGHT = (_HALF, 0.0), (0.0, _HALF)
-_LAYOUTS = {
-    3: (_LEFT, _RIGHT, _CENTRE),
-    4: (_LEFT, _RIGHT, _SIDE_LEFT, _SIDE_RIGHT),
-    5: (_LEFT, _RIGHT, _CENTRE, _SIDE_LEFT, _SIDE_RIGHT),
-    6: (_LEFT, _RIGHT, _CENTRE, _NONE, _SIDE_LEFT, _SIDE_RIGHT),
-    7: (_LEFT, _RIGHT, _CENTRE, _NONE, (0.5, 0.5), _SIDE_LEFT, _SIDE_RIGHT),
-    8: (_LEFT, _RIGHT, _CENTRE, _NONE, _SIDE_LEFT, _SIDE_RIGHT, _SIDE_LEFT, _SIDE_RIGHT),
+_SHARES = {
+    "FL": _LEFT, "FR": _RIGHT, "FC": _CENTRE, "LFE": _NONE, "FLC": _LEFT, "FRC": _RIGHT, "BC": _BACK,
+    "BL": _SIDE_LEFT, "BR": _SIDE_RIGHT, "SL": _SIDE_LEFT, "SR": _SIDE_RIGHT, "TC": _BACK, "TFC": _BACK, "TBC": _BACK,
+    "TFL": _SIDE_LEFT, "TFR": _SIDE_RIGHT, "TBL": _SIDE_LEFT, "TBR": _SIDE_RIGHT, "": _CENTRE,
+}
+# Of so many channels that say nothing: the usual order, that of WAVE_FORMAT_EXTENSIBLE
+_USUAL = {
+    2: "FL FR",
+    3: "FL FR FC",
+    4: "FL FR BL BR",
+    5: "FL FR FC BL BR",
+    6: "FL FR FC LFE BL BR",
+    7: "FL FR FC LFE BC SL SR",
+    8: "FL FR FC LFE BL BR SL SR",
 }
 
 
@@ -51,12 +59,15 @@ class PcmReader:
     """
 
     def __init__(
-        self, codec: str, channels: int, channels_out: int = 0, *, dither: str = "none", seed: int = 0
+        self, codec: str, channels: int, channels_out: int = 0, *, speakers: Sequence[str] = (),
+        dither: str = "none", seed: int = 0,
     ) -> None:
+        """`speakers`: which one each channel is meant for, where that is known."""
         if not is_pcm(codec):
             raise ValueError(f"{codec} is not PCM")
         self.channels = channels
         self.channels_out = channels_out or min(channels, 2)
+        self._speakers = tuple(speakers)
         word = _WORD.fullmatch(codec)
         self._kind, self._bits, order = word.groups() if word else (codec, "8", "")
         self._is_big = order == "be"
@@ -69,7 +80,7 @@ class PcmReader:
         data = data[: len(data) // self.frame_bytes * self.frame_bytes]
         if not data:
             return b""
-        return mixed(self._to_16_bits(data), self.channels, self.channels_out)
+        return mixed(self._to_16_bits(data), self.channels, self.channels_out, self._speakers)
 
     def _to_16_bits(self, data: bytes) -> bytes:
         if self._kind in _COMPANDED:
@@ -166,22 +177,25 @@ _COMPANDED = {"pcm_alaw": _a_law, "pcm_mulaw": _mu_law}
 # -- channels -------------------------------------------------------------------------------------------------
 
 
-def gains(channels: int, channels_out: int) -> List[List[float]]:
+def gains(channels: int, channels_out: int, speakers: Sequence[str] = ()) -> List[List[float]]:
     """The share of each channel in each output: BS.775's, made so much smaller that nothing can clip."""
     if channels == channels_out:
         return [[float(i == j) for i in range(channels)] for j in range(channels)]
     if channels == 1:
         return [[1.0] for _ in range(channels_out)]
-    pairs = [_LEFT, _RIGHT] if channels == 2 else _LAYOUTS.get(channels)
-    if pairs is None:  # no layout is known: evens to the left, odds to the right
-        pairs = [(_LEFT, _RIGHT)[number % 2] for number in range(channels)]
+    names = list(speakers) if len(speakers) == channels else _USUAL.get(channels, "").split()
+    # Where no order is known, evens go to the left, odds to the right.
+    pairs = [_SHARES.get(name, _CENTRE) for name in names] or [(_LEFT, _RIGHT)[n % 2] for n in range(channels)]
     rows = [[pair[side] for pair in pairs] for side in (0, 1)]
     if channels_out == 1:
         rows = [[left + right for left, right in zip(*rows)]]
-    return [[value / sum(row) for value in row] for row in rows]
+    sums = [sum(row) for row in rows]
+    if names:  # both sides alike, so that what is louder stays so
+        sums = [max(sums)] * len(sums)
+    return [[value / total if total else 0.0 for value in row] for row, total in zip(rows, sums)]
 
 
-def mixed(pcm: bytes, channels: int, channels_out: int) -> bytes:
+def mixed(pcm: bytes, channels: int, channels_out: int, speakers: Sequence[str] = ()) -> bytes:
     """16-bit interleaved PCM of `channels` as `channels_out` (1 or 2, or as many) channels."""
     if channels == channels_out:
         return pcm
@@ -193,7 +207,7 @@ def mixed(pcm: bytes, channels: int, channels_out: int) -> bytes:
         return out.tobytes()
     packed = slots(len(samples) // channels, _WIDTH)
     vectors = [packed.pack_int16(samples[c::channels].tobytes()) for c in range(channels)]
-    for side, row in enumerate(gains(channels, channels_out)):
+    for side, row in enumerate(gains(channels, channels_out, speakers)):
         total = sum(v * round(gain * (1 << _GAIN)) for v, gain in zip(vectors, row) if gain)
         out[side::channels_out] = array("H", flip_signs(bytes(packed.int16(total, _GAIN))))
     return out.tobytes()

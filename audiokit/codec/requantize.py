@@ -11,10 +11,9 @@ place of 16-bit PCM, ready to be packed.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
 from functools import lru_cache
 from operator import itemgetter
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from audiokit.codec.blocks import SHORT
 from audiokit.codec.huffman import LINES
@@ -31,7 +30,8 @@ MIXED_LINES = 36  # of a mixed block: the lower two subbands, coded as a long bl
 class Bands(NamedTuple):
     """The scalefactor bands of one kind of block at one sampling rate, in the order of coding."""
 
-    ends: Tuple[int, ...]  # the line behind each band
+    starts: Tuple[int, ...]  # the first line of each band
+    ends: Tuple[int, ...]  # the line behind it
     widths: Tuple[int, ...]  # lines of each band
     windows: Tuple[int, ...]  # 0, 1 or 2; 0 for long bands
     sfbs: Tuple[int, ...]  # number of the band among the long or the short ones
@@ -65,6 +65,7 @@ def bands(sample_rate: int, kind: str) -> Bands:
     position_of = {line: position for position, line in enumerate(order)}
     widths = tuple([width for width, _, _, _ in coded])
     return Bands(
+        starts=tuple([sum(widths[:i]) for i in range(len(widths))]),
         ends=tuple([sum(widths[: i + 1]) for i in range(len(widths))]),
         widths=widths,
         windows=tuple([window for _, window, _, _ in coded]),
@@ -106,11 +107,6 @@ def _packer(count: int) -> Callable[..., bytes]:
     return struct.Struct("<%dd" % count).pack
 
 
-@lru_cache(maxsize=4096)  # 448 exponents, some 40 widths; used are few
-def _repeated(exponent: int, width: int) -> List[float]:
-    return [_POWERS[exponent - _LEAST]] * width
-
-
 def exponents(granule: Granule, factors: Sequence[int], places: Bands, is_ms: bool) -> List[int]:
     """The exponent of 2, in quarters, of each band; with the factor 1/sqrt(2) if `is_ms`."""
     gain = granule.global_gain - 210 - (_SQRT_HALF if is_ms else 0)
@@ -131,19 +127,18 @@ def exponents(granule: Granule, factors: Sequence[int], places: Bands, is_ms: bo
     return result + [gains[window] for window in places.windows[len(result) :]]
 
 
+def _by_band(exponents: Sequence[int], places: Bands) -> Iterator[Tuple[float, int, int]]:
+    """(factor, first line, line behind) of each band, in coding order."""
+    return zip([_POWERS[exponent - _LEAST] for exponent in exponents], places.starts, places.ends)
+
+
 def scaled(values: Sequence[float], exponents: Sequence[int], places: Bands) -> List[float]:
     """The values of the first lines, in coding order, with their band's power of 2 and SCALE."""
-    factors = _factors(exponents, places, len(values))
-    return [value * factor for value, factor in zip(values, factors)]
-
-
-def _factors(exponents: Sequence[int], places: Bands, lines: int) -> List[float]:
-    """The factor of each line in coding order, of at least the first `lines`."""
-    factors: List[float] = []
-    count = bisect_left(places.ends, lines) + 1
-    for exponent, width in zip(exponents[:count], places.widths):
-        factors += _repeated(exponent, width)
-    return factors
+    return [
+        value * factor
+        for factor, first, end in _by_band(exponents, places)
+        for value in values[first:end]
+    ]
 
 
 def requantize(values: Sequence[float], exponents: Sequence[int], places: Bands) -> bytes:
@@ -153,10 +148,13 @@ def requantize(values: Sequence[float], exponents: Sequence[int], places: Bands)
     """
     if places.reorder is not None:
         return row(scaled(values, exponents, places), places)
-    factors = _factors(exponents, places, len(values))
     magic = MAGIC
     return _packer(len(values))(
-        *[value * factor + magic for value, factor in zip(values, factors)]
+        *[
+            value * factor + magic
+            for factor, first, end in _by_band(exponents, places)
+            for value in values[first:end]
+        ]
     )
 
 

@@ -3,11 +3,14 @@
 One output sample is a sum of K inputs around its place in time, weighted by a Kaiser-windowed sinc (Kaiser
 1974; Smith, "Digital Audio Resampling").  With out : in reduced to L : M, output n = L*m + r lies at input
 M*m + r*M/L: there are only L different sets of weights, one a *phase* r, and all outputs of a phase are made
-at once, slot m of a packed integer each.  Three ways, by the size of L and M:
+at once, slot m of a packed integer each.  Four ways, by the size of L and M:
 
     convolved   L*M small (48 to 32 kHz is 2 : 3): the input is split into its M residues, and the sum over a
                 residue's taps is one multiplication of two huge integers, a convolution along the slots
-    phased      L and M below 4,096 (44.1 to 32 kHz is 320 : 441): sums of vectors times constants
+    phased      L and M below 4,096, upwards (32 to 44.1 kHz is 441 : 320): sums of vectors times constants
+    halved      the same downwards (44.1 to 32 kHz is 320 : 441): phased to twice the rate with a tenth of the
+                taps, since most of what that filter lets through the next one stops; and then convolved with a
+                half-band filter, of which every other weight is 0
     direct      any other pair: a sample at a time, with weights interpolated between phases; slow and as right
 
 The response is flat to 0.4531 of the lower rate (14.5 kHz for 32 kHz) and 104 dB down from 0.5469 of it on, so
@@ -36,7 +39,12 @@ _FRACTION = 20  # bits of a weight
 _WIDTH = 40  # bits of a slot: 16 of the sample, 20 of the weight, 2 of the sum of |weights|, the sign
 _GROUPS = 400  # outputs of a phase made at once: fewer cost more each, more leave the cache
 _CONVOLVED = 64  # L * M up to which the residues are convolved
-_CONVOLVED_SLOTS = 1600  # outputs of a phase made at once there, in each channel
+_CONVOLVED_SLOTS = 1600  # outputs of a phase made at once there, in each channel, and by the half-band filter
+_DOUBLED_FRACTION = 18  # bits of a weight of the filter to twice the rate: what it makes keeps 2 of them
+_HALVED_FRACTION = 22  # bits below a place of what the half-band filter makes
+# Makes all positive there: 2.2 times full scale, the sum of the first filter's |weights|, and of it in the second
+# what a sum of some of the weights can be, -0.46 to 0.96; and that stays below the 18 bits that the slot has.
+_ABOVE = 3 << 15
 _PHASED = 4096  # L or M above which the weights of all phases would be too many
 _DIRECT_PHASES = 1024  # between which the direct way interpolates: an error of -118 dB
 
@@ -58,15 +66,19 @@ def ratio_of(rate_in: int, rate_out: int) -> Ratio:
             raise ValueError(f"a rate of {rate} Hz; {low} to {high} are resampled")
     common = math.gcd(rate_in, rate_out)
     up, down = rate_out // common, rate_in // common
-    transition = (1 - 2 * PASSBAND) * min(rate_in, rate_out) / rate_in  # cycles an input sample
-    taps = (STOPBAND_DB - 8) / (2.285 * 2 * math.pi * transition)  # Kaiser's formula
+    taps = _taps((1 - 2 * PASSBAND) * min(rate_in, rate_out) / rate_in)
     if up * down > _CONVOLVED:  # longer groups pack fewer samples twice
         times = -(-128 // max(up, down))
         up, down = up * times, down * times
-    return Ratio(up, down, 2 * math.ceil(taps / 2))
+    return Ratio(up, down, taps)
 
 
 # -- weights --------------------------------------------------------------------------------------------------
+
+
+def _taps(transition: float) -> int:
+    """How many a filter needs between its bands, in cycles an input sample (Kaiser's formula); even."""
+    return 2 * math.ceil((STOPBAND_DB - 8) / (2.285 * 2 * math.pi * transition) / 2)
 
 
 def _bessel_i0(x: float) -> float:
@@ -80,8 +92,8 @@ def _bessel_i0(x: float) -> float:
     return series * math.exp(x) / math.sqrt(x)
 
 
-def _weights(taps: int, fraction: float, cutoff: float) -> List[float]:
-    """The windowed sinc at k - (taps/2 - 1) - fraction, k = 0 … taps-1; `cutoff` in cycles a sample.  Sum 1."""
+def _windowed_sinc(taps: int, fraction: float, cutoff: float) -> List[float]:
+    """The windowed sinc at k - (taps/2 - 1) - fraction, k = 0 … taps-1; `cutoff` in cycles a sample."""
     beta = 0.1102 * (STOPBAND_DB - 8.7)
     half = taps / 2
     out = []
@@ -94,8 +106,14 @@ def _weights(taps: int, fraction: float, cutoff: float) -> List[float]:
         x = 2 * math.pi * cutoff * t
         sinc = math.sin(x) / x if x else 1.0
         out.append(sinc * _bessel_i0(beta * math.sqrt(inside)))
-    total = sum(out)
-    return [value / total for value in out]
+    return out
+
+
+def _weights(taps: int, fraction: float, cutoff: float) -> List[float]:
+    """The same with a sum of 1."""
+    weights = _windowed_sinc(taps, fraction, cutoff)
+    total = sum(weights)
+    return [value / total for value in weights]
 
 
 @lru_cache(maxsize=8)
@@ -107,30 +125,80 @@ def _phases(ratio: Ratio) -> List[Tuple[int, List[int]]]:
     for r in range(ratio.up):
         first, rest = divmod(r * ratio.down, ratio.up)
         if rest not in known:
-            known[rest] = _whole(_weights(ratio.taps, rest / ratio.up, cutoff))
+            known[rest] = _whole(_weights(ratio.taps, rest / ratio.up, cutoff), _FRACTION)
         out.append((first, known[rest]))
     return out
 
 
-def _whole(weights: Sequence[float]) -> List[int]:
-    """Weights in 2**-20, rounded; what rounding lost of the sum goes to the largest."""
-    out = [round(value * (1 << _FRACTION)) for value in weights]
-    out[max(range(len(out)), key=out.__getitem__)] += (1 << _FRACTION) - sum(out)
+@lru_cache(maxsize=8)
+def _doubling(up: int, down: int) -> Tuple[Ratio, List[Tuple[int, List[int]]]]:
+    """(ratio, phases) of the filter to twice the output's rate, for up : down.
+
+    It has the whole of the output's rate to fall in, from 0.4531 to 1.4531 of it: what comes through in between
+    lies, at twice the rate, where the half-band filter stops.  So does the image of DC, and only the mean of the
+    phases' sums is 1: to make every sum 1 would spoil a filter as short as this.
+    """
+    share = up / down
+    ratio = Ratio(2 * up, down, _taps(share))
+    places = [divmod(r * down, ratio.up) for r in range(ratio.up)]
+    all_weights = [
+        _windowed_sinc(ratio.taps, rest / ratio.up, (PASSBAND + 0.5) * share) for _, rest in places
+    ]
+    unit = ratio.up / sum(map(sum, all_weights)) * (1 << _DOUBLED_FRACTION)
+    return ratio, [
+        (first, [round(value * unit) for value in weights])
+        for (first, _), weights in zip(places, all_weights)
+    ]
+
+
+def _whole(weights: Sequence[float], fraction: int) -> List[int]:
+    """Weights in 2**-fraction, rounded; what rounding lost of their sum goes to the largest."""
+    unit = 1 << fraction
+    out = [round(value * unit) for value in weights]
+    out[max(range(len(out)), key=out.__getitem__)] += round(sum(weights) * unit) - sum(out)
     return out
 
 
-# -- the three ways -------------------------------------------------------------------------------------------
+@lru_cache(maxsize=1)
+def _half_band() -> List[int]:
+    """Weights at the odd places around an output, from twice its rate; there is one more, 1/2 at its own."""
+    taps = _taps(0.5 - PASSBAND)
+    weights = _weights(taps + taps % 4, 0.0, 0.25)[0::2]  # the first is at an odd place
+    share = 0.5 / sum(weights)
+    return _whole([value * share for value in weights], _FRACTION)
+
+
+# -- the four ways --------------------------------------------------------------------------------------------
+
+
+def _spread(plane: bytes) -> int:
+    """The vector of 16-bit samples, offset ones."""
+    data = bytearray(len(plane) // 2 * 5)
+    data[0::5] = plane[0::2]
+    data[1::5] = plane[1::2]
+    return int.from_bytes(data, "little")
+
+
+def _vectors(offset: array, channels: int, ratio: Ratio, groups: int) -> List[int]:
+    """For each input that some output of a group sees, its vector: slot (channel, group)."""
+    planes = [offset[channel::channels] for channel in range(channels)]
+    reach = (groups - 1) * ratio.down + 1
+    return [
+        _spread(b"".join([samples[q : q + reach : ratio.down].tobytes() for samples in planes]))
+        for q in range(ratio.down + ratio.taps)
+    ]
 
 
 class _Way:
     """How blocks are made: `grain` groups at a time, each of `down` inputs to `up` outputs.
 
-    `make(offset, groups, noise)` takes offset samples (value + 32768) of (groups*down + taps) frames,
-    interleaved, of which the first `taps/2 - 1` come before the block; it gives groups*up frames, offset too.
+    `make(offset, groups, noise)` takes offset samples (value + 32768), interleaved, of groups*down frames with
+    `lead` more in front and `tail` behind; it gives groups*up frames, offset too.
     """
 
     def __init__(self, ratio: Ratio, channels: int) -> None:
         self.ratio, self.channels = ratio, channels
+        self.lead, self.tail = ratio.taps // 2 - 1, ratio.taps // 2 + 1
 
     @property
     def grain(self) -> int:
@@ -145,8 +213,7 @@ class _Phased(_Way):
 
     def make(self, offset: array, groups: int, noise: Noise) -> array:
         ratio, channels = self.ratio, self.channels
-        planes = [offset[channel::channels] for channel in range(channels)]
-        vectors = [self._vector(planes, q, groups) for q in range(ratio.down + ratio.taps)]
+        vectors = _vectors(offset, channels, ratio, groups)
         packed = slots(groups * channels, _WIDTH)
         bias = -packed.splat(0x8000 << _FRACTION)
         out = array("H", bytes(2 * groups * ratio.up * channels))
@@ -159,13 +226,64 @@ class _Phased(_Way):
                 out[r * channels + channel :: ratio.up * channels] = made[channel * groups : (channel + 1) * groups]
         return out
 
-    def _vector(self, planes: List[array], q: int, groups: int) -> int:
-        stop = q + groups * self.ratio.down
-        plane = b"".join([samples[q : stop : self.ratio.down].tobytes() for samples in planes])
-        data = bytearray(len(plane) // 2 * 5)
-        data[0::5] = plane[0::2]
-        data[1::5] = plane[1::2]
-        return int.from_bytes(data, "little")
+
+class _Halved(_Way):
+    """Phased to twice the rate, in slots by time for each channel, even and odd apart; then convolved."""
+
+    def __init__(self, ratio: Ratio, channels: int) -> None:
+        super().__init__(ratio, channels)
+        weights = _half_band()
+        self._reach = len(weights) // 2  # of the odd samples, on either side of an output
+        self._filter = sum([weight << (k * _WIDTH) for k, weight in enumerate(reversed(weights))])
+        self._beside = -(-self._reach // ratio.up)  # groups in front and behind that it looks into
+        half = _doubling(ratio.up, ratio.down)[0].taps // 2
+        self.lead, self.tail = [self._beside * ratio.down + half + more for more in (-1, 1)]
+
+    def make(self, offset: array, groups: int, noise: Noise) -> array:
+        up, channels = self.ratio.up, self.channels
+        out = array("H", bytes(2 * groups * up * channels))
+        for channel, (even, odd) in enumerate(self._double(offset, groups + 2 * self._beside)):
+            for first in range(0, groups * up, _CONVOLVED_SLOTS):
+                end = min(first + _CONVOLVED_SLOTS, groups * up)
+                at = self._beside * up + first
+                made = self._halve(even, odd, at, end - first, noise)
+                out[first * channels + channel : end * channels : channels] = made
+        return out
+
+    def _double(self, offset: array, groups: int) -> List[Tuple[bytearray, bytearray]]:
+        """(even, odd) samples at twice the rate for each channel: fields of _WIDTH bits, (value + _ABOVE) * 4."""
+        ratio, phases = _doubling(self.ratio.up, self.ratio.down)
+        size = _WIDTH // 8
+        packed = slots(groups * self.channels, _WIDTH)
+        centre = packed.splat(0x8000)
+        vectors = [vector - centre for vector in _vectors(offset, self.channels, ratio, groups)]
+        bias = packed.splat((_ABOVE << _DOUBLED_FRACTION) + 0x8000)  # ... and the half that rounds
+        half = groups * ratio.up // 2 * size
+        out = [(bytearray(half), bytearray(half)) for _ in range(self.channels)]
+        step = ratio.up // 2 * size
+        for r, (first, weights) in enumerate(phases):
+            total = sum(map(mul, vectors[first : first + ratio.taps], weights), bias)
+            data = total.to_bytes(packed.size, "little")
+            for channel, halves in enumerate(out):
+                own = slice(channel * groups * size, (channel + 1) * groups * size)
+                for byte in range(3):  # the lower two bytes of a field fall off
+                    halves[r & 1][(r >> 1) * size + byte :: step] = data[own][byte + 2 :: size]
+        return out
+
+    def _halve(self, even: bytearray, odd: bytearray, at: int, count: int, noise: Noise) -> array:
+        """`count` outputs from number `at` on."""
+        reach, size = self._reach, _WIDTH // 8
+        packed = slots(count, _WIDTH)
+        beside = int.from_bytes(odd[(at - reach) * size : (at + count + reach) * size], "little")
+        own = int.from_bytes(even[at * size : (at + count) * size], "little")
+        # Every slot of the product positive, so that those below and above can be cut off exactly.
+        above = ones(count + 4 * reach, _WIDTH) * (_ABOVE << _HALVED_FRACTION)
+        back = packed.splat(2 * _ABOVE << _HALVED_FRACTION)
+        total = ((beside * self._filter + above) >> (2 * reach - 1) * _WIDTH) & packed.all
+        total += (own << (_FRACTION - 1)) - back
+        if noise.is_on:
+            total += noise.vector(count, 1) << (_HALVED_FRACTION - _FRACTION)
+        return array("H", bytes(packed.int16(total, _HALVED_FRACTION)))
 
 
 class _Convolved(_Way):
@@ -208,14 +326,8 @@ class _Convolved(_Way):
         return out
 
     def _vectors(self, samples: array, groups: int) -> List[int]:
-        out = []
-        for residue in range(self.ratio.down):
-            plane = samples[residue :: self.ratio.down][: groups + self._reach - 1].tobytes()
-            data = bytearray(len(plane) // 2 * 5)
-            data[0::5] = plane[0::2]
-            data[1::5] = plane[1::2]
-            out.append(int.from_bytes(data, "little"))
-        return out
+        down, count = self.ratio.down, groups + self._reach - 1
+        return [_spread(samples[residue::down][:count].tobytes()) for residue in range(down)]
 
 
 @lru_cache(maxsize=2)
@@ -313,12 +425,13 @@ class Resampler:
         if ratio.up * ratio.down <= _CONVOLVED:
             self._way: _Way = _Convolved(ratio, channels)
         elif max(ratio.up, ratio.down) <= _PHASED:
-            self._way = _Phased(ratio, channels)
+            self._way = (_Halved if ratio.up < ratio.down else _Phased)(ratio, channels)
         else:
             self._way = _Direct(ratio, channels)
         self.grain_in = self._way.grain * ratio.down  # frames of input a block takes
         self.grain_out = self._way.grain * ratio.up
-        self.lead = ratio.taps // 2 - 1  # frames before the first that its output needs
+        self.lead = self._way.lead  # frames before the first that its output needs
+        self.tail = self._way.tail  # and behind the last
         if start % self.grain_in:
             raise ValueError(f"a segment starts at {start}, not at a multiple of {self.grain_in}")
         self._block = start // self.grain_in
@@ -333,7 +446,7 @@ class Resampler:
         self._frames_in += len(pcm) // self._frame
         self._waiting += pcm
         out = []
-        need = (self.grain_in + self.ratio.taps) * self._frame
+        need = (self.lead + self.grain_in + self.tail) * self._frame
         while len(self._waiting) >= need:
             out.append(self._make(self._way.grain))
         made = b"".join(out)
@@ -346,7 +459,7 @@ class Resampler:
             return b""
         ratio = self.ratio
         left = (2 * self._frames_in * ratio.up + ratio.down) // (2 * ratio.down) - self._frames_out
-        self._waiting += lead_out + bytes((self.grain_in + 2 * ratio.taps) * self._frame)
+        self._waiting += lead_out + bytes((self.grain_in + 2 * self.tail) * self._frame)
         out = []
         while left > 0:
             groups = min(self._way.grain, -(-left // ratio.up))
@@ -358,7 +471,7 @@ class Resampler:
     def _make(self, groups: int) -> bytes:
         """Make `groups` groups of output and let go of their input."""
         ratio = self.ratio
-        frames = groups * ratio.down + ratio.taps
+        frames = self.lead + groups * ratio.down + self.tail
         offset = array("H", flip_signs(bytes(self._waiting[: frames * self._frame])))
         made = self._way.make(offset, groups, Noise(self._dither, self._seed, self._block))
         del self._waiting[: groups * ratio.down * self._frame]

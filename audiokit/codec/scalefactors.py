@@ -58,12 +58,12 @@ class Scalefactors(NamedTuple):
         return "".join([_WORDS[width][value] for value, width in zip(self.values, self.widths)])
 
     def factors(self) -> List[float]:
-        """What |x| ** 0.75 is multiplied by in each band, the ones without scalefactor too."""
-        step = 0.75 if self.scalefac_scale else 0.375
+        """What lines are multiplied by in each band, the ones without scalefactor too."""
+        step = 1.0 if self.scalefac_scale else 0.5
         if len(self.values) == _LONG_COUNT:
             raised = map(add, self.values, PRETAB) if self.preflag else self.values
             return [2.0 ** (step * sf) for sf in raised] + [1.0]
-        windows = [2.0 ** (1.5 * gain) for gain in self.subblock_gain]
+        windows = [4.0**gain for gain in self.subblock_gain]
         values = self.values + (0, 0, 0)
         return [2.0 ** (step * sf) * windows[n % 3] for n, sf in enumerate(values)]
 

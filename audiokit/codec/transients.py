@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
 from typing import List, Sequence
 
 from .analysis import HISTORY
@@ -32,22 +33,23 @@ _DECAY = 0.8  # of that mean, a block
 _FLOOR = BLOCK // 2 * 40.0**2  # energy of a block below which nothing is an attack
 
 
-def block_energies(samples: Sequence[int]) -> List[float]:
-    """Energy of the differences of every two neighbours in each whole BLOCK."""
-    even, odd = samples[0::2], samples[1::2]
-    step = BLOCK // 2
-    return [
-        math.dist(even[at : at + step], odd[at : at + step]) ** 2 for at in range(0, len(odd), step)
-    ]
+_BLOCKS_OF = struct.Struct("<%dh" % (BLOCK // 2)).iter_unpack
 
 
-def attacks(energies: Sequence[float]) -> List[bool]:
-    """Whether each block is much louder than the decaying mean of those before it."""
-    out = []
+def block_energies(even: bytes, odd: bytes) -> List[float]:
+    """Energy of the differences of every two neighbours in each BLOCK of 16-bit samples."""
+    distances = map(math.dist, _BLOCKS_OF(even), _BLOCKS_OF(odd))
+    return [distance * distance for distance in distances]
+
+
+def attacks(energies: Sequence[float]) -> List[int]:
+    """The numbers of the blocks much louder than the decaying mean of those before them."""
+    out: List[int] = []
     mean = energies[0] if energies else 0.0
-    for energy in energies:
-        out.append(energy > _RATIO * mean and energy > _FLOOR)
-        mean = _DECAY * mean + (1 - _DECAY) * energy
+    for number, energy in enumerate(energies):
+        if energy > _FLOOR and energy > _RATIO * mean:
+            out.append(number)
+        mean += (1 - _DECAY) * (energy - mean)
     return out
 
 
@@ -56,16 +58,15 @@ def attacked_granules(pcm: bytes, channels: int) -> List[bool]:
 
     `pcm` is interleaved, whole granules; of the last granule only the first blocks are seen.
     """
-    samples = struct.unpack("<%dh" % (len(pcm) // 2), pcm)
+    samples = array("h", pcm)
     granules = len(samples) // (GRANULE * channels)
     out = [False] * granules
     for channel in range(channels):
-        found = attacks(block_energies(samples[channel::channels]))
-        for block, is_attack in enumerate(found):
-            if is_attack:
-                for granule in {(block + BEHIND) // BLOCKS, (block + BEHIND - LEAK) // BLOCKS}:
-                    if granule < granules:
-                        out[granule] = True
+        even, odd = [samples[channel + at :: 2 * channels].tobytes() for at in (0, channels)]
+        for block in attacks(block_energies(even, odd)):
+            for granule in {(block + BEHIND) // BLOCKS, (block + BEHIND - LEAK) // BLOCKS}:
+                if granule < granules:
+                    out[granule] = True
     return out
 
 

@@ -59,6 +59,11 @@ class _Frame(NamedTuple):
     is_timed: bool  # an independent substream of the first programme
     stream: int  # strmtyp and substreamid
 
+    @property
+    def is_dependent(self) -> bool:
+        """Whether it adds channels to the substream before it."""
+        return self.stream >> 3 == _DEPENDENT
+
 
 class _Count(NamedTuple):
     frames: int  # that take time
@@ -274,7 +279,7 @@ def _count(frames: _Reader, first: _Frame) -> _Count:
     position, end = frames.start, frames.end
     count = samples = audio_bytes = lost = other_rate = locations = 0
     sizes: Dict[int, Tuple[int, int]] = {}  # of each substream, the smallest and the largest
-    reached, is_cut = position, False
+    reached, is_cut, is_first = position, False, True
     while position < end:
         frame = frames.at(position)
         if frame is None:
@@ -297,7 +302,9 @@ def _count(frames: _Reader, first: _Frame) -> _Count:
         if frame.is_timed:
             count, samples = count + 1, samples + frame.samples
             other_rate = other_rate or (frame.rate if frame.rate != first.rate else 0)
-        if frame.is_timed or frame.stream == _DEPENDENT << 3:
+        if not frame.is_dependent:  # dependent ones are of the independent one before (E.1.3.1.2)
+            is_first = frame.is_timed
+        if is_first:
             locations |= frame.locations
     is_constant = all(high - low <= 2 for low, high in sizes.values())  # 44.1 kHz pads by a word
     return _Count(

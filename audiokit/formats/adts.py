@@ -91,7 +91,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         raise NotAudio("starts like AAC in ADTS, but no frames follow one another", start)
     frames = _walk(source, start, tail.end)
     seconds = frames.samples / first.sample_rate
-    if not frames.samples or frames.bytes < (tail.end - start) // 2:
+    is_little = frames.bytes < (tail.end - start) // 2
+    if not frames.samples or is_little and not source.is_zeros(frames.end, tail.end):
         raise Damaged(
             f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
         )
@@ -137,8 +138,9 @@ def _damage(
             f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
         )
         return True
-    if lost < _RESYNC_WINDOW or not rest.strip(b"\0"):
-        kind = "are not audio" if rest.strip(b"\0") else "are zeros"
+    is_zeros = source.is_zeros(frames.end, end)
+    if lost < _RESYNC_WINDOW or is_zeros:
+        kind = "are zeros" if is_zeros else "are not audio"
         warnings.append(f"{lost} bytes behind the last frame, at byte {frames.end}, {kind}")
         return False
     warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.3f} s are playable")

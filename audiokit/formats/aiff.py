@@ -8,12 +8,14 @@ library's aifc cannot serve: it is gone from Python 3.13 and knew half of the co
     "FORM", u32 size, "AIFF" or "AIFC"; chunks: 4 characters, u32 size, content, a pad byte if odd
     COMM  i16 channels, u32 sample frames, i16 bits, 80-bit float rate; AIFC: 4 characters
           compression, its name
+    CHAN  Apple's channel layout, as in CAF
     SSND  u32 offset, u32 block size, samples
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import id3
@@ -21,12 +23,14 @@ from audiokit.formats import tags as tagging
 from audiokit.formats.chunks import MAX_CHUNKS, NAME, STREAMED, Chunk, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
+from audiokit.formats.speakers import of_layout
 
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 _UNKNOWN = (0, 0xFFFFFFFF)  # sizes of writers that could not go back
 _PIPED = 0x7F000008  # the SSND that SoX writes to a pipe, less what is no whole sample
 _TEXT_BYTES = 4 * tagging.MAX_CHARACTERS
+_LAYOUT_BYTES = 2048  # of the channel layout: a hundred descriptions
 _COMM = struct.Struct(">hIhHQ")
 _IMA4_PACKET_BYTES, _IMA4_PACKET_SAMPLES = 34, 64  # a channel
 
@@ -122,21 +126,27 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         raise NotAudio(
             f"an IFF file of {kind or repr(form.decode('latin-1'))}, not AIFF", start + 8
         )
-    common, sound, texts = None, None, []
+    common, sound, layout, texts = None, None, None, []
     for chunk in _chunks(source, start + 12):
         if chunk.name == b"COMM" and common is None:
             common = chunk
         elif chunk.name == b"SSND" and sound is None:
             sound = chunk
+        elif chunk.name == b"CHAN":
+            layout = chunk
         elif chunk.name in (b"NAME", b"AUTH", b"(c) ", b"ANNO", b"ID3 ", b"id3 "):
             texts.append(chunk)
     if common is None:
         raise Damaged("an AIFF file without a COMM chunk", start + 12)
     described = _common(source, common, form == b"AIFC")
     warnings: List[str] = []
-    return _describe(
+    found = _describe(
         form, described, _sound(source, sound, described, warnings), source, texts, warnings
     )
+    if layout is None:
+        return found
+    said = source.read(layout.offset, min(layout.size, _LAYOUT_BYTES))
+    return replace(found, speakers=of_layout(said, found.channels))
 
 
 def _chunks(source: Source, position: int) -> Iterator[Chunk]:

@@ -26,6 +26,13 @@ class AlacConfig(NamedTuple):
     sample_rate: int  # Hz
 
 
+def unwrapped(cookie: bytes) -> bytes:
+    """The configuration in a magic cookie, without the atoms "frma" and "alac" that older programs put
+    around it; of the former some leave out the size."""
+    at = cookie.rfind(b"alac", 0, ALAC_CONFIG_BYTES)
+    return cookie[at + 8 :] if at >= 0 else cookie
+
+
 def parse_alac_config(data: bytes) -> AlacConfig:
     """The configuration in the first 24 bytes of `data`, which must be there."""
     samples, _, bits, _, _, _, channels, _, _, _, rate = _CONFIG.unpack_from(data)

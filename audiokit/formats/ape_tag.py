@@ -1,4 +1,5 @@
-"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack and Musepack.
+"""APEv1 and APEv2 tags, as they stand behind MPEG audio, Monkey's Audio, WavPack and Musepack, and rarely
+in front.
 
 Hydrogenaudio's "APEv2 specification": items between an optional header and a footer, both of 32
 bytes:
@@ -51,6 +52,19 @@ def read_at_end(source: Source, end: int) -> Optional[ApeTag]:
     tags, pictures = _items(source, start, end - FOOTER_BYTES, count, version)
     if flags & _HAS_HEADER and source.read(start - FOOTER_BYTES, 8) == b"APETAGEX":
         start -= FOOTER_BYTES
+    return ApeTag(start, end, tags, pictures)
+
+
+def read_at_start(source: Source, start: int) -> Optional[ApeTag]:
+    """The APEv2 tag whose header is at `start`, or None; the specification allows it and advises against it."""
+    header = source.read(start, FOOTER_BYTES)
+    if len(header) < FOOTER_BYTES or header[:8] != b"APETAGEX":
+        return None
+    _, version, size, count, flags = _FOOTER.unpack(header)
+    end = start + FOOTER_BYTES + size
+    if version != 2000 or not flags & _IS_HEADER or size < FOOTER_BYTES or end > source.size:
+        return None
+    tags, pictures = _items(source, start + FOOTER_BYTES, end - FOOTER_BYTES, count, version)
     return ApeTag(start, end, tags, pictures)
 
 

@@ -11,6 +11,7 @@ nothing tells how long the packets are.
     data  u32 edits, samples or packets; the size may be -1: to the end of the file
     pakt  i64 packets, i64 valid frames, i32 priming frames, i32 remainder; of each packet its
           bytes and its frames, where desc says 0, seven bits a byte, highest first
+    chan  Apple's channel layout
     info  u32 count; key, zero, value, zero …
 """
 
@@ -21,17 +22,20 @@ import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from audiokit.formats import tags as tagging
-from audiokit.formats.alac import alac_packet_samples
+from audiokit.formats.alac import alac_packet_samples, unwrapped
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import MAX_READ, Source
+from audiokit.formats.speakers import Speakers, of_layout
 
 MAX_CHUNKS = 1024
 MAX_CHANNELS = 1024
 MAX_RATE = 16_000_000  # Hz
 MAX_INFO_BYTES = 1 << 18
+MAX_LAYOUT_BYTES = 2048  # of the channel layout: a hundred descriptions
 MAX_INFO_STRINGS = 1000  # keys and values
 MAX_PACKETS = 1 << 20  # counted one by one, where they must be: nearly six hours of 20 ms
 _MAX_NUMBER = (1 << 40) - 1
+_MAX_PACKET_FRAMES = 1 << 24  # no codec comes near; what says more did not know
 _CHUNK = struct.Struct(">4sq")
 _DESCRIPTION = struct.Struct(">d4sIIIII")
 _PACKET_TABLE = struct.Struct(">qqii")
@@ -162,6 +166,7 @@ def _describe(
         samples=length.frames,
         audio_offset=data.offset,
         audio_bytes=data.size,
+        speakers=_speakers(source, chunks.get(b"chan"), description.channels),
     )
 
 
@@ -190,6 +195,8 @@ def _description(source: Source, chunk: _Chunk) -> _Description:
     rate, channels = description.rate, description.channels
     if not math.isfinite(rate) or not 1 <= rate <= MAX_RATE or not 0 < channels <= MAX_CHANNELS:
         raise NotAudio(f"CAF with {channels} channels at {rate:g} Hz", chunk.offset)
+    if description.packet_frames > _MAX_PACKET_FRAMES:
+        raise Damaged(f"desc says {description.packet_frames} frames a packet", chunk.offset + 20)
     return description
 
 
@@ -222,9 +229,8 @@ def _bits(
     if form.codec == "alac":
         bits = _ALAC_BITS.get(description.flags)
         if bits is None and b"kuki" in chunks:
-            cookie = source.read(chunks[b"kuki"].offset, 48)
-            at = 24 if cookie[4:8] == b"frma" else 0  # behind what older programs wrapped it in
-            bits = cookie[at + 5] if len(cookie) > at + 5 else None
+            cookie = unwrapped(source.read(chunks[b"kuki"].offset, 48))
+            bits = cookie[5] if len(cookie) > 5 else None
         return bits if bits in (16, 20, 24, 32) else None
     return description.bits or None if form.lossless else None
 
@@ -345,6 +351,11 @@ def _unfilled(
     last = _walk(source, description, data, table, packets, []).last
     whole = description.packet_frames
     return whole - alac_packet_samples(source.read(data.offset + last, 7), whole)
+
+
+def _speakers(source: Source, chunk: Optional[_Chunk], channels: int) -> Speakers:
+    size = min(max(chunk.size, 0), MAX_LAYOUT_BYTES) if chunk else 0
+    return of_layout(source.read(chunk.offset, size), channels) if size else ()
 
 
 def _tags(source: Source, chunk: Optional[_Chunk]) -> Tags:

@@ -1,8 +1,8 @@
 """FLAC: the length by STREAMINFO and by the last frame, so that a cut or a piped file tells the
 truth.
 
-RFC 9639.  Reads the metadata blocks, the first frame's header and the end of the file; never the
-samples. Raises NotAudio where STREAMINFO describes no audio, Damaged where no frame is.
+RFC 9639.  Reads the metadata blocks, the first frame's header and the end of the file (flac_end);
+never the samples.  Raises NotAudio where STREAMINFO describes no audio, Damaged where no frame is.
 
     "fLaC"; metadata blocks: 1 bit last, 7 bits type, u24 length, content; frames
 """
@@ -14,23 +14,22 @@ from typing import List, NamedTuple, Optional, Tuple
 from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
 from audiokit.formats import vorbis_comment
+from audiokit.formats.flac_end import last_frame
 from audiokit.formats.flac_frame import (
+    MAX_HEADER_BYTES,
     STREAMINFO_BYTES,
     FlacFrame,
     StreamInfo,
-    is_whole,
     parse_frame,
     parse_stream_info,
 )
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.pictures import MAX_PICTURES, flac_picture
-from audiokit.formats.source import MAX_READ, Source
+from audiokit.formats.source import Source
 
 _STREAMINFO, _VORBIS_COMMENT, _PICTURE = 0, 4, 6  # block types (8.1)
 _MAX_BLOCKS = 1024
 _MAX_COMMENT_BYTES = 1 << 20
-_TAIL_BYTES = 1 << 16  # in which a last frame is looked for first, then in MAX_READ
-_MAX_CANDIDATES = 1 << 15  # syncwords tried in one reach; chance makes some 16 in a MiB
 
 
 class _Metadata(NamedTuple):
@@ -50,16 +49,20 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     metadata = _metadata(source, start)
     info = metadata.info
     tail = tail_tags.read(source, metadata.end)
-    if parse_frame(source.read(metadata.end, 16), 0, info) is None:
+    first = parse_frame(source.read(metadata.end, MAX_HEADER_BYTES), 0, info)
+    if first is None:
         promised = f"STREAMINFO promises {info.samples} samples, " if info.samples else ""
         raise Damaged(f"{promised}no FLAC frame is at byte {metadata.end}", metadata.end)
     warnings: List[str] = []
-    samples, is_cut = _samples(source, metadata, tail.end, warnings)
+    if first.is_fixed and first.block_size != info.max_block:  # all blocks but the last have its size
+        metadata = metadata._replace(info=info._replace(max_block=first.block_size))
+        first = parse_frame(source.read(metadata.end, MAX_HEADER_BYTES), 0, metadata.info)
+    samples, end, is_cut = _samples(source, metadata, first, tail.end, warnings)
     declared = info.samples if info.samples and info.samples != samples else None
     tags = dict(metadata.tags)
     tagging.fill(tags, tail.tags)
     seconds = samples / info.sample_rate
-    size = tail.end - metadata.end
+    size = end - metadata.end
     return AudioInfo(
         container="flac",
         codec="flac",
@@ -113,49 +116,31 @@ def _metadata(source: Source, start: int) -> _Metadata:
 
 
 def _samples(
-    source: Source, metadata: _Metadata, end: int, warnings: List[str]
-) -> Tuple[int, bool]:
-    """Samples a channel by the last frame, and whether the file ends too early."""
+    source: Source, metadata: _Metadata, first: FlacFrame, end: int, warnings: List[str]
+) -> Tuple[int, int, bool]:
+    """Samples a channel by the last frame, the offset behind it, and whether the file ends too early."""
     info = metadata.info
-    found = _last_frame(source, metadata, end)
-    if found is None:
+    last = last_frame(source, info, metadata.end, end)
+    if last is None:
         warnings.append(
             "no frame was found at the end of the file, its length is as STREAMINFO says"
         )
         if not info.samples:
             raise Damaged("no frame at the end tells the length", end)
-        return info.samples, True
-    frame, is_whole = found
-    samples = frame.end_sample if is_whole else frame.first_sample
-    if not is_whole and info.samples == 0 and samples == 0:
+        return info.samples, end, True
+    samples = max(last.sample - first.first_sample, 0)
+    if last.is_cut and info.samples == 0 and samples == 0:
         raise Damaged("the file ends inside its first frame", end)
-    if not is_whole:
+    if last.is_cut:
         warnings.append(
             f"the file ends inside a frame: {samples / info.sample_rate:.3f} s are playable"
         )
-    elif info.samples and samples != info.samples:
+    elif last.offset < end:
+        warnings.append(
+            f"{end - last.offset} bytes behind the last frame, at byte {last.offset}, are not audio"
+        )
+    if first.first_sample:
+        warnings.append(f"the first frame is of sample {first.first_sample}, what was before it is not there")
+    elif info.samples and samples != info.samples and not last.is_cut:
         warnings.append(f"STREAMINFO says {info.samples} samples, the frames hold {samples}")
-    return samples, samples < info.samples or not is_whole
-
-
-def _last_frame(source: Source, metadata: _Metadata, end: int) -> Optional[Tuple[FlacFrame, bool]]:
-    """The last frame header before `end`, and whether its frame is all there by its checksum.
-
-    The syncword is that of the first frame: its last bit, the blocking strategy, does not change
-    in a stream (RFC 9639 section 9.1).
-    """
-    sync = source.read(metadata.end, 2)
-    for reach in (_TAIL_BYTES, MAX_READ):
-        begin = max(metadata.end, end - reach)
-        data = source.read(begin, end - begin)
-        position = len(data)
-        for _ in range(_MAX_CANDIDATES):
-            position = data.rfind(sync, 0, position + 1)
-            if position < 0:
-                break
-            frame = parse_frame(data, position, metadata.info)
-            if frame is not None:
-                return frame, is_whole(data[position:])
-        if begin == metadata.end:
-            break
-    return None
+    return samples, last.offset, samples < info.samples or last.is_cut

@@ -55,6 +55,9 @@ class FlacFrame(NamedTuple):
 
     first_sample: int
     block_size: int  # samples a channel
+    is_fixed: bool  # the stream's blocks are of one size, and numbered; else their samples are
+    header_bytes: int  # its checksum included
+    assignment: int  # 0 to 7: that many channels and one; 8 to 10: stereo, a side among them (9.1.3)
 
     @property
     def end_sample(self) -> int:
@@ -135,8 +138,9 @@ def parse_frame(data: bytes, position: int, info: StreamInfo) -> Optional[FlacFr
     at += {12: 1, 13: 2, 14: 2}.get(rate, 0)
     if at >= len(head) or crc8(head[:at]) != head[at]:
         return None
-    is_variable = head[1] & 1
-    return FlacFrame(number if is_variable else number * info.max_block, size)
+    is_fixed = not head[1] & 1
+    first = number * info.max_block if is_fixed else number
+    return FlacFrame(first, size, is_fixed, at + 1, channels)
 
 
 def _coded_number(head: bytes, at: int) -> Tuple[Optional[int], int]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from bisect import bisect_right
 from dataclasses import replace
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -29,8 +30,9 @@ MAX_FRAMES = 2000  # of one tag; podcasts with chapters have a few hundred
 MAX_TEXT_BYTES = (
     4 * tagging.MAX_CHARACTERS
 )  # read of one text frame, at up to four bytes a character
-MAX_UNSYNCHRONISED = 1 << 20  # bytes of a wholly unsynchronised tag that are looked at
 MAX_ZEROS = 1 << 16  # bytes of zeros behind a tag whose size leaves its padding out
+MAX_UNSYNCHRONISED = 1 << 26  # bytes of a wholly unsynchronised tag that are looked at, in a second at most
+_STEP = 1 << 16  # bytes in which what was unsynchronised is read
 _PICTURE_HEAD_BYTES = 1024  # media type, type and description of a picture
 
 _UNSYNCHRONISED, _EXTENDED, _FOOTER = 0x80, 0x40, 0x10  # flags of the header (2.3 3.1, 2.4 3.1)
@@ -105,8 +107,10 @@ def read_tag(source: Source, offset: int) -> Id3:
     stop = min(start + header.size, source.size)
     body = source
     if header.flags & _UNSYNCHRONISED and header.version < 4:
-        plain = _synchronised(source.read(start, min(stop - start, MAX_UNSYNCHRONISED)))
-        body, start, stop = Source.of_bytes(plain), 0, len(plain)
+        stop = min(stop, start + MAX_UNSYNCHRONISED)
+        plain = _Synchronised(source.part(start, stop)).plain
+        if plain.size < stop - start:  # else nothing was stuffed, and all is where it is
+            body, start, stop = plain, 0, plain.size
     start = _behind_extended_header(body, start, header)
     collector = _Collector(body, header.version, is_whole_file=body is source)
     if (
@@ -146,6 +150,39 @@ def syncsafe(data: bytes) -> int:
 def _synchronised(data: bytes) -> bytes:
     """Undo the unsynchronisation scheme: FF 00 stands for FF (2.3 section 5, 2.4 section 6.1)."""
     return data.replace(b"\xff\x00", b"\xff")
+
+
+class _Synchronised:
+    """A tag that was unsynchronised as a whole, as a source of its plain bytes.
+
+    It is read once to count what was stuffed, and again where it is looked at, step by step: most of
+    it may be a picture.
+    """
+
+    def __init__(self, raw: Source) -> None:
+        self._raw = raw
+        self._begins = [0]  # of the steps, among the plain bytes
+        self._kept = (-1, b"")  # the step that was looked at last
+        for number in range(-(-raw.size // _STEP)):
+            self._begins.append(self._begins[-1] + len(self._step(number)))
+        self.plain = Source(self._read, self._begins[-1])
+
+    def _step(self, number: int) -> bytes:
+        if self._kept[0] != number:
+            data = self._raw.read(number * _STEP, _STEP)
+            if number and data[:1] == b"\0" and self._raw.read(number * _STEP - 1, 1) == b"\xff":
+                data = data[1:]  # its FF is the last byte of the step before
+            self._kept = (number, _synchronised(data))
+        return self._kept[1]
+
+    def _read(self, offset: int, length: int) -> bytes:
+        number = bisect_right(self._begins, offset) - 1
+        parts, skip = [], offset - self._begins[number]
+        while length > 0 and number < len(self._begins) - 1:
+            parts.append(self._step(number)[skip : skip + length])
+            length -= len(parts[-1])
+            number, skip = number + 1, 0
+        return b"".join(parts)
 
 
 def _behind_zeros(source: Source, end: int) -> int:
@@ -353,7 +390,10 @@ class _Collector:
         self.pictures.append(Picture(mime_of(data, declared), kind, frame.offset + start, length))
 
     def _holds_stuffing(self, frame: _Frame) -> bool:
-        return b"\xff\x00" in self._body.read(frame.offset, min(frame.length, MAX_UNSYNCHRONISED))
+        """Whether bytes of the frame were stuffed; pairs may lie across the steps it is read in."""
+        end = frame.offset + frame.length
+        steps = range(frame.offset, end, _STEP)
+        return any(b"\xff\x00" in self._body.read(at, min(_STEP + 1, end - at)) for at in steps)
 
 
 def _decode(encoding: int, data: bytes) -> str:

@@ -15,6 +15,8 @@ import re
 import struct
 from typing import Callable, Optional, Tuple
 
+from audiokit.formats import multiplexes
+
 HEAD_BYTES = 2048  # bytes; the farthest magic is ProTracker's, at 1080
 
 _NOT_READ = " (audio, but of a kind that is not read here)"
@@ -108,7 +110,6 @@ _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
     (0, b"FWS", "a Flash film"),
     (0, b"CWS", "a Flash film"),
     (0, b"ZWS", "a Flash film"),
-    (0, b"\0\0\x01\xba", "an MPEG programme stream (video)"),
     (0, b"\0\0\x01\xb3", "an MPEG video stream"),
     (0, b".RMF\0", "a RealMedia file"),
     (0, b"DKIF\0\0", "an IVF video"),
@@ -156,11 +157,12 @@ _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
     (0, b"\x64\xa3\x02\0", "IRCAM" + _NOT_READ),
     (0, b"PVF1\n", "PVF" + _NOT_READ),
     (0, b"2BIT", "an AVR sound" + _NOT_READ),
-    (0, b"\x7f\xfe\x80\x01", "DTS" + _NOT_READ),
-    (0, b"\xfe\x7f\x01\x80", "DTS" + _NOT_READ),
-    (0, b"\x1f\xff\xe8\x00", "DTS" + _NOT_READ),
-    (0, b"\xff\x1f\x00\xe8", "DTS" + _NOT_READ),
+    (0, b"\x7f\xfe\x80\x01", "DTS, but its first frame header does not hold"),
+    (0, b"\xfe\x7f\x01\x80", "DTS, but its first frame header does not hold"),
+    (0, b"\x1f\xff\xe8\x00", "DTS, but its first frame header does not hold"),
+    (0, b"\xff\x1f\x00\xe8", "DTS, but its first frame header does not hold"),
     (0, b"DTSHDHDR", "DTS-HD" + _NOT_READ),
+    (0, b"\x64\x58\x20\x25", "DTS-HD without a core" + _NOT_READ),
     (4, b"\xf8\x72\x6f\xba", "Dolby TrueHD" + _NOT_READ),
     (4, b"\xf8\x72\x6f\xbb", "Meridian Lossless Packing" + _NOT_READ),
 )
@@ -264,15 +266,6 @@ def _module_music(head: bytes) -> Optional[str]:
     return "module music (MOD)" + _NOTES if _MOD.match(head, _MOD_AT) else None
 
 
-def _transport_stream(head: bytes) -> Optional[str]:
-    """ISO/IEC 13818-1 section 2.4.3: packets of 188 bytes, each begins with 47; discs add four."""
-    for first, packet in ((0, 188), (4, 192)):
-        syncs = head[first::packet]
-        if len(syncs) >= 3 and syncs.count(0x47) == len(syncs):
-            return "an MPEG transport stream (video)"
-    return None
-
-
 def _windows_program(head: bytes) -> Optional[str]:
     """ "MZ", and the fields behind it as every linker sets them: a last page below 512."""
     if head[:2] == b"MZ" and len(head) >= 64 and struct.unpack_from("<H", head, 2)[0] < 512:
@@ -319,18 +312,6 @@ def _bzip2(head: bytes) -> Optional[str]:
     return "bzip2 data" if re.match(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)", head) else None
 
 
-def _latm(head: bytes) -> Optional[str]:
-    """ISO/IEC 14496-3 section 1.7.2: eleven bits of sync (2B7), thirteen of length, and again."""
-    position = 0
-    for _ in range(3):
-        if len(head) < position + 3 or head[position] != 0x56 or head[position + 1] & 0xE0 != 0xE0:
-            return None
-        position += 3 + ((head[position + 1] & 0x1F) << 8 | head[position + 2])
-        if position + 3 > len(head):
-            break
-    return "AAC in LATM" + _NOT_READ if position > 3 else None
-
-
 def _wide_text(head: bytes) -> Optional[str]:
     """UTF-16 and UTF-32, by the byte order mark or by where their zeros are."""
     if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
@@ -358,14 +339,13 @@ def _is_readable(text: str) -> bool:
 _STRUCTURES: Tuple[Callable[[bytes], Optional[str]], ...] = (
     _forms,
     _module_music,
-    _transport_stream,
+    multiplexes.looks_like,
     _windows_program,
     _class_or_universal,
     _bitmap,
     _icon,
     _font,
     _bzip2,
-    _latm,
     _wide_text,
 )
 

@@ -68,3 +68,4 @@ class AudioInfo:
     samples: Optional[int] = None  # per channel, presented; None where only time is known
     audio_offset: Optional[int] = None  # bytes; where the coded audio starts
     audio_bytes: Optional[int] = None  # bytes of coded audio
+    speakers: Tuple[str, ...] = ()  # of PCM, which loudspeaker each channel is meant for; see `speakers`

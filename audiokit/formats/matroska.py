@@ -49,7 +49,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if not movie.first_cluster:
         raise Damaged("a Matroska file without a cluster", segment.start)
     track = movie.tracks[0]
-    blocks = walk(source, movie.first_cluster, segment.stop, movie.scale, track)
+    blocks = walk(source, movie.first_cluster, segment, movie.scale, track)
     if blocks.first is None:
         raise Damaged(f"Matroska with {track.codec}, but no block of it", movie.first_cluster)
     return _describe(doc_type, movie, with_first_packet(track, blocks.head), blocks)
@@ -210,7 +210,7 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
     else:
         seconds = blocks.end - (blocks.first or 0.0)
         told = movie.duration - (blocks.first or 0.0)
-        if is_alone and not blocks.is_cut and abs(told - seconds) < max(1.1, blocks.last_length):
+        if is_alone and not blocks.is_cut and not blocks.lost and abs(told - seconds) < max(1.1, blocks.last_length):
             seconds = told  # the writer knows how long the last frame is
     source = "frames" if blocks.is_counted else "header"
     if not seconds and track.byte_rate:
@@ -226,6 +226,9 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
         warnings.append("the audio is encrypted")
     if blocks.is_cut:
         warnings.append(f"the file ends inside a cluster: {seconds:.3f} s are playable")
+        declared = movie.duration if movie.duration > seconds + 0.1 else None
+    elif blocks.lost:
+        warnings.append(f"what is at byte {blocks.lost} is no element: {seconds:.3f} s are playable")
         declared = movie.duration if movie.duration > seconds + 0.1 else None
     elif movie.duration and is_alone and abs(movie.duration - seconds) > 0.25:
         declared = movie.duration
@@ -244,7 +247,7 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
         duration_exact=blocks.is_counted,
         duration_source=source,
         duration_declared=declared,
-        truncated=blocks.is_cut,
+        truncated=blocks.is_cut or blocks.lost > 0,
         bits_per_sample=track.bits,
         sample_format=track.sample_format,
         bitrate=round(blocks.bytes * 8 / seconds) if seconds else None,

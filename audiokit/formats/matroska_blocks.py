@@ -33,12 +33,14 @@ class Blocks(NamedTuple):
     last_length: float  # seconds of the last block, as far as known
     is_counted: bool  # every packet's length is known
     is_cut: bool
+    lost: int  # where, amid a segment that tells its size, no element is any more; 0: nowhere
     head: bytes  # what the first packet begins with
 
 
-def walk(source: Source, start: int, stop: int, scale: float, track: Track) -> Blocks:
-    """Every block of `track` from the cluster at `start` to `stop`; `scale`: seconds a tick."""
-    walker = _Walker(source, start, stop, scale, track)
+def walk(source: Source, start: int, segment: Element, scale: float, track: Track) -> Blocks:
+    """Every block of `track` from the cluster at `start` to the end of `segment`; `scale`: seconds a tick."""
+    walker = _Walker(source, start, segment.stop, scale, track)
+    walker.is_told = not segment.is_unknown
     walker.run()
     return walker.result()
 
@@ -58,7 +60,11 @@ class _Walker:
         self._end = self._last = self._last_length = self._padding = 0.0
         self._is_counted = track.packet_samples is not None
         self._is_cut = False
+        self.is_told = False  # where the segment ends
+        self._lost = 0
         self._plain = 0  # blocks
+        self._is_ours = False  # the block of the group that is looked at
+        self._group_padding = 0.0  # seconds that it says are not presented
         self._head = b""
 
     def run(self) -> None:
@@ -80,14 +86,18 @@ class _Walker:
                 return
             element = ebml.parse(data, at, self._base, self._stop)
             if element is None:
-                self._is_cut = (
-                    self._position < min(self._source.size, self._stop) and len(data) - at < 12
-                )
+                is_inside = self._position < min(self._source.size, self._stop)
+                self._is_cut = is_inside and len(data) - at < 12
+                if is_inside and not self._is_cut and self.is_told:
+                    self._lost = self._position
                 return
+            if element.stop <= self._position:
+                return  # behind the segment, where a size that is not known means nothing
             is_cut = element.stop > self._source.size and self._position < self._stop
             if element.id in (CLUSTER, _BLOCK_GROUP):
                 self._is_cut = not element.is_unknown and is_cut
                 self._position = element.start
+                self._end_group()
                 continue
             if element.stop > self._source.size:
                 self._is_cut = is_cut  # what is behind the segment is something else
@@ -96,13 +106,21 @@ class _Walker:
                 self._cluster_time = ebml.unsigned(self._source, element)
             elif element.id in (_SIMPLE_BLOCK, _BLOCK):
                 idle = 0
-                self._block(element)
+                is_ours = self._block(element)
+                if element.id == _BLOCK:
+                    self._is_ours = is_ours
             elif element.id == _PADDING:
                 raw = self._source.read(element.start, min(element.stop - element.start, 8))
                 # of a block's end, or of its beginning where negative (RFC 9559 section 5.1.3.5.7)
-                self._padding += abs(int.from_bytes(raw, "big", signed=True)) / 1e9
+                self._group_padding += abs(int.from_bytes(raw, "big", signed=True)) / 1e9
             self._position = element.stop
         self._is_counted = False  # there is more than is walked
+
+    def _end_group(self) -> None:
+        """Padding stands before or behind the block that it is of, which may be another track's."""
+        if self._is_ours:
+            self._padding += self._group_padding
+        self._is_ours, self._group_padding = False, 0.0
 
     def _window(self, position: int) -> Tuple[bytes, int]:
         """Bytes at `position`, some 40 at least where the file has them."""
@@ -120,8 +138,8 @@ class _Walker:
         """
         samples_of = self._track.packet_samples
         number, rate = 0x80 | self._track.number, self._track.sample_rate
-        if samples_of is None or number > 0xFE:
-            return at
+        if samples_of is None or number > 0xFE or self._first is None:
+            return at  # of the first packet, which may be of no length, is asked but once
         room = self._source.size - self._base
         last = len(data) - 48
         while at <= last and data[at] == _SIMPLE_BLOCK:
@@ -156,11 +174,12 @@ class _Walker:
             at = stop
         return at
 
-    def _block(self, element: Element) -> None:
+    def _block(self, element: Element) -> bool:
+        """Count a block; whether it is of the track."""
         head, at = self._window(element.start)
         number, size, _ = ebml.number(head, at)
         if number != self._track.number or not size or len(head) - at < size + 3:
-            return
+            return False
         time = int.from_bytes(head[at + size : at + size + 2], "big", signed=True)
         seconds = (self._cluster_time + time) * self._scale
         lacing = head[at + size + 2] >> 1 & 3
@@ -180,9 +199,11 @@ class _Walker:
         self._first = seconds if self._first is None else self._first
         self._last = max(self._last, seconds)
         self._end = max(self._end, seconds + self._last_length)
+        return True
 
     def result(self) -> Blocks:
         """What was found."""
+        self._end_group()
         return Blocks(
             self._samples,
             self._first,
@@ -192,6 +213,7 @@ class _Walker:
             self._last_length,
             self._is_counted and self._samples > 0,
             self._is_cut,
+            self._lost,
             self._head,
         )
 

@@ -12,7 +12,8 @@ from typing import Callable, Dict, NamedTuple, Optional
 
 from audiokit.formats import ebml, xiph
 from audiokit.formats.aac_config import parse_aac_config
-from audiokit.formats.alac import ALAC_CONFIG_BYTES, alac_packet_samples, parse_alac_config
+from audiokit.formats.alac import ALAC_CONFIG_BYTES, alac_packet_samples, parse_alac_config, unwrapped
+from audiokit.formats.dts import parse_core
 from audiokit.formats.ebml import Element
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_frame, parse_stream_info
 from audiokit.formats.info import NotAudio
@@ -128,13 +129,13 @@ def _with_codec(track: Track, name: str, private: bytes, offset: int) -> Track:
         return _with_pcm(track, name, offset)
     if name == "A_MS/ACM":
         wave = parse_wave_format(private, offset)
-        unit = wave.block_align if wave.is_linear else 0
+        is_told = wave.is_linear or wave.samples_per_block > 0
         return track._replace(
             codec=wave.codec,
             bits=wave.valid_bits,
             sample_format=wave.sample_format,
             byte_rate=wave.byte_rate,
-            packet_samples=(lambda packet, size: size // unit) if unit else None,
+            packet_samples=(lambda packet, size: wave.samples_in(size)) if is_told else None,
         )
     if not track.codec:
         raise NotAudio(f"Matroska with the unknown codec {name!r}", offset)
@@ -145,9 +146,9 @@ def _with_codec(track: Track, name: str, private: bytes, offset: int) -> Track:
     if track.codec == "flac" and len(private) >= 8 + STREAMINFO_BYTES:
         return _with_flac(track, private, offset)
     if track.codec == "aac":
-        return _with_aac(track, private)
-    if track.codec == "alac" and len(private) >= ALAC_CONFIG_BYTES:
-        return _with_alac(track, private)
+        return _with_aac(track, name, private)
+    if track.codec == "alac" and len(unwrapped(private)) >= ALAC_CONFIG_BYTES:
+        return _with_alac(track, unwrapped(private))
     style = "int" if track.codec in ("alac", "truehd", "mlp") else None
     return track._replace(packet_samples=_BY_HEAD.get(track.codec), sample_format=style)
 
@@ -234,8 +235,10 @@ def _with_alac(track: Track, private: bytes) -> Track:
     )
 
 
-def _with_aac(track: Track, private: bytes) -> Track:
+def _with_aac(track: Track, name: str, private: bytes) -> Track:
     config = parse_aac_config(private)
+    if config is None and name.endswith("/SBR"):  # as was written before there was a CodecPrivate
+        return track._replace(profile="HE-AAC", word="mp4a.40.5", packet_samples=lambda packet, size: 2048)
     if config is None:
         return track._replace(word="mp4a.40.2", packet_samples=lambda packet, size: 1024)
     samples = config.frame_samples * (config.sample_rate // config.core_rate)  # twice as many with SBR
@@ -272,6 +275,12 @@ def _ac3_samples(packet: bytes, size: int) -> int:
     return (256, 512, 768, 1536)[blocks]
 
 
+def _dts_samples(packet: bytes, size: int) -> int:
+    """A core frame; a packet of extensions only tells nothing."""
+    core = parse_core(packet)
+    return core.samples if core else 0
+
+
 def _wavpack_samples(packet: bytes, size: int) -> int:
     """A block's header without what Matroska tells: u32 samples, flags, checksum."""
     return int.from_bytes(packet[:4], "little") % (1 << 20)
@@ -283,5 +292,6 @@ _BY_HEAD: Dict[str, Callable[[bytes, int], int]] = {
     "mp3": _mpeg_samples,
     "ac3": _ac3_samples,
     "eac3": _ac3_samples,
+    "dts": _dts_samples,
     "wavpack": _wavpack_samples,
 }

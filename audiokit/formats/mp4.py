@@ -291,7 +291,8 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
             track.timescale / track.codec.sample_rate
         ):
             return min(total, media.units - skip), total
-        return media.units, media.promised
+        priming = track.codec.pre_skip * track.timescale / track.codec.sample_rate
+        return max(media.units - priming, 0), max(media.promised - priming, 0)
     if track.codec.codec in ("ac3", "eac3") and len(sounding) == 1 and sounding[0][1] <= 256:
         return (
             media.units,
@@ -343,8 +344,8 @@ def _table_units(source: Source, layout: _Layout, track: _Track) -> _Media:
         return _Media(0, 0, False, "samples", 0)
     total = mp4_tables.times(source, tables[b"stts"])
     samples, units = total.samples, total.ticks
-    if b"stsz" in tables:
-        samples = min(mp4_tables.Sizes(source, tables[b"stsz"]).count, samples)
+    if b"stsz" in tables or b"stz2" in tables:
+        samples = min(mp4_tables.Sizes(source, tables).count, samples)
     if samples < total.samples:
         units = mp4_tables.ticks_of(source, tables[b"stts"], samples)
     if not units and not layout.fragments and track.declared:

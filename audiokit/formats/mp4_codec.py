@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
+from audiokit.formats import dts
 from audiokit.formats.aac_config import parse_aac_config
 from audiokit.formats.alac import ALAC_CONFIG_BYTES, parse_alac_config
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_stream_info
@@ -33,6 +34,7 @@ class Codec(NamedTuple):
     sample_format: Optional[str] = None
     is_encrypted: bool = False
     frame_bytes: int = 0  # PCM: bytes of one sample of all channels
+    pre_skip: int = 0  # Opus: samples that are discarded where no edit list says so
 
 
 # 4 characters -> codec; PCM has its own table
@@ -113,6 +115,12 @@ _WORDS = {
     "amr_nb": "samr",
     "amr_wb": "sawb",
     "vorbis": "vorbis",
+}
+_DTS = {
+    b"dtsc": "DTS",
+    b"dtsh": "DTS-HD High Resolution",
+    b"dtsl": "DTS-HD Master Audio",
+    b"dtse": "DTS Express",
 }
 _AC3_CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)  # by acmod (TS 102 366 table 4.3)
 _LOSSLESS = ("alac", "flac", "truehd")
@@ -222,7 +230,8 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
             "alac", alac.sample_rate, alac.channels, "", bits=alac.bits, sample_format="int"
         )
     if name == b"Opus" and len(children.get(b"dOps", b"")) >= 11:
-        return Codec("opus", 48000, children[b"dOps"][1], "")
+        _, channels, pre_skip = struct.unpack_from(">BBH", children[b"dOps"])
+        return Codec("opus", 48000, channels, "", pre_skip=pre_skip)
     if name == b"fLaC" and len(children.get(b"dfLa", b"")) >= 8 + STREAMINFO_BYTES:
         info = parse_stream_info(children[b"dfLa"][8:], offset)
         return Codec(
@@ -235,7 +244,18 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
         )
     if len(children.get(b"dec3", b"")) >= 5:
         return _enhanced_ac3(children[b"dec3"])
+    if name in _DTS:
+        return _dts(name, children.get(b"ddts", b""))
     return None
+
+
+def _dts(name: bytes, data: bytes) -> Optional[Codec]:
+    """"ddts" (TS 102 114 annex E): the largest rate, the speakers, and of lossless sound the bits."""
+    found = dts.specific_box(data)
+    if found is None or not found.sample_rate:
+        return None
+    bits = found.bits if name == b"dtsl" else None
+    return Codec("dts", found.sample_rate, found.channels, "", _DTS[name], bits, "int" if bits else None)
 
 
 def _ac3_rate(code: int) -> int:

@@ -10,7 +10,7 @@ cut.
 from __future__ import annotations
 
 import struct
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from audiokit.formats.mp4_boxes import Box
 from audiokit.formats.source import MAX_READ, Source
@@ -68,14 +68,18 @@ def ticks_of(source: Source, stts: Box, wanted: int) -> int:
 
 
 class Sizes:
-    """The sizes of samples: stsz, or one size for all."""
+    """The sizes of samples: stsz, or one size for all; stz2, of 4, 8 or 16 bits each."""
 
-    def __init__(self, source: Source, stsz: Box, frame_bytes: int = 0) -> None:
+    def __init__(self, source: Source, table: Dict[bytes, Box], frame_bytes: int = 0) -> None:
         self._source = source
-        self.constant, self.count = source.unpack(_PAIR, stsz.start + 4)
-        if frame_bytes and self.constant <= 1:  # QuickTime says 1 for PCM of any width
+        box = table.get(b"stsz") or table[b"stz2"]
+        self.constant, self.count = source.unpack(_PAIR, box.start + 4)
+        self._bits = 32
+        if box.name == b"stz2":
+            self._bits, self.constant = self.constant & 0xFF, 0
+        elif frame_bytes and self.constant <= 1:  # QuickTime says 1 for PCM of any width
             self.constant = frame_bytes
-        self._first = stsz.start + 12
+        self._first = box.start + 12
 
     def fitting(self, first: int, count: int, room: int) -> int:
         """How many of `count` samples from `first` on fit into `room` bytes."""
@@ -83,16 +87,28 @@ class Sizes:
             return min(max(room, 0) // self.constant, count)
         number = 0
         while number < count:
-            step = min(count - number, MAX_READ // 4)
-            data = self._source.read(self._first + 4 * (first + number), 4 * step)
-            for (size,) in struct.iter_unpack(">I", data[: len(data) & ~3]):
+            sizes = self._some(first + number, min(count - number, MAX_READ // 4))
+            for size in sizes:
                 room -= size
                 if room < 0:
                     return number
                 number += 1
-            if len(data) < 4 * step:
+            if not sizes:
                 return number
         return number
+
+    def _some(self, first: int, count: int) -> Sequence[int]:
+        """The sizes of at most `count` samples from `first` on; none where the table is cut."""
+        if self._bits == 4:  # two in a byte, the first in its upper half
+            data = self._source.read(self._first + first // 2, (count + first % 2 + 1) // 2)
+            halves = [half for byte in data for half in (byte >> 4, byte & 15)]
+            return halves[first % 2 : first % 2 + count]
+        layout = {8: "B", 16: "H", 32: "I"}.get(self._bits, "")
+        if not layout:
+            return ()
+        width = self._bits // 8
+        data = self._source.read(self._first + width * first, width * count)
+        return struct.unpack(f">{len(data) // width}{layout}", data[: len(data) // width * width])
 
 
 class Chunks:
@@ -140,9 +156,10 @@ def samples_there(source: Source, table: Dict[bytes, Box], frame_bytes: int = 0)
     Chunks are in the order of time, so the last one that begins in the file is found by halving.
     `frame_bytes` are those of a sample of PCM, 0 for other codecs.
     """
-    if not (b"stsc" in table and b"stsz" in table and (b"stco" in table or b"co64" in table)):
+    has_sizes = b"stsz" in table or b"stz2" in table
+    if not (b"stsc" in table and has_sizes and (b"stco" in table or b"co64" in table)):
         return None
-    chunks, sizes = Chunks(source, table), Sizes(source, table[b"stsz"], frame_bytes)
+    chunks, sizes = Chunks(source, table), Sizes(source, table, frame_bytes)
     low, high = 0, chunks.count
     while low < high:
         middle = (low + high) // 2

@@ -21,6 +21,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 from audiokit.formats import tags as tagging
 from audiokit.formats import tail as tail_tags
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.mpeg_gapless import Stream, cut_of, missing_frames
 from audiokit.formats.mpeg_header import (
     BITRATES,
     HEADER_BYTES,
@@ -46,6 +47,7 @@ _CONFIRMING, _CONFIRMING_FAR = (
 )  # further frames that must follow; more where chance has more room
 _RESYNC_WINDOW = 1 << 18  # bytes in which frames must go on after a gap
 _MAX_GAPS = 10_000
+_MAX_TOLD = 5  # places of damage in the warnings
 _MAX_TRIES = 4096  # syncwords that are looked at while searching, in all: some 10 ms
 _TRIES_A_GAP = 8  # more of them for every gap that ended: a damaged recording is not junk
 _MAX_FREE_TRIES = 8  # the same in free format, where each costs a search of its own
@@ -77,6 +79,7 @@ class _Frames(NamedTuple):
     thirds: Dict[int, int]  # third header byte -> frames that have it: bit rate and padding
     bytes: int  # of all whole frames
     gaps: Tuple[Tuple[int, int], ...]  # (offset, bytes) of what is no frame, between frames
+    shorts: Tuple[Tuple[int, int], ...]  # (offset of the end, bytes that lack) of frames
     lost: int  # bytes behind the last whole frame
     is_cut: bool  # a frame begins there and the file ends inside it
 
@@ -108,7 +111,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     frames = _walk(source, audio, first, search)
     if frames.count == 0:
         raise NotAudio("an MPEG audio header without a whole frame", first.offset)
-    if frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2:
+    is_little = frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2
+    if is_little and not source.is_zeros(frames.end, tail.end):  # zeros are what a download left empty
         seconds = frames.count * first.header.samples_per_frame / first.header.sample_rate
         raise Damaged(
             f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
@@ -150,14 +154,15 @@ class _Search:
         """Where frames of the stream of `header` go on at or behind `offset`, or None."""
         for window in (_FIRST_READ, _RESYNC_WINDOW):
             data = self._source.read(offset, min(window + _LOOK_AHEAD, self.end - offset))
-            for position, other, _ in self._chains(data, window, _CONFIRMING):
+            end = self.end - offset
+            for position, other, _ in self._chains(data, window, _CONFIRMING, end):
                 if same_stream(header, other):
                     self._tries += _TRIES_A_GAP
                     return offset + position
         return None
 
     def _chains(
-        self, data: bytes, window: int, confirming: int
+        self, data: bytes, window: int, confirming: int, end: int = -1
     ) -> Iterator[Tuple[int, FrameHeader, int]]:
         for candidate in _CANDIDATE.finditer(data, 0, min(window, len(data))):
             position = candidate.start()
@@ -170,14 +175,14 @@ class _Search:
                 return
             if header.is_free_format and self._free_tries < 0:
                 continue
-            free = _chained(data, position, confirming)
+            free = _chained(data, position, confirming, end)
             if free is not None:
                 yield position, header, free
 
 
-def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
+def _chained(data: bytes, position: int, confirming: int, end: int = -1) -> Optional[int]:
     """The free-format frame size (0 in other formats) if `confirming` frames follow the one at
-    `position`."""
+    `position`, or all up to `end`."""
     header = parse_header(data[position : position + HEADER_BYTES])
     free = _free_bytes(data, position, header)
     if header is None or free is None or free and _is_pattern(data, position, header, free):
@@ -191,6 +196,8 @@ def _chained(data: bytes, position: int, confirming: int) -> Optional[int]:
         )
     for _ in range(confirming):
         position += _frame_bytes(header, free)
+        if position == end:
+            break
         other = parse_header(data[position : position + HEADER_BYTES])
         if other is None or not same_stream(header, other) or other.is_free_format and not free:
             return None
@@ -266,18 +273,26 @@ def _walk(source: Source, offset: int, first: _Start, search: _Search) -> _Frame
     pair = (second & 0xFE, second | 1)  # with and without CRC
     thirds: Dict[int, int] = {}
     gaps: List[Tuple[int, int]] = []
+    shorts: List[Tuple[int, int]] = []
     total = 0
     while True:
-        position, is_cut = _run(source, offset, search.end, sizes, pair, thirds)
+        last, position, is_cut = _run(source, offset, search.end, sizes, pair, thirds)
         total += position - offset
-        if position >= search.end or len(gaps) >= _MAX_GAPS:
+        if position >= search.end or len(gaps) + len(shorts) >= _MAX_GAPS:
             break
-        again = search.next(position + is_cut, first.header)
+        # What lacks bytes is followed too early by the next: it is looked for in the last frame, too.
+        begin = position + 1 if is_cut else min(last + HEADER_BYTES, position)
+        again = search.next(begin, first.header)
         if again is None:
             break
-        gaps.append((position, again - position))
+        if again < position:
+            shorts.append((again, position - again))
+            total -= position - again
+        else:
+            gaps.append((position, again - position))
         offset = again
-    return _Frames(position, thirds, total, tuple(gaps), search.end - position, is_cut)
+    lost = search.end - position
+    return _Frames(position, thirds, total, tuple(gaps), tuple(shorts), lost, is_cut)
 
 
 def _run(
@@ -287,15 +302,17 @@ def _run(
     sizes: List[int],
     pair: Tuple[int, int],
     thirds: Dict[int, int],
-) -> Tuple[int, bool]:
-    """Count frames into `thirds` until one does not follow; where that is, and whether the end cuts
-    it."""
+) -> Tuple[int, int, bool]:
+    """Count frames into `thirds` until one does not follow; where the last one begins, where none follows,
+    and whether the end cuts the one that begins there."""
     step = _FIRST_READ
+    last = offset
     while offset < end:
         data = source.read(offset, min(step, end - offset))
         position, seen = _equal_frames(data, sizes, pair), bytearray()
         if position:
             thirds[data[2]] = thirds.get(data[2], 0) + position // sizes[data[2]]
+            last = offset + position - sizes[data[2]]
         note_third = seen.append
         try:  # the end of the block is met once in 1 MiB, so nothing is spent on looking for it
             while data[position] == 0xFF and data[position + 1] in pair:
@@ -312,11 +329,13 @@ def _run(
         for third in set(seen):
             thirds[third] = thirds.get(third, 0) + seen.count(third)
         offset += position
+        if seen:
+            last = offset - sizes[seen[-1]]
         is_stuck = not is_partial and len(data) - position >= 3
         if is_stuck or len(data) < step:
-            return offset, is_partial
+            return last, offset, is_partial
         step = min(4 * step, MAX_READ)
-    return offset, False
+    return last, offset, False
 
 
 def _equal_frames(data: bytes, sizes: List[int], pair: Tuple[int, int]) -> int:
@@ -356,13 +375,14 @@ def _describe(
         warnings.append(
             f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio"
         )
-    samples = frames.count * samples_per_frame
-    trimmed = note.encoder_delay + note.encoder_padding if note and note.has_gapless else 0
-    if trimmed >= samples:
-        trimmed = 0
-    seconds = (samples - trimmed) / rate
+    missing = missing_frames(note, Stream(frames.count, frames.end - first.offset, frames.is_cut))
+    cut = cut_of(note, samples_per_frame, missing)
+    samples = cut.presented(frames.count * samples_per_frame)
+    seconds = samples / rate
     truncated = _damage(source, frames, seconds, warnings)
-    declared = _declared(note, frames, samples_per_frame, trimmed, rate)
+    declared = None
+    if missing or note and note.frames and not 0 <= note.frames - frames.count <= 1:
+        declared = cut_of(note, samples_per_frame).presented(note.frames * samples_per_frame) / rate
     if note and note.frames is not None and declared is None and note.frames == 0:
         warnings.append(f"the {note.kind} header says 0 frames, the file has {frames.count}")
     if declared is not None:
@@ -370,8 +390,7 @@ def _describe(
             f"the {note.kind} header says {note.frames} frames ({declared:.3f} s), "
             f"the file has {frames.count}"
         )
-        lacks_bytes = note.bytes is None or first.offset + note.bytes > tail.end
-        truncated = truncated or (note.frames > frames.count and lacks_bytes)
+        truncated = truncated or missing > 0
     bitrate, mode = _bitrate(first, note, frames, samples_per_frame)
     tags = dict(tail.tags)
     if note and note.encoder:
@@ -393,7 +412,7 @@ def _describe(
         tags=tags,
         pictures=tail.pictures,
         warnings=tuple(warnings),
-        samples=samples - trimmed,
+        samples=samples,
         audio_offset=first.offset,
         audio_bytes=frames.end - first.offset - frames.gap_bytes,
     )
@@ -401,10 +420,14 @@ def _describe(
 
 def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]) -> bool:
     """Say what is no frame between and behind the frames; whether the end is missing."""
-    for offset, size in frames.gaps[:5]:
+    for offset, size in frames.gaps[:_MAX_TOLD]:
         warnings.append(f"{size} bytes at byte {offset} are not frames")
-    if len(frames.gaps) > 5:
+    if len(frames.gaps) > _MAX_TOLD:
         warnings.append(f"{len(frames.gaps)} places in all are not frames")
+    for offset, size in frames.shorts[:_MAX_TOLD]:
+        warnings.append(f"the frame before byte {offset} lacks {size} bytes")
+    if len(frames.shorts) > _MAX_TOLD:
+        warnings.append(f"{len(frames.shorts)} frames in all lack bytes")
     if frames.is_cut:
         warnings.append(
             f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
@@ -412,8 +435,7 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
         return True
     if not frames.lost:
         return False
-    rest = source.read(frames.end, min(frames.lost, MAX_READ))
-    if not rest.strip(b"\0"):
+    if source.is_zeros(frames.end, frames.end + frames.lost):
         warnings.append(f"{frames.lost} bytes of zeros behind the last frame, at byte {frames.end}")
         return False
     if frames.lost < _WINDOW and len(frames.gaps) < _MAX_GAPS:
@@ -423,15 +445,6 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
         return False
     warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable")
     return True
-
-
-def _declared(
-    note: Optional[StreamNote], frames: _Frames, samples_per_frame: int, trimmed: int, rate: int
-) -> Optional[float]:
-    """Seconds that the descriptive frame claims, where it is wrong by more than counting itself."""
-    if note is None or not note.frames or note.frames in (frames.count, frames.count + 1):
-        return None
-    return max(note.frames * samples_per_frame - trimmed, 0) / rate
 
 
 def _bitrate(

@@ -29,7 +29,7 @@ FRAME_SAMPLES = 1152
 MAX_PACKETS = 1 << 17  # of SV8, two days and a half as encoders write them
 MAX_COUNTED = 1 << 19  # frames of SV7, nearly four hours; beyond them the header is believed
 _RATES = (44100, 48000, 37800, 32000)
-_DECODER_DELAY = 481  # samples that a decoder takes off SV7 where the last frame is not told
+_DECODER_DELAY = 481  # samples that the decoder makes to warm up and takes off in front
 _SV7_HEADER = struct.Struct("<4s6I")
 _SV7_FIRST_BIT = 6 * 32 + 8
 _LENGTH_BITS = 20
@@ -105,7 +105,7 @@ def _read_sv7(source: Source, start: int) -> AudioInfo:
     warnings: List[str] = []
     present = promised if frames else 0
     if whole < frames:
-        present = whole * FRAME_SAMPLES
+        present = min(max(whole * FRAME_SAMPLES - _DECODER_DELAY, 0), promised)
         warnings.append(f"the header says {frames} frames, the file has {whole}")
     first = start + _SV7_FIRST_BIT // 8
     stream = _Stream(
@@ -181,7 +181,8 @@ def _read_sv8(source: Source, start: int) -> AudioInfo:
     warnings: List[str] = []
     if not packets.is_ended:
         warnings.append(f"the file ends before the end of the stream, at byte {source.size}")
-    present = min(held, promised) if promised else held
+    present = max(held - _DECODER_DELAY, 0)
+    present = min(present, promised) if promised else present
     stream = _Stream(
         "musepack8", _RATES[rate_index], (layout >> 4) + 1, max(present - silence, 0),
         max(promised - silence, 0), packets.first, packets.end - packets.first,

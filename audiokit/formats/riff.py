@@ -23,17 +23,13 @@ from audiokit.formats import tags as tagging
 from audiokit.formats.chunks import MAX_CHUNKS, NAME, STREAMED, Chunk, behind
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Picture, Tags
 from audiokit.formats.source import Source
-from audiokit.formats.wave_format import (
-    G722_TAGS,
-    G726_TAGS,
-    IMA_ADPCM,
-    MS_ADPCM,
-    WaveFormat,
-    parse_wave_format,
-)
+from audiokit.formats.speakers import of_mask
+from audiokit.formats.wave_format import WaveFormat, parse_wave_format
 
 MAX_INFO_BYTES = 1 << 18  # of a LIST of tags that are looked at
 _UNKNOWN = 0xFFFFFFFF  # a size that the writer did not know, or that is in ds64
+_DS64 = struct.Struct("<QQQI")
+_MAX_LONG = 64  # chunks beyond 4 GiB besides the data
 _NEVER = 1 << 62  # bytes; what says more, in the 64 bits of Wave64 and ds64, was written to a pipe
 _W64_PADDING = 7  # bytes of padding that some writers of Wave64 count as content
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -78,6 +74,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     described = source.read(parts.format.offset, min(parts.format.size, 128))
     wave = parse_wave_format(described, parts.format.offset, layout.byte_order)
     if parts.data is None:
+        for chunk in parts.texts:
+            if source.read(chunk.offset, 4) == b"wavl":
+                raise NotAudio("a WAV file of pieces with silence between them (wavl), which is not read", chunk.offset)
         raise Damaged("a WAV file without a data chunk", layout.first)
     warnings: List[str] = []
     data = _Data.of(source, layout, parts, warnings)
@@ -146,7 +145,7 @@ def _chunks(source: Source, layout: _Layout) -> Iterator[Chunk]:
     is_w64 = layout.container == "w64"
     head_bytes = 24 if is_w64 else 8
     position = layout.first
-    data_size = 0
+    long: Dict[bytes, int] = {}  # sizes of 64 bits, which ds64 tells
     for _ in range(MAX_CHUNKS):
         head = source.read(position, head_bytes)
         if len(head) < head_bytes:
@@ -159,14 +158,27 @@ def _chunks(source: Source, layout: _Layout) -> Iterator[Chunk]:
         if size < 0 or not NAME.match(name):
             return
         if name == b"ds64":
-            data_size = int.from_bytes(source.read(content + 8, 8), "little")
+            long = _long_sizes(source.read(content, min(size, _DS64.size + 12 * _MAX_LONG)))
         if name == b"data":
-            size = _data_size(source, layout, content, size, data_size)
+            size = _data_size(source, layout, content, size, long.get(name, 0))
+        elif size == _UNKNOWN:
+            size = long.get(name, size)
         yield Chunk(name, content, size)
         if content + size >= source.size:
             return
         end = content + size
         position = end + -(end - layout.first) % 8 if is_w64 else behind(source, end, size % 2 == 1)
+
+
+def _long_sizes(ds64: bytes) -> Dict[bytes, int]:
+    """The size of the data chunk, and of others beyond 4 GiB, by their names (EBU Tech 3306 section 4)."""
+    if len(ds64) < _DS64.size:
+        return {}
+    _, data, _, count = _DS64.unpack_from(ds64)
+    sizes = {b"data": data}
+    for at in range(_DS64.size, min(_DS64.size + 12 * count, len(ds64) - 11), 12):
+        sizes.setdefault(ds64[at : at + 4], int.from_bytes(ds64[at + 4 : at + 12], "little"))
+    return sizes
 
 
 def _data_size(source: Source, layout: _Layout, content: int, size: int, ds64_size: int) -> int:
@@ -262,9 +274,9 @@ def _length(
         return _Length(
             inner.samples, inner.duration, inner.duration_source, inner.duration_exact, None, inner
         )
-    counted = _block_samples(wave, data.size)
+    counted = wave.samples_in(data.size)
     if counted:
-        promised = _block_samples(wave, data.declared or data.size)
+        promised = wave.samples_in(data.declared or data.size)
         if 0 < promised - fact < max(wave.samples_per_block, 2):
             promised = fact  # the last block is filled up
         elif fact and abs(promised - fact) > max(wave.samples_per_block, 1) and fact != promised:
@@ -276,23 +288,6 @@ def _length(
 
 def _of_samples(samples: int, wave: WaveFormat, declared: Optional[float]) -> _Length:
     return _Length(samples, samples / wave.sample_rate, "samples", True, declared)
-
-
-def _block_samples(wave: WaveFormat, size: int) -> int:
-    """Samples a channel in `size` bytes of a block codec, a last short block included; 0 if
-    unknown."""
-    if wave.tag in G726_TAGS and 2 <= wave.bits <= 5:
-        return size * 8 // (wave.bits * wave.channels)
-    if wave.tag in G722_TAGS:  # two samples in a byte, whatever the bits that are used of it
-        return size * 2 // wave.channels
-    if not wave.samples_per_block or not wave.block_align:
-        return 0
-    blocks, rest = divmod(size, wave.block_align)
-    samples = blocks * wave.samples_per_block
-    header_bytes = {IMA_ADPCM: 4, MS_ADPCM: 7}.get(wave.tag, 0) * wave.channels
-    if header_bytes and rest > header_bytes:
-        samples += (rest - header_bytes) * 2 // wave.channels + (1 if wave.tag == IMA_ADPCM else 2)
-    return samples
 
 
 def _count_frames(source: Source, wave: WaveFormat, data: _Data) -> Optional[AudioInfo]:
@@ -434,4 +429,5 @@ def _describe(
         samples=length.samples,
         audio_offset=data.offset,
         audio_bytes=length.samples * wave.block_align if wave.is_linear else data.size,
+        speakers=of_mask(wave.channel_mask, wave.channels),
     )

@@ -63,6 +63,13 @@ class Source:
             raise EOFError(offset + len(data))
         return layout.unpack(data)
 
+    def is_zeros(self, start: int, stop: int) -> bool:
+        """Whether nothing but zeros is from `start` to `stop`; reads as far as that holds."""
+        for offset in range(start, stop, MAX_READ):
+            if self.read(offset, min(MAX_READ, stop - offset)).strip(b"\0"):
+                return False
+        return True
+
     def part(self, start: int, stop: int) -> Source:
         """The bytes from `start` to `stop` (exclusive) as a source of their own."""
         stop = min(stop, self.size)

@@ -17,6 +17,7 @@ from audiokit.formats.info import NotAudio
 
 PCM, MS_ADPCM, IEEE_FLOAT, ALAW, MULAW = 0x0001, 0x0002, 0x0003, 0x0006, 0x0007
 IMA_ADPCM, GSM610, MPEG_LAYER_2, MPEG_LAYER_3, EXTENSIBLE = 0x0011, 0x0031, 0x0050, 0x0055, 0xFFFE
+OKI_ADPCM, YAMAHA_ADPCM, TRUESPEECH, XBOX_ADPCM = 0x0010, 0x0020, 0x0022, 0x0069
 G726_TAGS = (
     0x0014,
     0x0040,
@@ -52,10 +53,10 @@ CODECS: Dict[int, str] = {
     MS_ADPCM: "adpcm_ms",
     ALAW: "pcm_alaw",
     MULAW: "pcm_mulaw",
-    0x0010: "adpcm_oki",
+    OKI_ADPCM: "adpcm_oki",
     IMA_ADPCM: "adpcm_ima_wav",
-    0x0020: "adpcm_yamaha",
-    0x0022: "truespeech",
+    YAMAHA_ADPCM: "adpcm_yamaha",
+    TRUESPEECH: "truespeech",
     GSM610: "gsm_ms",
     0x0032: "msnaudio",
     0x0042: "g723_1",
@@ -65,7 +66,7 @@ CODECS: Dict[int, str] = {
     0x0058: "amr_wb",
     0x0061: "adpcm_ima_dk4",
     0x0062: "adpcm_ima_dk3",
-    0x0069: "adpcm_ima_wav",
+    XBOX_ADPCM: "adpcm_ima_xbox",
     0x0075: "voxware",
     0x0083: "g729",
     0x00FF: "aac",
@@ -98,6 +99,21 @@ CODECS: Dict[int, str] = {
 CODECS.update((tag, "adpcm_g726") for tag in G726_TAGS)
 CODECS.update((tag, "adpcm_g722") for tag in G722_TAGS)
 
+
+class _Adpcm(NamedTuple):
+    """A block codec of 4 bits a sample: blocks of a header and units, of all channels in turn."""
+
+    header: int  # bytes a channel
+    first: int  # samples that the header holds
+    unit: int  # bytes a channel
+
+
+# By RFC 2361's IMA (words of 4 bytes a channel in turn; also of 3 bits, then 3 words hold 32 samples) and
+# Microsoft's (bytes, whose halves belong to the channels); of the last the header is no sample.
+_ADPCM = {IMA_ADPCM: _Adpcm(4, 1, 4), MS_ADPCM: _Adpcm(7, 2, 1), XBOX_ADPCM: _Adpcm(4, 0, 4)}
+_FRAMES = {GSM610: (65, 320), TRUESPEECH: (32, 240)}  # bytes, and samples in them
+_PLAIN_ADPCM = G726_TAGS + (OKI_ADPCM, YAMAHA_ADPCM)  # so many bits a sample, and nothing else
+
 _BASE = struct.Struct("HHIIHH")
 
 
@@ -112,13 +128,42 @@ class WaveFormat(NamedTuple):
     block_align: int  # bytes of a block: of PCM one sample of every channel
     bits: int  # wBitsPerSample: of the container of a sample
     valid_bits: int  # of them used
-    samples_per_block: int  # of block codecs, a channel; 0 where there is no such thing
     extra: bytes  # what follows cbSize, at most 64 bytes
+    channel_mask: int  # dwChannelMask; 0 where not told
 
     @property
     def is_linear(self) -> bool:
         """Whether every sample stands alone, so that bytes are samples."""
         return self.tag in (PCM, IEEE_FLOAT, ALAW, MULAW)
+
+    @property
+    def samples_per_block(self) -> int:
+        """Of block codecs, a channel; 0 where there is no such thing."""
+        return 0 if self.is_linear or self.tag in _PLAIN_ADPCM else self.samples_in(self.block_align)
+
+    def samples_in(self, size: int) -> int:
+        """Samples a channel in `size` bytes, a last short block included; 0 where bytes do not tell."""
+        if self.is_linear:
+            return size // self.block_align
+        if self.tag in G722_TAGS:  # two samples in a byte, whatever the bits that are used of it
+            return size * 2 // self.channels
+        if self.tag in _PLAIN_ADPCM:
+            return size * 8 // (self.bits * self.channels) if 2 <= self.bits <= 5 else 0
+        if not self.block_align:
+            return 0
+        blocks, rest = divmod(size, self.block_align)
+        return blocks * self._in_block(self.block_align) + self._in_block(rest)
+
+    def _in_block(self, size: int) -> int:
+        """Samples a channel in a block of so many bytes."""
+        if self.tag in _FRAMES:
+            frame_bytes, samples = _FRAMES[self.tag]
+            return size // frame_bytes * samples
+        adpcm = _ADPCM.get(self.tag)
+        if adpcm is None or size < adpcm.header * self.channels:
+            return 0
+        unit, samples = (12, 32) if self.bits == 3 and adpcm.unit == 4 else (adpcm.unit, 2 * adpcm.unit)
+        return adpcm.first + (size // self.channels - adpcm.header) // unit * samples
 
     @property
     def sample_format(self) -> Optional[str]:
@@ -134,20 +179,20 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
     fields = struct.unpack_from(byte_order + _BASE.format, data.ljust(16, b"\0"))
     tag, channels, rate, byte_rate, block_align, bits = fields
     extra = data[18 : 18 + 64]
-    valid_bits, named = bits, None
+    valid_bits, mask, named = bits, 0, None
     if tag == EXTENSIBLE and len(extra) >= 22:
-        valid_bits = struct.unpack_from(byte_order + "H", extra)[0] or bits
+        valid_bits, mask = struct.unpack_from(byte_order + "HI", extra)
+        valid_bits = valid_bits or bits
         named = _SUBTYPES.get(extra[6:22])
         tag = tag if named else _subformat(extra[6:22], offset, byte_order)
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE:
         raise NotAudio(f"WAV format 0x{tag:04x} with {channels} channels at {rate} Hz", offset)
     if named is None:
         named, block_align = _named(tag, channels, block_align, bits, byte_order, offset)
-    per_block = _samples_per_block(tag, channels, block_align)
     width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT) else bits
     valid_bits = min(valid_bits, width) if width else valid_bits
     return WaveFormat(
-        tag, named, channels, rate, byte_rate, block_align, width, valid_bits, per_block, extra
+        tag, named, channels, rate, byte_rate, block_align, width, valid_bits, extra, mask
     )
 
 
@@ -177,18 +222,3 @@ def _named(
     if tag not in CODECS:
         raise NotAudio(f"WAV with the unknown codec 0x{tag:04x}", offset)
     return CODECS[tag], block_align
-
-
-def _samples_per_block(tag: int, channels: int, block_align: int) -> int:
-    """Samples a channel in a block, by its layout; 0 for codecs that have no such thing.
-
-    IMA: a header of 4 bytes a channel holds a first sample, then 4 bits a sample.  Microsoft: a
-    header of 7 bytes a channel holds two.  GSM: two frames of 160 samples in 65 bytes.
-    """
-    if tag == GSM610:
-        return 320 if block_align == 65 else 0
-    if tag in (IMA_ADPCM, 0x0069):
-        return max(block_align - 4 * channels, 0) * 2 // channels + 1
-    if tag == MS_ADPCM:
-        return max(block_align - 7 * channels, 0) * 2 // channels + 2
-    return 0

@@ -139,6 +139,8 @@ def _parse(data: bytes, at: int, offset: int) -> Optional[_Block]:
     if magic != b"wvpk" or not 0x402 <= version <= 0x4FF or not 24 <= size <= MAX_BLOCK_BYTES:
         return None
     total = -1 if total == _UNKNOWN else (total_high << 32) + total - total_high
+    if not total and samples:
+        total = -1  # as who writes to a pipe leaves it
     return _Block(offset, size + 8, total, index_high << 32 | index, samples, flags)
 
 

@@ -910,7 +910,7 @@ async function remove(files, { taken = () => () => {}, gone = () => {} } = {}) {
 
 // -- filters -----------------------------------------------------------------------------------------------------------
 
-const FORMATS = ["wav", "mp3", "flac", "ogg", "mp4", "webm", "matroska", "aiff", "caf", "adts", "asf", "amr", "au", "ac3", "ape", "wv", "mpc", "tta", "dsf", "dff"];
+const FORMATS = ["wav", "mp3", "flac", "ogg", "mp4", "webm", "matroska", "aiff", "caf", "adts", "asf", "amr", "au", "ac3", "dts", "latm", "ape", "wv", "mpc", "tta", "dsf", "dff"];
 const NOT_FILTERS = ["sort", "limit", "cursor", "fields"];
 
 function setOrDrop(parameters, name, value) {
