@@ -378,7 +378,7 @@ def test_a_server_that_is_back_drops_what_was_removed_meanwhile(node):
 
 
 def test_a_job_whose_server_is_silent_has_failed_and_one_that_only_takes_long_has_not(node, clock):
-    a, b = node("a", silent_s=0.3), node("b", silent_s=0.3)
+    a, b = node("a", silent_s=1.0), node("b", silent_s=1.0)  # a pulse each sixth of it: five may be late
     slow = a.begin()
     b.board.post("silent", 0, json.dumps(a.status(slow)), "audio/mpeg", 5)
     status = b.wait("silent", FAILED)
