@@ -28,13 +28,13 @@ from collections import deque
 from functools import partial
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Set, Tuple, Union
 
-from . import job_notes
 from .catalogue.jobs import GONE, Due, Made, Posted, undone
 from .catalogue.rows import Statement
 from .failures import refusal_of
-from .job import DONE, FAILED, Delivered, Job, Order, Result, Share, cancelled, gone, rfc3339, unknown
+from .far_job import FarJob, ended, is_held, left_by, written
+from .job import DONE, FAILED, Delivered, Job, Share, gone, unknown
 from .jobs import Elsewhere, Jobs
-from .wire.problems import PROBLEMS, Refusal
+from .wire.problems import Refusal
 from .wire.workers import Lane, Workers
 
 PULSE_S = 1.0  # between looks at the board, while there is anything to see
@@ -45,31 +45,7 @@ _CREW = 4  # threads that send results and write rows: they wait for other machi
 _WITHDRAWN = 1000  # ids remembered of what was refused while the catalogue is away; no more of its writes can come late
 _SPANS = 100  # of a result whose delivery is remembered: a client of many pieces has to wait for its end to expire
 _PATIENCE_S = 5.0  # for what waits for another machine while we end
-_OURS = "ours"  # in a status on the board: what only servers are told, of a job that is not over
 _AWAY = (OSError, sqlite3.Error)  # what the catalogue raises that cannot be asked
-
-
-class FarJob:
-    """A job as the board has it; to a route it looks as `Job` does."""
-
-    is_wanted_later = True
-
-    def __init__(self, row: Posted) -> None:
-        self.row, self.id = row, row.id
-        self.said = json.loads(row.status)
-        self.said.pop(_OURS, None)
-        if row.state == GONE:
-            self.said = ended(self.said, cancelled(), None)
-        said = self.said
-        self.state, self.is_over = said["status"], row.is_over
-        self.order = Order(None, said["name"], row.mime, said["done"] or "")
-        self.warnings = tuple(said["warnings"])
-        self.file_id = said["file"].rpartition("/")[2] if said["file"] else None
-        self.failure = _refusal(said["problem"]) if said["problem"] else None
-        is_there = row.state == DONE and row.key is not None  # else it is the key of an input
-        self.result = Result(row.size, row.sha256, row.since_ms / 1000) if is_there else None
-
-
 AnyJob = Union[Job, FarJob]
 
 
@@ -135,7 +111,7 @@ class SharedJobs(Elsewhere):
         if row.state == GONE or row.is_over and row.expires_ms <= 1000 * self._clock():
             raise gone()
         mine = None if row.is_over else self._jobs.unfinished().get(id)
-        return mine if mine is not None and _is_held(row, mine) else FarJob(row)
+        return mine if mine is not None and is_held(row, mine) else FarJob(row)
 
     def status(self, job: AnyJob) -> Dict[str, Any]:
         """What a client is told of it."""
@@ -244,11 +220,7 @@ class SharedJobs(Elsewhere):
 
     def _said(self, job: Job) -> str:
         """The status of a job that is not over, as it is on the board."""
-        ours = {
-            "at": job.share.holder, "times": job.share.times, "order": job_notes.order_told(job.order),
-            "created": job.created, "by": job.by,
-        }
-        return json.dumps({**self._jobs.status(job), _OURS: ours})
+        return written(self._jobs.status(job), job)
 
     def check(self, job: Job) -> None:
         """Refusal `gone` where a job that is about to become a file is another server's by now, or was removed."""
@@ -256,7 +228,7 @@ class SharedJobs(Elsewhere):
             row = self._board.named(job.id)
         except OSError as error:
             raise refusal_of(error) from error
-        if row is None or row.is_over or not _is_held(row, job):
+        if row is None or row.is_over or not is_held(row, job):
             raise gone()
 
     def undo(self, job: Job, key: str) -> Statement:
@@ -378,7 +350,7 @@ class SharedJobs(Elsewhere):
             self._withdrawn.popleft()
         mine = self._mine()
         rows = self._board.all_named([*mine, *list(self._followers)])
-        wanted = {id: job for id, job in mine.items() if id in rows and not rows[id].is_over and _is_held(rows[id], job)}
+        wanted = {id: job for id, job in mine.items() if id in rows and not rows[id].is_over and is_held(rows[id], job)}
         for id, job in mine.items():
             with self._lock:
                 is_ending = id in self._ending
@@ -490,9 +462,9 @@ class SharedJobs(Elsewhere):
         self._adopt(job)
 
     def _heir(self, row: Posted) -> Job:
-        ours = json.loads(row.status)[_OURS]
-        order, share = job_notes.order_heard(ours["order"]), Share(secrets.token_hex(16), row.key, ours["times"] + 1)
-        return self._jobs.another(row.id, order, ours["created"], row.owner, ours["by"], share)
+        left = left_by(row)
+        share = Share(secrets.token_hex(16), row.key, left.times + 1)
+        return self._jobs.another(row.id, left.order, left.created, row.owner, left.by, share)
 
     def _adopt(self, job: Job) -> None:
         """Fetch its input and begin; meanwhile it is renewed as the others are."""
@@ -549,25 +521,3 @@ class _Follower:
 
     def __init__(self, watcher: Callable[[Any], None], heard: str) -> None:
         self.watcher, self.heard = watcher, heard
-
-
-def ended(said: Dict[str, Any], failure: Refusal, expires: Optional[float]) -> Dict[str, Any]:
-    """The status of a job that has failed, out of what was said of it before."""
-    said = {name: value for name, value in said.items() if name != _OURS}
-    return dict(
-        said, status=FAILED, seconds_left=0.0, position=None, result=None, file=None, done=None, size=None,
-        expires=rfc3339(expires) if expires is not None else None, problem=json.loads(failure.body()),
-    )
-
-
-def _is_held(row: Posted, job: Job) -> bool:
-    """Whether the board says that `job`, one of ours, is ours still."""
-    return job.share.holder in row.status
-
-
-def _refusal(problem: Dict[str, Any]) -> Refusal:
-    """A problem that was told as JSON, as the refusal that it was."""
-    members = {key: value for key, value in problem.items() if key not in ("type", "title", "status", "detail", "code")}
-    code = problem["code"] if problem["code"] in PROBLEMS else "internal"  # other servers may be newer
-    headers = [("Retry-After", "5")] if code == "busy" else []
-    return Refusal(code, problem["detail"], headers=headers, **members)
