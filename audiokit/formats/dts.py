@@ -17,6 +17,7 @@ from typing import List, NamedTuple, Optional
 
 from audiokit.formats import tail
 from audiokit.formats.info import AudioInfo, NotAudio
+from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
 
 BLOCK_SAMPLES = 32
@@ -27,7 +28,9 @@ _CHANNELS = (1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6, 6, 6, 7, 8, 8)  # table 5-4
 _LEAST_BLOCKS, _LEAST_BYTES = 6, 96  # of a frame (5.3.1)
 _CONFIRMING = 3
 _MAX_FRAME_BYTES = 1 << 15  # of a core frame in words of 14 bits
-_MAX_CANDIDATES = 4096  # places looked at for frames to go on
+_MAX_CANDIDATES = 4096  # syncwords that begin no frame, looked at in a whole file
+_MAX_EXTENSIONS = 4  # behind one core frame (7.1)
+_MAX_ASKED = 64  # extensions that are asked what they hold: any that tells it does so within a few
 _SEARCH_BYTES = 1 << 16
 # Extensions are told apart by their own syncwords, which stand where an asset begins (table 7-25)
 _ASSETS = (
@@ -82,6 +85,7 @@ class _Count(NamedTuple):
     end: int
     lost: int  # bytes between frames
     is_cut: bool
+    is_given_up: bool  # frames may go on behind more junk than is looked through
     is_constant: bool
     asset: Optional[_Asset]
 
@@ -126,9 +130,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         sample_rate=rate,
         channels=asset.channels if asset else first.channels,
         duration=seconds,
-        duration_exact=not count.lost,
+        duration_exact=not count.lost and not count.is_given_up,
         duration_source="frames",
-        truncated=count.is_cut,
+        truncated=count.is_cut or count.is_given_up,
         bits_per_sample=asset.bits if is_lossless else None,
         sample_format="int" if is_lossless else None,
         bitrate=round(count.bytes * 8 / seconds),
@@ -147,6 +151,8 @@ def _warnings(count: _Count, end: int, seconds: float) -> List[str]:
     warnings = []
     if count.is_cut:
         warnings.append(f"the file ends inside a frame, at byte {end}: {seconds:.3f} s are playable")
+    elif count.is_given_up:
+        warnings.append(f"frame sync lost at byte {count.end}: {seconds:.3f} s are playable")
     elif count.end < end:
         warnings.append(f"{end - count.end} bytes behind the last frame, at byte {count.end}, are not audio")
     if count.lost:
@@ -176,6 +182,7 @@ class _Frames:
     def __init__(self, source: Source, end: int, packing: _Packing) -> None:
         self._source, self._end, self._packing = source, end, packing
         self._base, self._data = 0, b""
+        self._candidates = _MAX_CANDIDATES
 
     def _window(self, offset: int, length: int) -> bytes:
         at = offset - self._base
@@ -204,27 +211,34 @@ class _Frames:
 
     def confirm(self, start: int) -> None:
         """Raise unless frames follow one another, up to the end where there are few."""
-        first, position = self.core(start), start
-        for _ in range(_CONFIRMING):
-            position += first.bytes
-            position += self.extension(position)
-            if position == self._end:
+        first = core = self.core(start)
+        position = start
+        if is_pattern(self._window(start, first.bytes)):
+            raise NotAudio("starts like DTS, but its first frame is a pattern that repeats", start)
+        for seen in range(_CONFIRMING):
+            position += core.bytes
+            for _ in range(_MAX_EXTENSIONS):
+                position += self.extension(position)
+            if position == self._end or seen and position > self._end:
                 return
-            other = self.core(position)
-            if other is None or other.rate != first.rate:
+            core = self.core(position)
+            if core is None or core.rate != first.rate:
                 raise NotAudio("starts like DTS, but no frame follows the first", start + first.bytes)
 
     def count(self, position: int) -> _Count:
         """All frames from `position` on."""
-        samples = size = lost = candidates = 0
+        samples = size = lost = 0
         asset: Optional[_Asset] = None
+        asked, in_row = 0, 0  # of extensions
         sizes = set()
         reached, is_cut = position, False
-        while position < self._end and candidates < _MAX_CANDIDATES:
+        while position < self._end:
             core = self.core(position)
-            step = core.bytes if core else self.extension(position)
+            in_row = 0 if core else in_row + 1
+            step = core.bytes if core else 0
+            if in_row and in_row <= _MAX_EXTENSIONS:
+                step = self.extension(position)
             if not step:
-                candidates += 1
                 found = self._next(position + 1)
                 if found is None:
                     rest = self._window(position, 4)
@@ -239,20 +253,23 @@ class _Frames:
             if core:
                 samples += core.samples
                 sizes.add(step)
-            elif asset is None:
-                whole = self._window(position, min(step, MAX_READ))
-                asset = parse_extension(_straight(whole, self._packing))
+            elif asset is None and asked < _MAX_ASKED:
+                asked += 1
+                asset = parse_extension(_straight(self._window(position, min(step, MAX_READ)), self._packing))
             position += step
             size, reached = size + step, position
-        return _Count(samples, size, reached, lost, is_cut, len(sizes) == 1 and asset is None, asset)
+        is_constant = len(sizes) == 1 and asset is None
+        return _Count(samples, size, reached, lost, is_cut, self._candidates <= 0, is_constant, asset)
 
     def _next(self, position: int) -> Optional[int]:
         """Where a frame, and another or the end behind it, goes on."""
-        for _ in range(_MAX_CANDIDATES):
+        charged = 0
+        while self._candidates > charged:
             data = self._window(position, _SEARCH_BYTES)
             at = data.find(self._packing.sync)
             if at < 0:
                 if len(data) < _SEARCH_BYTES:
+                    self._candidates -= charged
                     return None
                 position += len(data) - 3
                 continue
@@ -261,8 +278,11 @@ class _Frames:
             if core:
                 behind = position + core.bytes
                 if behind == self._end or self.core(behind) or self.extension(behind):
+                    self._candidates -= charged
                     return position
+            charged += 1
             position += 1
+        self._candidates = 0
         return None
 
 
