@@ -473,7 +473,7 @@ def _bare(source: BinaryIO, pcm: Dict[str, Any]) -> AudioInfo:
     """What a file is that has samples alone."""
     return AudioInfo(
         "pcm", pcm["codec"], pcm["sample_rate"], pcm["channels"], 0.0, False, "estimate", "",
-        audio_offset=0, audio_bytes=os.fstat(source.fileno()).st_size,
+        audio_offset=0, audio_bytes=os.fstat(source.fileno()).st_size, speakers=tuple(pcm["speakers"]),
     )
 
 

@@ -44,7 +44,8 @@ def bring(
     there = (info.audio_bytes or 0) // size
     first, stop = min(first, there), min(stop, there)
     storage.fetch(content, path, begin + first * size, begin + stop * size)
-    return (0, stop - first, pixel), {"codec": info.codec, "channels": info.channels, "sample_rate": info.sample_rate}
+    told = {name: getattr(info, name) for name in ("codec", "channels", "sample_rate", "speakers")}
+    return (0, stop - first, pixel), told
 
 
 class _Looks:

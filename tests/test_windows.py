@@ -57,10 +57,19 @@ def rf64(data):
             + b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16) + b"data" + b"\xff" * 4 + data)
 
 
+def extensible(mask, channels, data):
+    """16 bits whose channels are meant for the speakers of `mask`."""
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, channels, 8000, 16000 * channels, 2 * channels, 16, 22, 16, mask)
+    form += bytes.fromhex("0100000000001000800000aa00389b71")
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 SOUND = noise(2 * FRAMES)
 KINDS = [
     (riff(1, 16, 1, SOUND), 2, "plain WAV"), (riff(1, 24, 2, noise(6 * FRAMES)), 6, "24 bits, stereo"),
     (riff(7, 8, 1, noise(FRAMES)), 1, "mu-law"), (riff(1, 16, 6, noise(12 * FRAMES)), 12, "six channels"),
+    (extensible(0xB, 3, noise(6 * FRAMES)), 6, "speakers that are not the usual three"),
     (wav(frames=FRAMES, extra=CHUNK), 2, "a large chunk before the audio"),
     (riff(1, 16, 1, SOUND) + b"LIST" + struct.pack("<I", 4) + b"INFO", 2, "a chunk behind it"),
     (rf64(SOUND), 2, "RF64"), (aiff(frames=FRAMES), 2, "AIFF"), (au(data=SOUND), 2, "AU"),
