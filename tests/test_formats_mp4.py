@@ -215,6 +215,13 @@ def test_sizes_may_be_written_short(bits, size):
     assert (info.samples, info.truncated) == (32 * 1024, True)
 
 
+@pytest.mark.parametrize("bits", (4, 8, 16))
+def test_no_more_sizes_are_read_than_their_table_has(bits):
+    table = full(b"stz2", u32(bits, 3000), b"\x11" * 5 * bits)
+    info = identify(plain(samples=3000, chunk=3000, size=200, stsz=table)[:-1])
+    assert info.samples == 40 * 1024 and info.truncated
+
+
 def test_a_cut_fragment_counts_the_samples_that_are_there():
     data = fragmented(moof(20), moof(20))
     info = identify(data[: -7 * 200 - 1])
