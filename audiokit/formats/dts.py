@@ -38,6 +38,7 @@ _ASSETS = (
     (b"\x65\x5e\x31\x5e", "DTS-HD High Resolution"),
     (b"\x0a\x80\x19\x21", "DTS Express"),
 )
+_WITH_XLL = (14, 15, 16, 17, 21)  # StreamConstruction (table E-3): with a core, alone, or its core in the extension
 # nuMaxSampleRate (table 7-9)
 _MAX_RATES = (
     8000, 16000, 32000, 64000, 128000, 22050, 44100, 88200,
@@ -360,6 +361,7 @@ class SpecificBox(NamedTuple):
     sample_rate: int  # Hz, the largest of the stream
     channels: int
     bits: int  # of PCM
+    is_lossless: bool  # by what it is made of
 
 
 def specific_box(data: bytes) -> Optional[SpecificBox]:
@@ -371,4 +373,5 @@ def specific_box(data: bytes) -> Optional[SpecificBox]:
     if len(data) < 19:
         return None
     mask = int.from_bytes(data[13:19], "big") & 0xFFFF
-    return SpecificBox(int.from_bytes(data[:4], "big"), layout_channels(mask), data[12])
+    is_lossless = data[13] >> 1 & 0x1F in _WITH_XLL
+    return SpecificBox(int.from_bytes(data[:4], "big"), layout_channels(mask), data[12], is_lossless)

@@ -118,7 +118,7 @@ _WORDS = {
 }
 _DTS = {
     b"dtsc": "DTS",
-    b"dtsh": "DTS-HD High Resolution",
+    b"dtsh": "DTS-HD",  # a core with any extensions
     b"dtsl": "DTS-HD Master Audio",
     b"dtse": "DTS Express",
 }
@@ -254,8 +254,9 @@ def _dts(name: bytes, data: bytes) -> Optional[Codec]:
     found = dts.specific_box(data)
     if found is None or not found.sample_rate:
         return None
-    bits = found.bits if name == b"dtsl" else None
-    return Codec("dts", found.sample_rate, found.channels, "", _DTS[name], bits, "int" if bits else None)
+    is_lossless = name == b"dtsl" or name == b"dtsh" and found.is_lossless
+    profile, bits = (_DTS[b"dtsl"], found.bits) if is_lossless else (_DTS[name], None)
+    return Codec("dts", found.sample_rate, found.channels, "", profile, bits, "int" if bits else None)
 
 
 def _ac3_rate(code: int) -> int:
