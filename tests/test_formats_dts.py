@@ -82,6 +82,21 @@ def test_an_extension_adds_channels_and_rate_and_no_time(more, profile, rate, ch
     assert info.bitrate_mode == "VBR" and info.mime == "audio/vnd.dts.hd" and not info.warnings
 
 
+IN_CORE = [
+    # EXT_AUDIO_ID, profile, rate, channels, why
+    (0, "DTS-ES", 48000, 7, "a channel behind"),
+    (2, "DTS 96/24", 96000, 6, "twice the rate"),
+    (6, "DTS", 48000, 6, "more channels, which the header does not count"),
+]
+
+
+@pytest.mark.parametrize("more, profile, rate, channels, why", IN_CORE, ids=[row[-1] for row in IN_CORE])
+def test_what_a_core_frame_has_besides_is_presented_too(more, profile, rate, channels, why):
+    info = identify(dts_frame(mode=9, lfe=2, more=more) * 20)
+    assert (info.codec_profile, info.sample_rate, info.channels) == (profile, rate, channels)
+    assert info.duration == 20 * 512 / 48000 and info.samples == info.duration * rate and not info.lossless
+
+
 def test_an_extension_that_is_cut_says_nothing():
     whole = extension()
     for length in range(24):

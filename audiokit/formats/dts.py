@@ -25,6 +25,7 @@ HEADER_BYTES = 14  # of a core frame, as far as it is looked at
 _CORE, _EXTENSION = b"\x7f\xfe\x80\x01", b"\x64\x58\x20\x25"
 _RATES = (0, 8000, 16000, 32000, 0, 0, 11025, 22050, 44100, 0, 0, 12000, 24000, 48000, 0, 0)  # table 5-5
 _CHANNELS = (1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6, 6, 6, 7, 8, 8)  # table 5-4
+_XCH, _X96 = 0, 2  # EXT_AUDIO_ID: a channel behind, and twice the rate (5.3.1)
 _LEAST_BLOCKS, _LEAST_BYTES = 6, 96  # of a frame (5.3.1)
 _CONFIRMING = 3
 _MAX_FRAME_BYTES = 1 << 15  # of a core frame in words of 14 bits
@@ -46,6 +47,15 @@ _MAX_RATES = (
 )  # fmt: skip
 
 
+class _Sound(NamedTuple):
+    """What is presented."""
+
+    rate: int  # Hz
+    channels: int
+    bits: int  # of lossless sound
+    profile: str
+
+
 class CoreHeader(NamedTuple):
     """A core frame."""
 
@@ -53,6 +63,16 @@ class CoreHeader(NamedTuple):
     channels: int
     samples: int  # a channel
     bytes: int  # of words of 16 bits
+    extension: int = -1  # EXT_AUDIO_ID of what is coded behind it in the same frame, -1: nothing
+
+    @property
+    def sound(self) -> _Sound:
+        """What a decoder of all of it puts out."""
+        if self.extension == _X96:
+            return _Sound(2 * self.rate, self.channels, 0, "DTS 96/24")
+        if self.extension == _XCH:
+            return _Sound(self.rate, self.channels + 1, 0, "DTS-ES")
+        return _Sound(self.rate, self.channels, 0, "DTS")
 
 
 class _Packing(NamedTuple):
@@ -71,15 +91,6 @@ _PACKINGS = (
 )
 
 
-class _Asset(NamedTuple):
-    """What an extension substream says of the sound."""
-
-    rate: int  # Hz
-    channels: int
-    bits: int
-    profile: str
-
-
 class _Count(NamedTuple):
     samples: int
     bytes: int  # of frames and extensions
@@ -88,7 +99,7 @@ class _Count(NamedTuple):
     is_cut: bool
     is_given_up: bool  # frames may go on behind more junk than is looked through
     is_constant: bool
-    asset: Optional[_Asset]
+    asset: Optional[_Sound]
 
 
 def parse_core(data: bytes) -> Optional[CoreHeader]:
@@ -100,7 +111,8 @@ def parse_core(data: bytes) -> Optional[CoreHeader]:
     mode, rate, lfe = bits >> 46 & 0x3F, _RATES[bits >> 42 & 15], bits >> 25 & 3
     if not rate or mode >= len(_CHANNELS) or lfe == 3 or blocks < _LEAST_BLOCKS or size < _LEAST_BYTES:
         return None
-    return CoreHeader(rate, _CHANNELS[mode] + (lfe > 0), blocks * BLOCK_SAMPLES, size)
+    extension = bits >> 29 & 7 if bits >> 28 & 1 else -1
+    return CoreHeader(rate, _CHANNELS[mode] + (lfe > 0), blocks * BLOCK_SAMPLES, size, extension)
 
 
 def matches(head: bytes) -> bool:
@@ -121,20 +133,20 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     count = frames.count(start)
     seconds = count.samples / first.rate
     asset = count.asset
-    rate = asset.rate if asset else first.rate
-    is_lossless = bool(asset) and asset.profile == "DTS-HD Master Audio"
+    sound = asset or first.sound
+    is_lossless = sound.profile == "DTS-HD Master Audio"
     return AudioInfo(
         container="dts",
         codec="dts",
-        codec_profile=asset.profile if asset else "DTS",
+        codec_profile=sound.profile,
         mime="audio/vnd.dts.hd" if asset else "audio/vnd.dts",
-        sample_rate=rate,
-        channels=asset.channels if asset else first.channels,
+        sample_rate=sound.rate,
+        channels=sound.channels,
         duration=seconds,
         duration_exact=not count.lost and not count.is_given_up,
         duration_source="frames",
         truncated=count.is_cut or count.is_given_up,
-        bits_per_sample=asset.bits if is_lossless else None,
+        bits_per_sample=sound.bits if is_lossless else None,
         sample_format="int" if is_lossless else None,
         bitrate=round(count.bytes * 8 / seconds),
         bitrate_mode="CBR" if count.is_constant else "VBR",
@@ -142,7 +154,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         tags=behind.tags,
         pictures=behind.pictures,
         warnings=tuple(_warnings(count, behind.end, seconds)),
-        samples=count.samples * rate // first.rate,
+        samples=count.samples * sound.rate // first.rate,
         audio_offset=start,
         audio_bytes=count.bytes,
     )
@@ -229,7 +241,7 @@ class _Frames:
     def count(self, position: int) -> _Count:
         """All frames from `position` on."""
         samples = size = lost = 0
-        asset: Optional[_Asset] = None
+        asset: Optional[_Sound] = None
         asked, in_row = 0, 0  # of extensions
         sizes = set()
         reached, is_cut = position, False
@@ -304,7 +316,7 @@ class _Bits:
         return self._number >> self._left & ((1 << count) - 1)
 
 
-def parse_extension(data: bytes) -> Optional[_Asset]:
+def parse_extension(data: bytes) -> Optional[_Sound]:
     """What the extension substream in `data` says of its first asset, or None where it says nothing."""
     try:
         return _first_asset(_Bits(data[4:512]), data)
@@ -312,7 +324,7 @@ def parse_extension(data: bytes) -> Optional[_Asset]:
         return None
 
 
-def _first_asset(bits: _Bits, data: bytes) -> Optional[_Asset]:
+def _first_asset(bits: _Bits, data: bytes) -> Optional[_Sound]:
     """Section 7.4.1, and 7.5.1 as far as the channels."""
     bits.read(8)
     index = bits.read(2)
@@ -341,7 +353,7 @@ def _first_asset(bits: _Bits, data: bytes) -> Optional[_Asset]:
         bits.read(8 * (bits.read(10) + 1))  # a text
     depth, rate, channels = bits.read(5) + 1, _MAX_RATES[bits.read(4)], bits.read(8) + 1
     profile = next((name for sync, name in _ASSETS if sync in data[header_bytes : header_bytes + 4]), "")
-    return _Asset(rate, channels, depth, profile or _of_core(data, header_bytes))
+    return _Sound(rate, channels, depth, profile or _of_core(data, header_bytes))
 
 
 def _of_core(data: bytes, header_bytes: int) -> str:
