@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from audiokit.formats import dts
-from audiokit.formats.dts import layout_channels, parse_extension
+from audiokit.formats.dts_header import layout_channels, parse_extension
 from tests import audio_files, format_kinds
 from tests.audio_files import dts_frame
 from tests.format_kinds import check, identify, refusal

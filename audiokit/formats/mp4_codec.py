@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
-from audiokit.formats import dts
+from audiokit.formats import dts_header
 from audiokit.formats.aac_config import parse_aac_config
 from audiokit.formats.alac import ALAC_CONFIG_BYTES, parse_alac_config
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_stream_info
@@ -251,7 +251,7 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
 
 def _dts(name: bytes, data: bytes) -> Optional[Codec]:
     """"ddts" (TS 102 114 annex E): the largest rate, the speakers, and of lossless sound the bits."""
-    found = dts.specific_box(data)
+    found = dts_header.specific_box(data)
     if found is None or not found.sample_rate:
         return None
     is_lossless = name == b"dtsl" or name == b"dtsh" and found.is_lossless
