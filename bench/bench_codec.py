@@ -1,12 +1,17 @@
 """How many seconds of sound each part of the codec does in a second of CPU time, beside its peers.
 
     python3 bench/bench_codec.py [--seconds 20] [--rounds 3] [--node-modules DIR]
+    python3 bench/bench_codec.py --beside TREE [--seconds 4] [--rounds 25]
 
 The item is made of arithmetic (bench/audio_items.py): chords with castanets over them, so that
 windows switch.  The best of the rounds counts; tables are built in a round before them.  MP3 files
 are lame's where it is installed, else our encoder's.  Peers run as processes in the same run, their
 start included: lame, ffmpeg, mpg123 from the system, js-mp3 and lamejs from DIR (npm).
 Runs in the interpreter that calls it; for others: python3.9 bench/bench_codec.py.
+
+`--beside` compares with another checkout of the project: each round runs a part in one tree and at once
+in the other, in a process each.  The median of the rounds' ratios holds where the machine's own speed
+does not.
 """
 
 from __future__ import annotations
@@ -16,13 +21,14 @@ import functools
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import wave
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -84,7 +90,7 @@ def cpu(call: Callable[[], object]) -> float:
 
     def now() -> float:
         times = os.times()
-        return times.user + times.system + times.children_user + times.children_system
+        return time.process_time() + times.children_user + times.children_system
 
     begun = now()
     call()
@@ -143,6 +149,51 @@ def stages(data: bytes) -> Dict[str, float]:
     return spent
 
 
+WORKER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from bench.bench_codec import decode, encode, resample
+parts = {
+    "decode 128": lambda mp3, pcm44, pcm32: decode(mp3),
+    "resample 44.1 to 32": lambda mp3, pcm44, pcm32: resample(pcm44, 44100, 32000),
+    "encode 32 kHz": lambda mp3, pcm44, pcm32: encode(pcm32, 32000),
+    "whole way": lambda mp3, pcm44, pcm32: encode(resample(decode(mp3), 44100, 32000), 32000),
+}
+inputs = [open(path, "rb").read() for path in sys.argv[2:]]
+for line in sys.stdin:
+    begun = time.process_time()
+    parts[line.strip()](*inputs)
+    print(time.process_time() - begun, flush=True)
+"""
+
+
+def beside(tree: str, inputs: Sequence[Path], seconds: float, rounds: int) -> None:
+    """Prints how this tree's parts compare with another's, in alternation."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(Path(root).resolve()), *map(str, inputs)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="ascii",
+        )
+        for root in (tree, ROOT)
+    ]  # fmt: skip
+
+    def ask(worker: subprocess.Popen, what: str) -> float:
+        worker.stdin.write(what + "\n")
+        worker.stdin.flush()
+        return float(worker.stdout.readline())
+
+    print("%-22s %8s %22s %18s" % ("this tree by that", "ratio", "middle half", "least, ms/s"))
+    for what in ("decode 128", "resample 44.1 to 32", "encode 32 kHz", "whole way"):
+        for worker in workers:
+            ask(worker, what)
+        pairs = [[ask(worker, what) for worker in workers] for _ in range(rounds)]
+        low, middle, high = statistics.quantiles([new / old for old, new in pairs], n=4)
+        least = tuple([1000 * min(one) / seconds for one in zip(*pairs)])
+        print("%-22s %8.3f %13.3f to %.3f %8.1f, was %.1f" % (what, middle, low, high, *least[::-1]))
+    for worker in workers:
+        worker.communicate()
+
+
 def run(*command: str) -> Callable[[], object]:
     """A call that runs a process to its end."""
     return lambda: subprocess.run(
@@ -199,17 +250,25 @@ def peers(folder: Path, mp3: Path, node_modules: str) -> List[tuple]:
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--node-modules", default="", help="where npm put js-mp3 and lamejs")
+    parser.add_argument("--beside", metavar="TREE", help="another checkout, to compare with")
     options = parser.parse_args()
-    seconds, rounds = options.seconds, options.rounds
+    seconds = options.seconds or (4.0 if options.beside else 20.0)
+    rounds = options.rounds or (25 if options.beside else 3)
     print("CPython %s, %s" % (platform.python_version(), platform.platform()))
     pcm44, pcm48, pcm32 = [item(rate, seconds) for rate in (44100, 48000, 32000)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_wav(folder / "32.wav", pcm32, 32000)
         files = mp3_files(folder, pcm44)
+        if options.beside:
+            for rate, pcm in ((44, pcm44), (32, pcm32)):
+                (folder / ("%d.pcm" % rate)).write_bytes(pcm)
+            inputs = [files[128], folder / "44.pcm", folder / "32.pcm"]
+            beside(options.beside, inputs, seconds, rounds)
+            return
         streams = {bitrate: path.read_bytes() for bitrate, path in files.items()}
         whole = lambda: encode(resample(decode(streams[128]), 44100, 32000), 32000)  # noqa: E731
         rows = [
@@ -222,7 +281,7 @@ def main() -> None:
         ] + peers(folder, files[128], options.node_modules)
         print("%-22s %-8s %10s %12s" % ("stereo, 128 kbit/s", "", "ms/s", "x realtime"))
         for what, who, call in rows:
-            spent = best(call, rounds)
+            spent = max(best(call, rounds), 0.005)  # a process is counted in hundredths
             print("%-22s %-8s %10.1f %12.1f" % (what, who, 1000 * spent / seconds, seconds / spent))
         print("\nstages of decode 128 (ms/s; render holds those from gather on)")
         for stage, spent in stages(streams[128]).items():

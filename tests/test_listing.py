@@ -506,9 +506,10 @@ def shared_out(tmp_path_factory):
     """A far catalogue and a near one of the same files, half of which are one owner's, the rest of a hundred."""
     path = tmp_path_factory.mktemp("shared") / "catalogue.db"
     with closing(Counted(path, SCHEMA, FileOps())) as far, closing(Catalogue(path, SCHEMA, FileOps())) as near:
-        for n, record in enumerate(MINE):
-            fill(far, [dict(record)], 1 if n % 2 else 2 + n % 100)
-        yield far, near
+        mine = [dict(record) for record in MINE]
+        for n, record in enumerate(mine):
+            fill(far, [record], 1 if n % 2 else 2 + n % 100)
+        yield far, near, mine
 
 
 @pytest.mark.parametrize("query, trips, why", [
@@ -521,7 +522,7 @@ def shared_out(tmp_path_factory):
     ("minsize=2000&maxduration=9&limit=20", 2, "the same newest first, where there are more ways"),
 ])
 def test_everybodys_page_costs_few_round_trips_however_many_own_it(shared_out, query, trips, why):
-    far, near = shared_out
+    far, near, mine = shared_out
     pages = Pages(far, 10.0, FAMILIES)
     found = []
     for once_more in (1, 0, None):  # the first of all has to ask who has files; ways that were weighed are remembered
@@ -532,13 +533,14 @@ def test_everybodys_page_costs_few_round_trips_however_many_own_it(shared_out, q
     assert found == [page, page]
     assert Pages(near, 10.0, FAMILIES).page(parse(pairs(query)), None) == page
     found, _ = all_pages(pages, query, owner=None)
-    want = [MINE[n] for n in meant(query)]
+    want = [mine[n] for n in meant(query)]
     assert found == [r["id"] for r in in_order(want, parse(pairs(query)))]
 
 
 @pytest.mark.parametrize("query", FILTERS)
 def test_everybodys_files_merged_over_there_come_in_the_same_order(shared_out, query):
-    pages, want = Pages(shared_out[0], 10.0, FAMILIES), [MINE[n] for n in meant(query)]
+    far, _, mine = shared_out
+    pages, want = Pages(far, 10.0, FAMILIES), [mine[n] for n in meant(query)]
     orders = [sign + key for key in listing.SORTS for sign in ("", "-")]
     for n, sort in enumerate(orders[len(query) % 6::6]):
         text = "&".join(filter(None, [query, f"sort={sort}", f"limit={(7, 100)[n % 2] if len(want) < 60 else 90}"]))
@@ -549,11 +551,11 @@ def test_everybodys_files_merged_over_there_come_in_the_same_order(shared_out, q
 
 def test_whoever_has_a_first_file_is_on_everybodys_page_at_once(tmp_path):
     with closing(Counted(tmp_path / "catalogue.db", SCHEMA, FileOps())) as far:
-        pages = Pages(far, 10.0, FAMILIES)
+        pages, mine = Pages(far, 10.0, FAMILIES), [dict(record) for record in MINE]
         for owner in range(1, 250):  # more than one statement joins
             if owner in (1, 2, 3, 200, 249):
                 assert pages.page(parse([]), None).total == owner - 1
-            fill(far, [dict(MINE[owner])], owner)
+            fill(far, [mine[owner]], owner)
         far.trips = 0
         assert pages.page(parse(pairs("limit=5")), None).total == 249
         assert far.trips == 2, "with the old ones, and again with the new one"
@@ -562,4 +564,4 @@ def test_whoever_has_a_first_file_is_on_everybodys_page_at_once(tmp_path):
             pages.page(parse(pairs("minsize=1&minduration=0&sort=-size&limit=5")), None)
         assert far.trips <= 7
         found, _ = all_pages(pages, "limit=40", owner=None)
-        assert found == [r["id"] for r in in_order(MINE[1:250], parse([]))]
+        assert found == [r["id"] for r in in_order(mine[1:250], parse([]))]
