@@ -226,7 +226,8 @@ def _read(source: Source, start: int) -> AudioInfo:
     if start > source.size:
         raise NotAudio(f"an ID3 tag that ends at byte {start}, the file has {source.size}", 0)
     if not head:
-        raise NotAudio("an ID3 tag with no audio behind it", start)
+        kind = "an APE" if source.read(0, 8) == b"APETAGEX" else "an ID3"
+        raise NotAudio(f"{kind} tag with no audio behind it", start)
     for offset, magic, name in _MAGIC:
         if head.startswith(magic, offset) and _module(name).matches(head):
             return _module(name).read(source, start)

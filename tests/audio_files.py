@@ -537,9 +537,10 @@ def asf(seconds=1.0, packets=10, packet_bytes=400) -> bytes:
     )
 
 
-def dts_frame(mode=2, rate=13, blocks=16, size=512, lfe=0) -> bytes:
-    """A core frame of DTS (ETSI TS 102 114 section 5.3.1); `rate` is SFREQ, `mode` AMODE."""
-    bits = f"1{31:05b}0{blocks - 1:07b}{size - 1:014b}{mode:06b}{rate:04b}{15:05b}{0:010b}{lfe:02b}"
+def dts_frame(mode=2, rate=13, blocks=16, size=512, lfe=0, more=None) -> bytes:
+    """A core frame of DTS (ETSI TS 102 114 section 5.3.1); `rate` is SFREQ, `mode` AMODE, `more` EXT_AUDIO_ID."""
+    kinds = "0000" if more is None else f"{more:03b}1"
+    bits = f"1{31:05b}0{blocks - 1:07b}{size - 1:014b}{mode:06b}{rate:04b}{15:05b}{0:05b}{kinds}0{lfe:02b}"
     bits += "0" * (-len(bits) % 8)
     head = b"\x7f\xfe\x80\x01" + int(bits, 2).to_bytes(len(bits) // 8, "big")
     return head + noise(size - len(head), 3).replace(b"\x7f", b"\x7e")

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from audiokit.formats import dts
-from audiokit.formats.dts import layout_channels, parse_extension
+from audiokit.formats.dts_header import layout_channels, parse_extension
 from tests import audio_files, format_kinds
 from tests.audio_files import dts_frame
 from tests.format_kinds import check, identify, refusal
@@ -49,6 +49,7 @@ GOOD = [
     (swapped(dts_frame() * 20), 48000, 2, 20 * 512, "the other order"),
     (of_14_bits(dts_frame(size=448)) * 20, 48000, 2, 20 * 512, "words of 14 bits"),
     (swapped(of_14_bits(dts_frame(size=448))) * 20, 48000, 2, 20 * 512, "of 14 bits in the other order"),
+    ((dts_frame() + dts_frame(size=600)) * 10, 48000, 2, 20 * 512, "frames of two sizes"),
     (dts_frame(), 48000, 2, 512, "one frame is the whole file"),
     (dts_frame() * 20 + b"TAG" + bytes(125), 48000, 2, 20 * 512, "a tag behind"),
 ]
@@ -60,7 +61,7 @@ def test_every_frame_is_counted(data, rate, channels, samples, why):
     assert (info.container, info.codec, info.codec_profile, info.mime) == ("dts", "dts", "DTS", "audio/vnd.dts")
     assert (info.sample_rate, info.channels, info.samples) == (rate, channels, samples)
     assert info.duration == samples / rate and info.duration_exact and not info.warnings
-    assert info.bitrate_mode == "CBR" and info.bits_per_sample is None and not info.lossless
+    assert info.bitrate_mode == ("VBR" if "two sizes" in why else "CBR") and info.bits_per_sample is None and not info.lossless
 
 
 EXTENDED = [
@@ -79,6 +80,21 @@ def test_an_extension_adds_channels_and_rate_and_no_time(more, profile, rate, ch
     assert (info.bits_per_sample, info.lossless) == (bits, bits is not None)
     assert info.duration == 20 * 512 / 48000 and info.samples == info.duration * rate
     assert info.bitrate_mode == "VBR" and info.mime == "audio/vnd.dts.hd" and not info.warnings
+
+
+IN_CORE = [
+    # EXT_AUDIO_ID, profile, rate, channels, why
+    (0, "DTS-ES", 48000, 7, "a channel behind"),
+    (2, "DTS 96/24", 96000, 6, "twice the rate"),
+    (6, "DTS", 48000, 6, "more channels, which the header does not count"),
+]
+
+
+@pytest.mark.parametrize("more, profile, rate, channels, why", IN_CORE, ids=[row[-1] for row in IN_CORE])
+def test_what_a_core_frame_has_besides_is_presented_too(more, profile, rate, channels, why):
+    info = identify(dts_frame(mode=9, lfe=2, more=more) * 20)
+    assert (info.codec_profile, info.sample_rate, info.channels) == (profile, rate, channels)
+    assert info.duration == 20 * 512 / 48000 and info.samples == info.duration * rate and not info.lossless
 
 
 def test_an_extension_that_is_cut_says_nothing():
@@ -102,6 +118,7 @@ BAD = [
     (dts_frame(mode=20) * 9, "channels that are not told"),
     (dts_frame(blocks=3) * 9, "too few blocks"),
     (b"\x7f\xfe\x80\x01" * 999, "a pattern"),
+    (bytes.fromhex("fe7f018044ccf11acf48614146938f03") * 400, "a pattern that holds a whole header"),
 ]
 
 
@@ -113,6 +130,33 @@ def test_what_does_not_chain_is_refused(data, why):
 def test_speakers_are_pairs_and_singles():
     for mask, channels in ((0x0002, 2), (0x0001, 1), (0x000F, 6), (0x084B, 8), (0xFFFF, 25)):
         assert layout_channels(mask) == channels, hex(mask)
+
+
+def test_gaps_are_read_on_behind_as_many_as_there_are():
+    gap = b"junk" * 3
+    info = identify(dts_frame() * 4 + (gap + dts_frame(size=96, blocks=6) * 2) * 5000)
+    assert info.samples == 4 * 512 + 10_000 * 192 and not info.duration_exact and not info.truncated
+    assert info.warnings == (f"{5000 * len(gap)} bytes between the frames are not audio",)
+
+
+def test_syncwords_that_begin_nothing_are_tried_only_so_often():
+    source = format_kinds.Source.of_bytes(dts_frame() * 4 + (b"\x7f\xfe\x80\x01" * 40_000 + dts_frame() * 3) * 40)
+    info = dts.read(source)
+    assert info.truncated and not info.duration_exact and source.bytes_read < 3 << 20
+    assert info.warnings == ("frame sync lost at byte 2048: 0.043 s are playable",)
+
+
+def test_behind_a_core_frame_are_no_more_than_four_extensions():
+    short = extension(size=70)
+    info = identify((dts_frame() + short * 4) * 20)
+    assert info.samples == 20 * 512 * 2 and not info.warnings  # at the rate of the extension
+    info = identify(dts_frame() * 4 + short * 500)
+    assert info.samples == 4 * 512 * 2 and f"{496 * 70} bytes behind the last frame" in info.warnings[0]
+
+
+def test_a_stream_of_two_frames_and_the_beginning_of_a_third_is_told():
+    info = identify((dts_frame() * 3)[:-100])
+    assert info.samples == 2 * 512 and info.truncated
 
 
 def test_every_truncation_is_refused_or_shorter_and_marked():

@@ -84,6 +84,12 @@ def test_the_length_is_what_the_frames_hold(data, samples, declared, truncated, 
     )
 
 
+def test_where_no_frame_is_found_the_length_is_no_more_than_told():
+    info = identify(flac(10, samples=3000) + b"\xff\xf8" * (1 << 15))  # as many syncwords as are tried
+    assert (info.samples, info.truncated, info.duration_source) == (3000, True, "header")
+    assert not info.duration_exact and "its length is as STREAMINFO says" in info.warnings[0]
+
+
 def test_what_a_flac_is():
     info = identify(flac(10, bits=24))
     assert (info.container, info.codec, info.mime, info.lossless) == (

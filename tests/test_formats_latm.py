@@ -47,6 +47,8 @@ BAD = [
     (latm_element() * 9, "cannot be read", "no configuration in the first element"),
     (latm_element(LC, layers=1) + latm_element() * 9, "cannot be read", "layers"),
     (latm_element(f"{2:05b}{13:04b}{2:04b}000") + latm_element() * 9, "cannot be read", "a reserved rate"),
+    (latm_element(f"{8:05b}{8:04b}{1:04b}000") + latm_element() * 9, "cannot be read", "CELP, which is no AAC"),
+    (b"\x56\xe0\x12" * 334, "", "a pattern of a syncword"),
     (b"\x56\xe0\x05" + b"\xab" * 300, "", "one syncword"),
     (b"\x56\xe0\x00" * 300, "", "elements of nothing"),
 ]
@@ -55,6 +57,24 @@ BAD = [
 @pytest.mark.parametrize("data, words, why", BAD, ids=[row[-1] for row in BAD])
 def test_what_cannot_be_described_is_refused(data, words, why):
     assert words in refusal(data).reason
+
+
+def test_gaps_are_read_on_behind_as_many_as_there_are_and_junk_only_so_far():
+    run = latm_element() * 4
+    info = identify(latm_element(LC) + (run + b"junk") * 1500 + run)
+    assert info.samples == (1 + 4 * 1501) * 1024 and not info.truncated
+    assert info.warnings[-1] == "1500 places in all are not frames"
+    behind = latm_element(LC) + run * 400 + b"junk" * 20_000
+    info = identify(behind)
+    assert info.truncated and info.warnings[0].startswith("frame sync lost at byte")
+
+
+def test_syncwords_that_begin_nothing_are_tried_only_so_often():
+    for fill in (b"\x56\xe0\x01" * 13_000, b"\x56\xe0\x01\0\x56\xe0\x01\0x" * 4000):
+        source = format_kinds.Source.of_bytes(latm_element(LC) + (latm_element() * 4 + fill) * 100)
+        with pytest.raises(NotAudio, match="frame sync lost"):
+            latm.read(source)
+        assert source.bytes_read < source.size // 2
 
 
 def test_every_truncation_is_refused_or_shorter_and_marked():

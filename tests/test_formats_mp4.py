@@ -215,6 +215,13 @@ def test_sizes_may_be_written_short(bits, size):
     assert (info.samples, info.truncated) == (32 * 1024, True)
 
 
+@pytest.mark.parametrize("bits", (4, 8, 16))
+def test_no_more_sizes_are_read_than_their_table_has(bits):
+    table = full(b"stz2", u32(bits, 3000), b"\x11" * 5 * bits)
+    info = identify(plain(samples=3000, chunk=3000, size=200, stsz=table)[:-1])
+    assert info.samples == 40 * 1024 and info.truncated
+
+
 def test_a_cut_fragment_counts_the_samples_that_are_there():
     data = fragmented(moof(20), moof(20))
     info = identify(data[: -7 * 200 - 1])
@@ -233,9 +240,10 @@ def stream_info() -> bytes:
     return full(b"dfLa", b"\x80\0\0\x22", b"\x10\0\x10\0" + bytes(6) + packed + bytes(16))
 
 
-def ddts(speakers: int, rate: int, bits: int) -> bytes:
+def ddts(speakers: int, rate: int, bits: int, made_of: int = 0) -> bytes:
     """DTSSpecificBox (TS 102 114 annex E.2.2.3)."""
-    return box(b"ddts", struct.pack(">IIIB4xHB", rate, 1509000, 1509000, bits, speakers, 0))
+    head = struct.pack(">IIIBB", rate, 1509000, 1509000, bits, made_of << 1)
+    return box(b"ddts", head + struct.pack(">3xHB", speakers, 0))
 
 
 def alac_cookie() -> bytes:
@@ -280,6 +288,8 @@ CODECS = (
     (entry(b"alac", alac_cookie(), rate=0), "alac", None, 96000, 6, 24, "alac", "ALAC"),
     (entry(b"dtsc", ddts(0x000F, 48000, 24)), "dts", "DTS", 48000, 6, None, "dtsc", "DTS"),
     (entry(b"dtsl", ddts(0x084B, 96000, 24)), "dts", "DTS-HD Master Audio", 96000, 8, 24, "dtsl", "lossless DTS"),
+    (entry(b"dtsh", ddts(0x084B, 48000, 24)), "dts", "DTS-HD", 48000, 8, None, "dtsh", "a core with extensions"),
+    (entry(b"dtsh", ddts(0x084B, 48000, 24, 14)), "dts", "DTS-HD Master Audio", 48000, 8, 24, "dtsh", "one of them lossless"),
     (entry(b"dtse", ddts(0x0002, 48000, 24)), "dts", "DTS Express", 48000, 2, None, "dtse", "DTS Express"),
     (entry(b"ac-3", box(b"dac3", b"\x10\x3d\x40")), "ac3", None, 48000, 6, None, "ac-3", "AC-3"),
     (

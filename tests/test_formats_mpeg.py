@@ -284,6 +284,7 @@ def test_an_ape_tag_may_stand_in_front():
         assert (info.samples, info.tags["title"], info.warnings) == (11520, "Front", ())
         (picture,) = info.pictures
         assert data[picture.offset : picture.offset + picture.length] == cover
+    assert refusal(front).reason == "an APE tag with no audio behind it"
     for broken in (front[:-1], front[:32], front[:12] + b"\xff" * 4 + front[16:]):
         assert refusal(broken).reason
 

@@ -20,6 +20,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail
 from audiokit.formats.info import AudioInfo, NotAudio
+from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
 
 MAX_FRAME_BYTES = 4096  # 2048 words of E-AC-3; AC-3 has at most 1920
@@ -259,6 +260,8 @@ def _confirm(frames: _Reader, first: _Frame, start: int) -> None:
             break
         found.append((position, frame))
         position += frame.size
+    if found and is_pattern(frames.window(start, first.size)):
+        raise NotAudio("starts like AC-3, but its first frame is a pattern that repeats", start)
     if len(found) == _CONFIRMING:
         return
     if not found or not all(_crc_holds(frames, at, frame) for at, frame in found):

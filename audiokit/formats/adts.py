@@ -17,6 +17,7 @@ from typing import List, NamedTuple, Optional, Tuple
 from audiokit.formats import tail as tail_tags
 from audiokit.formats.aac_config import SAMPLE_RATES, parse_raw_channels
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
 
 HEADER_BYTES = 7
@@ -153,7 +154,7 @@ def _chained(data: bytes, position: int, is_all: bool) -> bool:
     Fewer are enough where they are the whole file.
     """
     first = parse_header(data, position)
-    if first is None or data[position : position + 4] == data[position + 4 : position + 8]:
+    if first is None or is_pattern(data[position : position + first.frame_bytes]):
         return False
     for seen in range(_CONFIRMING):
         other = parse_header(data, position)

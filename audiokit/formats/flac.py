@@ -32,6 +32,13 @@ _MAX_BLOCKS = 1024
 _MAX_COMMENT_BYTES = 1 << 20
 
 
+class _Length(NamedTuple):
+    samples: int  # a channel
+    end: int  # the offset behind them
+    is_cut: bool  # the file ends too early
+    is_counted: bool  # by a frame; else STREAMINFO is believed
+
+
 class _Metadata(NamedTuple):
     info: StreamInfo
     tags: Tags
@@ -57,7 +64,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if first.is_fixed and first.block_size != info.max_block:  # all blocks but the last have its size
         metadata = metadata._replace(info=info._replace(max_block=first.block_size))
         first = parse_frame(source.read(metadata.end, MAX_HEADER_BYTES), 0, metadata.info)
-    samples, end, is_cut = _samples(source, metadata, first, tail.end, warnings)
+    samples, end, is_cut, is_counted = _length(source, metadata, first, tail.end, warnings)
     declared = info.samples if info.samples and info.samples != samples else None
     tags = dict(metadata.tags)
     tagging.fill(tags, tail.tags)
@@ -70,8 +77,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         sample_rate=info.sample_rate,
         channels=info.channels,
         duration=seconds,
-        duration_exact=True,
-        duration_source="samples",
+        duration_exact=is_counted,
+        duration_source="samples" if is_counted else "header",
         duration_declared=declared / info.sample_rate if declared else None,
         truncated=is_cut,
         bits_per_sample=info.bits,
@@ -115,10 +122,10 @@ def _metadata(source: Source, start: int) -> _Metadata:
     raise Damaged(f"more than {_MAX_BLOCKS} metadata blocks", position)
 
 
-def _samples(
+def _length(
     source: Source, metadata: _Metadata, first: FlacFrame, end: int, warnings: List[str]
-) -> Tuple[int, int, bool]:
-    """Samples a channel by the last frame, the offset behind it, and whether the file ends too early."""
+) -> _Length:
+    """By the last frame."""
     info = metadata.info
     last = last_frame(source, info, metadata.end, end)
     if last is None:
@@ -127,7 +134,7 @@ def _samples(
         )
         if not info.samples:
             raise Damaged("no frame at the end tells the length", end)
-        return info.samples, end, True
+        return _Length(info.samples, end, True, False)
     samples = max(last.sample - first.first_sample, 0)
     if last.is_cut and info.samples == 0 and samples == 0:
         raise Damaged("the file ends inside its first frame", end)
@@ -143,4 +150,4 @@ def _samples(
         warnings.append(f"the first frame is of sample {first.first_sample}, what was before it is not there")
     elif info.samples and samples != info.samples and not last.is_cut:
         warnings.append(f"STREAMINFO says {info.samples} samples, the frames hold {samples}")
-    return samples, last.offset, samples < info.samples or last.is_cut
+    return _Length(samples, last.offset, samples < info.samples or last.is_cut, True)

@@ -10,18 +10,25 @@ not follow one another, or the configuration cannot be read.
 
 from __future__ import annotations
 
+import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail
 from audiokit.formats.aac_config import AacConfig, parse_aac_config
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
+from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
 
 _HEADER_BYTES = 3
 _CONFIRMING = 3  # elements that must follow one another, fewer only where the file ends
 _AHEAD_BYTES = (_CONFIRMING + 1) << 13
-_RESYNC_WINDOW = 1 << 16
-_MAX_GAPS = 1000
+_FIRST_READ = 1 << 12  # bytes; reads grow from here on, so that short runs of elements cost little
+_RESYNC_WINDOW = 1 << 16  # bytes in which elements must go on after a gap
+_MAX_GAPS = 10_000
+_MAX_TRIES = 4096  # syncwords that begin no element, looked at in a whole file
+_CANDIDATE = re.compile(rb"\x56(?=[\xe0-\xff])")
+_MAX_TOLD = 5  # places of damage in the warnings
+_AAC_TYPES = (1, 2, 3, 4, 5, 6, 17, 19, 20, 23, 29, 39, 42)  # audio object types (table 1.17)
 _CONFIG_BYTES = 600  # that are looked at
 
 
@@ -63,6 +70,8 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if not samples or is_little and not source.is_zeros(count.end, behind.end):
         raise Damaged(f"frame sync lost at byte {count.end}", count.end)
     seconds = samples / aac.sample_rate
+    warnings: List[str] = []
+    truncated = _damage(source, count, behind.end, seconds, warnings)
     return AudioInfo(
         container="latm",
         codec="aac",
@@ -73,25 +82,36 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         duration=seconds,
         duration_exact=True,
         duration_source="frames",
-        truncated=count.is_cut,
+        truncated=truncated,
         bitrate=round(count.bytes * 8 / seconds),
         bitrate_mode="VBR",
         tags=behind.tags,
         pictures=behind.pictures,
-        warnings=tuple(_warnings(count, behind.end, seconds)),
+        warnings=tuple(warnings),
         samples=samples,
         audio_offset=start,
         audio_bytes=count.bytes,
     )
 
 
-def _warnings(count: _Count, end: int, seconds: float) -> List[str]:
-    warnings = [f"{size} bytes at byte {offset} are not frames" for offset, size in count.gaps[:5]]
+def _damage(source: Source, count: _Count, end: int, seconds: float, warnings: List[str]) -> bool:
+    """Say what is no frame between and behind the frames; whether the end is missing."""
+    warnings += [f"{size} bytes at byte {offset} are not frames" for offset, size in count.gaps[:_MAX_TOLD]]
+    if len(count.gaps) > _MAX_TOLD:
+        warnings.append(f"{len(count.gaps)} places in all are not frames")
+    lost = end - count.end
     if count.is_cut:
         warnings.append(f"the file ends inside the frame at byte {count.end}: {seconds:.3f} s are playable")
-    elif count.end < end:
-        warnings.append(f"{end - count.end} bytes behind the last frame, at byte {count.end}, are not audio")
-    return warnings
+        return True
+    if not lost:
+        return False
+    is_zeros = source.is_zeros(count.end, end)
+    if is_zeros or lost < _RESYNC_WINDOW and len(count.gaps) < _MAX_GAPS:
+        kind = "are zeros" if is_zeros else "are not audio"
+        warnings.append(f"{lost} bytes behind the last frame, at byte {count.end}, {kind}")
+        return False
+    warnings.append(f"frame sync lost at byte {count.end}: {seconds:.3f} s are playable")
+    return True
 
 
 # Elements -----------------------------------------------------------------------------------------
@@ -107,6 +127,8 @@ def _element_bytes(data: bytes, at: int) -> int:
 
 def _chained(data: bytes, at: int, is_all: bool) -> bool:
     """Whether elements follow one another; fewer are enough where they are the whole file."""
+    if is_pattern(data[at : at + _element_bytes(data, at)], _HEADER_BYTES):
+        return False
     for seen in range(_CONFIRMING):
         size = _element_bytes(data, at)
         if not size:
@@ -120,12 +142,13 @@ def _chained(data: bytes, at: int, is_all: bool) -> bool:
 def _walk(source: Source, offset: int, end: int) -> _Count:
     elements = total = 0
     gaps: List[Tuple[int, int]] = []
+    search = _Search(source, end)
     while True:
         begun = offset
         offset, counted, is_cut = _run(source, offset, end)
         elements += counted
         total += offset - begun
-        again = _resync(source, offset + 1, end) if offset < end and len(gaps) < _MAX_GAPS else None
+        again = search.next(offset + 1) if offset < end and len(gaps) < _MAX_GAPS else None
         if again is None:
             return _Count(elements, total, offset, tuple(gaps), is_cut)
         gaps.append((offset, again - offset))
@@ -134,33 +157,46 @@ def _walk(source: Source, offset: int, end: int) -> _Count:
 
 def _run(source: Source, offset: int, end: int) -> Tuple[int, int, bool]:
     """Count elements until none follows: where, how many, and whether the end cuts one."""
-    count = 0
+    count, step = 0, _FIRST_READ
     while offset < end:
-        data = source.read(offset, min(MAX_READ, end - offset))
-        at = 0
-        while True:
-            size = _element_bytes(data, at)
-            if not size or at + size > len(data):
+        data = source.read(offset, min(step, end - offset))
+        at, size, limit = 0, 0, len(data) - _HEADER_BYTES
+        while at <= limit:  # the header is read in place: this is the loop that all bytes cost
+            high = data[at + 1]
+            size = (high & 0x1F) << 8 | data[at + 2]
+            if data[at] != 0x56 or high < 0xE0 or not size:
+                return offset + at, count, False
+            size += _HEADER_BYTES
+            if at + size > len(data):
                 break
             at += size
             count += 1
         offset += at
-        if size == 0 and len(data) - at >= _HEADER_BYTES:
-            return offset, count, False
-        if len(data) < MAX_READ:
-            rest = data[at : at + 2]
-            return offset, count, offset < end and (size > 0 or rest[:1] == b"\x56")
+        if len(data) < step:
+            is_begun = at <= limit or data[at : at + 1] == b"\x56"
+            return offset, count, offset < end and is_begun
+        step = min(4 * step, MAX_READ)
     return offset, count, False
 
 
-def _resync(source: Source, offset: int, end: int) -> Optional[int]:
-    data = source.read(offset, min(_RESYNC_WINDOW + (_CONFIRMING << 13), max(end - offset, 0)))
-    at = data.find(b"\x56")
-    while 0 <= at < _RESYNC_WINDOW:
-        if _chained(data, at, offset + len(data) == end):
-            return offset + at
-        at = data.find(b"\x56", at + 1)
-    return None
+class _Search:
+    """For elements that follow one another again; what it tries in one file is bounded."""
+
+    def __init__(self, source: Source, end: int) -> None:
+        self._source, self._end = source, end
+        self._tries = _MAX_TRIES
+
+    def next(self, offset: int) -> Optional[int]:
+        """Where elements go on at or behind `offset`, or None."""
+        for window in (_FIRST_READ, _RESYNC_WINDOW):
+            data = self._source.read(offset, min(window + (_CONFIRMING << 13), max(self._end - offset, 0)))
+            for candidate in _CANDIDATE.finditer(data, 0, window):
+                if _chained(data, candidate.start(), offset + len(data) == self._end):
+                    return offset + candidate.start()
+                self._tries -= 1
+                if self._tries < 0:
+                    return None
+        return None
 
 
 # The configuration --------------------------------------------------------------------------------
@@ -194,4 +230,6 @@ def parse_mux(element: bytes) -> Optional[_Mux]:
     rest = (number & (1 << left) - 1 if left > 0 else 0) << -left % 8
     config = rest.to_bytes((left + 7) // 8, "big") if left > 0 else b""
     aac = parse_aac_config(config[: (size + 7) // 8])
-    return _Mux(aac, frames) if aac is not None and aac.channels else None
+    if aac is None or aac.object_type not in _AAC_TYPES or not aac.channels:
+        return None
+    return _Mux(aac, frames)

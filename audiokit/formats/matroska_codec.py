@@ -13,7 +13,7 @@ from typing import Callable, Dict, NamedTuple, Optional
 from audiokit.formats import ebml, xiph
 from audiokit.formats.aac_config import parse_aac_config
 from audiokit.formats.alac import ALAC_CONFIG_BYTES, alac_packet_samples, parse_alac_config, unwrapped
-from audiokit.formats.dts import parse_core
+from audiokit.formats.dts_header import parse_core
 from audiokit.formats.ebml import Element
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_frame, parse_stream_info
 from audiokit.formats.info import NotAudio

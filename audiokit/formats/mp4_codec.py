@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
-from audiokit.formats import dts
+from audiokit.formats import dts_header
 from audiokit.formats.aac_config import parse_aac_config
 from audiokit.formats.alac import ALAC_CONFIG_BYTES, parse_alac_config
 from audiokit.formats.flac_frame import STREAMINFO_BYTES, parse_stream_info
@@ -118,7 +118,7 @@ _WORDS = {
 }
 _DTS = {
     b"dtsc": "DTS",
-    b"dtsh": "DTS-HD High Resolution",
+    b"dtsh": "DTS-HD",  # a core with any extensions
     b"dtsl": "DTS-HD Master Audio",
     b"dtse": "DTS Express",
 }
@@ -251,11 +251,12 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
 
 def _dts(name: bytes, data: bytes) -> Optional[Codec]:
     """"ddts" (TS 102 114 annex E): the largest rate, the speakers, and of lossless sound the bits."""
-    found = dts.specific_box(data)
+    found = dts_header.specific_box(data)
     if found is None or not found.sample_rate:
         return None
-    bits = found.bits if name == b"dtsl" else None
-    return Codec("dts", found.sample_rate, found.channels, "", _DTS[name], bits, "int" if bits else None)
+    is_lossless = name == b"dtsl" or name == b"dtsh" and found.is_lossless
+    profile, bits = (_DTS[b"dtsl"], found.bits) if is_lossless else (_DTS[name], None)
+    return Codec("dts", found.sample_rate, found.channels, "", profile, bits, "int" if bits else None)
 
 
 def _ac3_rate(code: int) -> int:

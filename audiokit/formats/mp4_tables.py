@@ -80,6 +80,8 @@ class Sizes:
         elif frame_bytes and self.constant <= 1:  # QuickTime says 1 for PCM of any width
             self.constant = frame_bytes
         self._first = box.start + 12
+        room = max(box.stop - self._first, 0) * 8 // max(self._bits, 1)
+        self._told = min(self.count, room, MAX_ENTRIES)  # of the table
 
     def fitting(self, first: int, count: int, room: int) -> int:
         """How many of `count` samples from `first` on fit into `room` bytes."""
@@ -99,6 +101,7 @@ class Sizes:
 
     def _some(self, first: int, count: int) -> Sequence[int]:
         """The sizes of at most `count` samples from `first` on; none where the table is cut."""
+        count = min(count, max(self._told - first, 0))
         if self._bits == 4:  # two in a byte, the first in its upper half
             data = self._source.read(self._first + first // 2, (count + first % 2 + 1) // 2)
             halves = [half for byte in data for half in (byte >> 4, byte & 15)]

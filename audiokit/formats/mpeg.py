@@ -35,6 +35,7 @@ from audiokit.formats.mpeg_header import (
     part2_3_lengths,
     same_stream,
 )
+from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
 
 _WINDOW = (
@@ -187,13 +188,8 @@ def _chained(data: bytes, position: int, confirming: int, end: int = -1) -> Opti
     free = _free_bytes(data, position, header)
     if header is None or free is None or free and _is_pattern(data, position, header, free):
         return None
-    if (
-        data[position : position + HEADER_BYTES]
-        == data[position + HEADER_BYTES : position + 2 * HEADER_BYTES]
-    ):
-        return (
-            None  # a pattern, not a stream: side information never looks like the header before it
-        )
+    if is_pattern(data[position : position + _frame_bytes(header, free)]):
+        return None
     for _ in range(confirming):
         position += _frame_bytes(header, free)
         if position == end:
@@ -215,7 +211,7 @@ def _chained_at_start(data: bytes, length: int) -> Optional[int]:
     if free is not None:
         return free
     header = parse_header(data[:HEADER_BYTES])
-    if header is None or header.is_free_format:
+    if header is None or header.is_free_format or is_pattern(data[: header.frame_bytes]):
         return None
     offset = header.frame_bytes
     other = parse_header(data[offset : offset + HEADER_BYTES])

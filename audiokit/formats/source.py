@@ -66,7 +66,8 @@ class Source:
     def is_zeros(self, start: int, stop: int) -> bool:
         """Whether nothing but zeros is from `start` to `stop`; reads as far as that holds."""
         for offset in range(start, stop, MAX_READ):
-            if self.read(offset, min(MAX_READ, stop - offset)).strip(b"\0"):
+            data = self.read(offset, min(MAX_READ, stop - offset))
+            if data != bytes(len(data)):
                 return False
         return True
 
