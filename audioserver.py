@@ -307,9 +307,7 @@ class Handler(BaseHTTPRequestHandler):
         return applied(answer, self.headers, self.command) if self.command in ("GET", "HEAD") else answer
 
     def _request(self, id: str, who: Who) -> routes.Request:
-        return routes.Request(
-            self.head, self.framing, self.server.services, id, who, self.client_host, self.is_secure
-        )
+        return routes.Request(self.head, self.framing, self.server.services, id, who, self.client_host, self.is_secure)
 
     def do_GET(self) -> Answer:
         """Read something."""

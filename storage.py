@@ -91,9 +91,7 @@ _BY_ID = {
     OWN: "id = ? AND owner = ?", SHARED: "id = ? AND (owner = ? OR shared = 1)", ALL: "id = ? AND (owner = ? OR 1)",
 }
 _BY_NAME = "owner = ? AND name = ?"
-_BY_NAME_OF_ANYBODY = (
-    "owner IN (SELECT owner FROM counters) AND name = ? ORDER BY uploaded_ms DESC, id LIMIT 1"
-)
+_BY_NAME_OF_ANYBODY = ("owner IN (SELECT owner FROM counters) AND name = ? ORDER BY uploaded_ms DESC, id LIMIT 1")
 
 
 class Content(NamedTuple):

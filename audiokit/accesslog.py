@@ -44,9 +44,7 @@ class AccessLog:
         self._thread: Optional[threading.Thread] = None
         self._starting = threading.Lock()  # workers report faults, and the loop requests
 
-    def entry(
-        self, connection: Any, note: Tuple[str, str, str], status: Optional[int], sent: int, whole: bool
-    ) -> None:
+    def entry(self, connection: Any, note: Tuple[str, str, str], status: Optional[int], sent: int, whole: bool) -> None:
         """One request: `note` is (method, target, who), `sent` bytes with the head, `whole` unless broken.
 
         `status` is None where the client left before there was an answer.

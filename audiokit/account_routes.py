@@ -28,9 +28,7 @@ _LOGIN = {"name": json_bodies.text, "password": json_bodies.text}
 _ME = {"old_password": json_bodies.text, "password": json_bodies.text}
 _TOKEN = {
     "scopes": json_bodies.words,
-    "expires": json_bodies.or_null(
-        json_bodies.lifetime_ms(_LONGEST_MS, "a hundred years can be, or null for never")
-    ),
+    "expires": json_bodies.or_null(json_bodies.lifetime_ms(_LONGEST_MS, "a hundred years can be, or null for never")),
     "note": json_bodies.text,
 }
 _QUOTA = {
@@ -126,9 +124,7 @@ def log_in(request: Any) -> Answer:
 
 def _log_in(request: Any, given: Dict[str, Any]) -> Pending:
     _check_given(given, _LOGIN)
-    return _verified(
-        request, given["name"], given["password"], lambda outcome: _session(request, outcome)
-    )
+    return _verified(request, given["name"], given["password"], lambda outcome: _session(request, outcome))
 
 
 def _session(request: Any, outcome: Any) -> Response:
@@ -209,15 +205,11 @@ def make_token(request: Any) -> Answer:
     if who.how == OPEN:
         raise Refusal("forbidden", "there is no account yet, and a token is an account's")
     if who.how == TOKEN and not who.is_admin:
-        raise Refusal(
-            "forbidden", "a token makes no tokens, unless it has the scope admin: use the password"
-        )
+        raise Refusal("forbidden", "a token makes no tokens, unless it has the scope admin: use the password")
     return json_bodies.receive(
         request,
         _TOKEN,
-        lambda given: _make_token(
-            request, request.services.storage.people.of_id(who.account), given
-        ),
+        lambda given: _make_token(request, request.services.storage.people.of_id(who.account), given),
     )
 
 
@@ -226,30 +218,18 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
     people = services.storage.people
     scopes = accounts.valid_scopes(given.get("scopes", DEFAULT_SCOPES))
     if account is not None and accounts.ADMIN in scopes and not account.is_admin:
-        raise Refusal(
-            "forbidden", f"{account.name} is no admin: its token cannot have the scope admin"
-        )
+        raise Refusal("forbidden", f"{account.name} is no admin: its token cannot have the scope admin")
     note, now_ms = accounts.valid_note(given.get("note", "")), services.now_ms()
     lasts = given.get("expires", TOKEN_MS)
     expires_ms = None if lasts is None else now_ms + lasts
     if account is not None and len(people.tokens(account.id)) >= MOST_TOKENS:
-        raise Refusal(
-            "over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS
-        )
+        raise Refusal("over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS)
     token = accounts.new_token(services.chance(accounts.TOKEN_CHANCE_BYTES))
-    if account is None or not people.add_token(
-        token.id, account.id, token.digest, scopes, note, now_ms, expires_ms
-    ):
+    if account is None or not people.add_token(token.id, account.id, token.digest, scopes, note, now_ms, expires_ms):
         raise Refusal("not-found", "the account is gone")
-    services.audit(
-        f"token {token.id} of {account.name} made by {request.who.label}: {','.join(scopes)}"
-    )
-    said = _said_of_token(
-        Token(token.id, account.id, scopes, note, now_ms, expires_ms, None), account.name
-    )
-    return json_bodies.said_once(
-        {**said, "token": token.text}, [("Location", f"/tokens/{token.id}")]
-    )
+    services.audit(f"token {token.id} of {account.name} made by {request.who.label}: {','.join(scopes)}")
+    said = _said_of_token(Token(token.id, account.id, scopes, note, now_ms, expires_ms, None), account.name)
+    return json_bodies.said_once({**said, "token": token.text}, [("Location", f"/tokens/{token.id}")])
 
 
 def revoke_token(request: Any) -> Answer:
@@ -282,9 +262,7 @@ def list_users(request: Any) -> Answer:
     people = request.services.storage.people
 
     def work() -> Response:
-        return json_response(
-            {"users": [_said_of_user(people, account) for account in people.all()]}
-        )
+        return json_response({"users": [_said_of_user(people, account) for account in people.all()]})
 
     return Later(work)
 
@@ -375,9 +353,7 @@ def _change_user(request: Any, given: Dict[str, Any]) -> Response:
     if "disabled" in given:  # first of all: it alone may be refused, and then nothing is changed
         if not people.disable(account.id, given["disabled"], but_not_last_admin=True):
             raise _last_admin(account)
-        _changed(
-            request, f"account {account.name} {'disabled' if given['disabled'] else 'enabled'}"
-        )
+        _changed(request, f"account {account.name} {'disabled' if given['disabled'] else 'enabled'}")
     if hashed is not None:
         _set_password(request, account.id, account.name, hashed)
     if "quota" in given:
@@ -431,9 +407,7 @@ def make_user_token(request: Any) -> Answer:
     """POST /users/{name}/tokens: a token for that account."""
     request.parameters()
     _account(request)
-    return json_bodies.receive(
-        request, _TOKEN, lambda given: _make_token(request, _account(request), given)
-    )
+    return json_bodies.receive(request, _TOKEN, lambda given: _make_token(request, _account(request), given))
 
 
 def _changed(request: Any, text: str) -> None:

@@ -220,9 +220,7 @@ class Authenticator:
     def _login(self, shown: Basic, digest: bytes, address: str) -> Login:
         waiting = len(self._asking)
         if waiting >= self._queue + _AT_ONCE and digest not in self._asking:
-            raise Refusal(
-                "busy", f"{waiting} log-ins are being looked at", headers=[("Retry-After", str(_BUSY_S))]
-            )
+            raise Refusal("busy", f"{waiting} log-ins are being looked at", headers=[("Retry-After", str(_BUSY_S))])
         return Login(lambda reply: self._ask(shown, digest, address, reply))
 
     def _ask(self, shown: Basic, digest: bytes, address: str, reply: Reply) -> None:

@@ -94,9 +94,7 @@ def _tell(share: float) -> None:
     _say({"progress": share})
 
 
-def _carried_out(
-    order: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo]
-) -> Dict[str, Any]:
+def _carried_out(order: Dict[str, Any], identify: Callable[[BinaryIO], AudioInfo]) -> Dict[str, Any]:
     try:
         target = order["target"]
         if "peaks" in order:
@@ -160,9 +158,7 @@ def _new(path: str) -> BinaryIO:
 # -- segments --------------------------------------------------------------------------------------
 
 
-def plan(
-    source: BinaryIO, info: AudioInfo, target: str, wanted: Dict[str, Any]
-) -> Optional[List[Tuple[int, int]]]:
+def plan(source: BinaryIO, info: AudioInfo, target: str, wanted: Dict[str, Any]) -> Optional[List[Tuple[int, int]]]:
     """The samples of the result (first, end) of each segment; None where it is made in one piece.
 
     What the segments of an MP3 have to decode is written beside the target, a line each: a plan of ten hours
@@ -220,9 +216,7 @@ def _mp3_line(
     return {"first": places[0], "frames": frames, "rate": rate, "spans": spans, "damage": damage}
 
 
-def _reach(
-    first: int, end: int, frames: int, rate: int, wanted: Dict[str, Any]
-) -> Tuple[Reach, Resampler, int]:
+def _reach(first: int, end: int, frames: int, rate: int, wanted: Dict[str, Any]) -> Tuple[Reach, Resampler, int]:
     """What of the source a segment needs, with a resampler to ask, and how far the encoder looks on."""
     resampler = Resampler(rate, wanted["rate"], wanted["channels"])
     is_last = end == samples_out(frames, rate, wanted["rate"])
@@ -322,9 +316,7 @@ def _encoder(wanted: Dict[str, Any], lead_in: bytes = b"", with_info: bool = Fal
     )
 
 
-def _resampled(
-    pcm: _Pcm, resampler: Resampler, begin: int, stop: int
-) -> Iterator[Tuple[float, bytes]]:
+def _resampled(pcm: _Pcm, resampler: Resampler, begin: int, stop: int) -> Iterator[Tuple[float, bytes]]:
     at = begin
     while at < stop:
         upto = min(at + _PIECE // 4, stop)
@@ -403,9 +395,7 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
             out.write(record.info_frame(0))
         else:
             size = sum(os.path.getsize(part) for part in parts)
-            out.write(
-                wav_header(wanted["rate"], wanted["channels"], size // (2 * wanted["channels"]))
-            )
+            out.write(wav_header(wanted["rate"], wanted["channels"], size // (2 * wanted["channels"])))
         for part in parts:
             with open(part, "rb") as file:
                 while True:
@@ -425,9 +415,7 @@ def join(parts: List[str], target: str, wanted: Dict[str, Any], samples: int) ->
 # -- peaks -----------------------------------------------------------------------------------------
 
 
-def summarise(
-    source: BinaryIO, info: AudioInfo, target: str, region: Optional[Tuple[int, int, int]]
-) -> List[str]:
+def summarise(source: BinaryIO, info: AudioInfo, target: str, region: Optional[Tuple[int, int, int]]) -> List[str]:
     """The peaks of an open file as a new file (see `waveform`); the warnings of what was damaged.
 
     `region` of PCM is (first, stop, samples a pixel): finer than the peaks of all, or a multiple of their pixels.
@@ -502,9 +490,7 @@ def _reader(info: AudioInfo, wanted: Dict[str, Any]) -> PcmReader:
     return PcmReader(info.codec, info.channels, wanted["channels"], speakers=info.speakers, dither=dither)
 
 
-def _decoded(
-    source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any], warnings: List[str]
-) -> Iterator[Piece]:
+def _decoded(source: BinaryIO, info: AudioInfo, wanted: Dict[str, Any], warnings: List[str]) -> Iterator[Piece]:
     """An open file from its beginning; what was damaged is added to `warnings` at its end."""
     if info.container == "mp3":
         return _from_mp3(source, wanted["channels"], warnings)
@@ -553,9 +539,7 @@ def _at_rate(pieces: Iterator[Piece], wanted: Dict[str, Any]) -> Iterator[Tuple[
             if resampler is not None:
                 yield resampler.finish(), piece.share
             rate_in = piece.rate
-            resampler = Resampler(
-                rate_in, wanted["rate"], wanted["channels"], dither=wanted["dither"]
-            )
+            resampler = Resampler(rate_in, wanted["rate"], wanted["channels"], dither=wanted["dither"])
         yield resampler.process(piece.pcm), piece.share
     if resampler is not None:
         yield resampler.finish(), 1.0
@@ -597,9 +581,7 @@ class _Wav:
         self._out.write(self._header())
 
 
-def stream(
-    path: str, out: BinaryIO, wanted: Dict[str, Any], info: AudioInfo, is_over: Callable[[], bool]
-) -> List[str]:
+def stream(path: str, out: BinaryIO, wanted: Dict[str, Any], info: AudioInfo, is_over: Callable[[], bool]) -> List[str]:
     """Convert a file to `out` as it is made, here and now: an MP3 without Info header, a WAV of
     unknown length.  Stops where `is_over()`.
     """
@@ -609,11 +591,7 @@ def stream(
         encoder = None if wanted["format"] == "wav" else _encoder(wanted)
         if encoder is None:
             # RIFF has no word for "unknown"; the largest length is what pipes use, and readers clamp it
-            out.write(
-                wav_header(
-                    wanted["rate"], wanted["channels"], 0xFFFFFFFF // (2 * wanted["channels"]) - 64
-                )
-            )
+            out.write(wav_header(wanted["rate"], wanted["channels"], 0xFFFFFFFF // (2 * wanted["channels"]) - 64))
         frames = 0
         for pcm, _ in _at_rate(pieces, wanted):
             if is_over():

@@ -275,9 +275,7 @@ class _Worker:
                 self._rest = b""
                 command = [sys.executable, "-I", "-S", "-c", _PROGRAM.format(root=_ROOT)]
                 with contextlib.suppress(OSError):  # no more processes, or descriptors, just now
-                    self._child = subprocess.Popen(
-                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-                    )
+                    self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
             return self._child
 
     def kill(self) -> None:
@@ -293,9 +291,7 @@ class _Worker:
             if self._child is not None:
                 self._child.kill()
 
-    def carry_out(
-        self, task: _Task, on_progress: Callable[[float], None]
-    ) -> Optional[Dict[str, Any]]:
+    def carry_out(self, task: _Task, on_progress: Callable[[float], None]) -> Optional[Dict[str, Any]]:
         """Have the child do it: what it says at last, None when it died over it."""
         child = self.begin()
         if child is None or task.job.outcome is not None:
@@ -335,6 +331,4 @@ class _Worker:
 
 
 _ENDED = Outcome(failure=cancelled())
-_DIED = Outcome(
-    failure=Refusal("internal", "the process that converted it died, and so did the next one")
-)
+_DIED = Outcome(failure=Refusal("internal", "the process that converted it died, and so did the next one"))

@@ -120,9 +120,7 @@ class Jobs:
         with self._changed:
             unfinished = others + self._coming + sum(not job.is_over for job in self._jobs.values())
         if unfinished >= self._most:
-            raise Refusal(
-                "busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")]
-            )
+            raise Refusal("busy", f"{unfinished} conversions are waiting", headers=[("Retry-After", "5")])
 
     def find(self, id: str, owner: Optional[int] = 0) -> Job:
         """The job, if `owner` began it (None: whoever did); Refusal `gone` or `not-found`."""
@@ -134,9 +132,7 @@ class Jobs:
                 raise gone()
         raise unknown()
 
-    def status(
-        self, job: Job, state: Optional[str] = None, failure: Optional[Refusal] = None
-    ) -> Dict[str, Any]:
+    def status(self, job: Job, state: Optional[str] = None, failure: Optional[Refusal] = None) -> Dict[str, Any]:
         """What a client is told of it; with `state` as if it had ended so."""
         with self._changed:
             return told(job, self._position(job), state, failure)
@@ -144,9 +140,7 @@ class Jobs:
     def unfinished(self) -> Dict[str, Job]:
         """The jobs that are wanted later and are not over, by id."""
         with self._changed:
-            return {
-                job.id: job for job in self._jobs.values() if job.is_wanted_later and not job.is_over
-            }
+            return {job.id: job for job in self._jobs.values() if job.is_wanted_later and not job.is_over}
 
     def _position(self, job: Job) -> Optional[int]:
         if job.state != QUEUED:

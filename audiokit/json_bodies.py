@@ -24,9 +24,7 @@ Members = Mapping[str, Callable[[str, Any], Any]]
 
 
 class _ObjectSink(Sink):
-    def __init__(
-        self, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]]
-    ) -> None:
+    def __init__(self, known: Members, then: Callable[[Dict[str, Any]], Union[Response, Pending]]) -> None:
         self._known, self._then = known, then
         self._body = bytearray()
 
@@ -77,9 +75,7 @@ def members_of(body: bytes, known: Members) -> Dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        given = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
-        )
+        given = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise Refusal("bad-request", "the body is not JSON") from None
     if not isinstance(given, dict):

@@ -78,9 +78,7 @@ def _made(request: Any, given: Dict[str, Any]) -> Response:
     if not services.storage.links.add(link):
         request.check_holds(_OWNERS)  # gone since?
         raise _too_many("the file has so many links that")
-    services.audit(
-        f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}"
-    )
+    services.audit(f"link {link.id} to file {link.file} made by {who.label}, expires {moment(link.expires_ms)}")
     target = links.target_of(services.link_key, link)
     body = {"id": link.id, "url": _url(request, target), **_said(link, who.name)}
     return json_bodies.said_once(body, [("Location", f"/links/{link.id}")])
@@ -93,17 +91,13 @@ def of_file(request: Any) -> Answer:
 
     def work() -> Response:
         found = request.services.storage.links.of_file(request.id)
-        return json_response(
-            {"links": [{"id": link.id, **_said(link, name)} for link, name in found]}
-        )
+        return json_response({"links": [{"id": link.id, **_said(link, name)} for link, name in found]})
 
     return Later(work)
 
 
 def _too_many(what: str) -> Refusal:
-    return Refusal(
-        "over-quota", f"{what} there can be no more: end some, or wait until they expire"
-    )
+    return Refusal("over-quota", f"{what} there can be no more: end some, or wait until they expire")
 
 
 def _said(link: Link, by: Optional[str]) -> Dict[str, Any]:
@@ -202,9 +196,7 @@ def list_drops(request: Any) -> Answer:
 
     def work() -> Response:
         found = request.services.storage.drops.of(who.ends)
-        return json_response(
-            {"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]}
-        )
+        return json_response({"drops": [{"id": drop.id, **_said_of_drop(drop, name)} for drop, name in found]})
 
     return Later(work)
 

@@ -89,9 +89,7 @@ def target_of(key: bytes, link: Link) -> str:
     return f"{_PATH}{link.id}?{query}&{_SIGNATURE}={_signature(key, 'GET', link.id, said.items())}"
 
 
-def claim_of(
-    key: bytes, method: str, id: str, pairs: Iterable[Tuple[str, str]], now_ms: int
-) -> Claim:
+def claim_of(key: bytes, method: str, id: str, pairs: Iterable[Tuple[str, str]], now_ms: int) -> Claim:
     """What the link of this id and these parameters says; Refusal `forbidden` when it does not
     fit or has expired."""
     pairs = list(pairs)

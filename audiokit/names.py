@@ -9,9 +9,7 @@ from typing import Callable, Iterator
 from .wire.problems import Refusal
 
 NAME_BYTES = 255  # what file systems allow for a name
-_BIDI = set("\u061c\u200e\u200f") | {
-    chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+_BIDI = set("\u061c\u200e\u200f") | {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 # Names that are tried in turn; then chance: the thousandth must not take a thousand looks.
 _NUMBERED = 10
 _EXTENSION = 16  # characters behind the last dot that are taken for one
@@ -29,9 +27,7 @@ def valid_name(text: str) -> str:
     if name in (".", ".."):
         raise _bad_name(f"{name!r} is a directory's name")
     if len(name.encode("utf-8")) > NAME_BYTES:
-        raise _bad_name(
-            f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken"
-        )
+        raise _bad_name(f"the name has {len(name.encode('utf-8'))} bytes of UTF-8, {NAME_BYTES} are taken")
     return name
 
 

@@ -55,9 +55,7 @@ def seconds(milliseconds: int) -> Any:
     return milliseconds // 1000 if milliseconds % 1000 == 0 else milliseconds / 1000
 
 
-def room(
-    limits: Limits, usage: Usage, size: Optional[int], replaced: Optional[int] = None
-) -> Optional[int]:
+def room(limits: Limits, usage: Usage, size: Optional[int], replaced: Optional[int] = None) -> Optional[int]:
     """How many bytes an upload may have (None: any number); Refusal when it cannot fit.
 
     `size`: bytes that it is known to have, or None.  `replaced`: bytes of the file that it

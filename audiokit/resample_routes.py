@@ -170,14 +170,10 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
             f"{look.duration:.0f} s of audio; {longest:.0f} s are converted",
             limit=longest,
         )
-    result = (
-        f"{os.path.splitext(name)[0]}.{wanted.format}" if name else f"resampled.{wanted.format}"
-    )
+    result = (f"{os.path.splitext(name)[0]}.{wanted.format}" if name else f"resampled.{wanted.format}")
     mime = MIME[wanted.format]
     if _is_as_wanted(wanted, look):
-        return Order(
-            None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as
-        )
+        return Order(None, result, mime, "passthrough", look.warnings, look.duration, wanted.save_as)
     if not is_decoded(look.container, look.codec):
         raise Refusal(
             "unsupported-conversion",
@@ -205,9 +201,7 @@ def order_of(wanted: Wanted, look: Look, name: Optional[str], longest: float) ->
 def offer(id: str, record: str) -> Tuple[Tuple[str, str], ...]:
     """A link (RFC 8288) from a stored file's record to its conversion, where there is one."""
     # The record's own fields come before those that others name: the first of these is right.
-    container, codec = (
-        record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec")
-    )
+    container, codec = (record.partition(f'"{field}": "')[2].partition('"')[0] for field in ("container", "codec"))
     rate = record.partition('"sample_rate": ')[2].partition(",")[0]
     if not (is_decoded(container, codec) and rate.isdigit() and is_resampled(int(rate))):
         return ()
@@ -232,9 +226,7 @@ def _is_as_wanted(wanted: Wanted, look: Look) -> bool:
         )
     if look.container != "mp3" or look.codec != "mp3" or wanted.quality is not None:
         return False
-    return wanted.bitrate is None or (
-        look.bitrate_mode == "CBR" and look.bitrate == 1000 * wanted.bitrate
-    )
+    return wanted.bitrate is None or (look.bitrate_mode == "CBR" and look.bitrate == 1000 * wanted.bitrate)
 
 
 def _words(look: Look, conversion: Conversion) -> str:
@@ -268,9 +260,7 @@ def resample(request: Any) -> Answer:
     services.jobs.check_room()
     if wanted.stored:
         if framing.is_given and framing.has_body:
-            raise Refusal(
-                "bad-request", "a stored file is to be converted, and a body is given too"
-            )
+            raise Refusal("bad-request", "a stored file is to be converted, and a body is given too")
         return Later(lambda: _begin_stored(services, wanted, request.who), is_far=True)
     if not framing.is_given:
         raise Refusal(
@@ -285,9 +275,7 @@ def resample(request: Any) -> Answer:
     return Receive(_ResampleSink(request, wanted), limit)
 
 
-def _wanted(
-    request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None
-) -> Wanted:
+def _wanted(request: Any, form: Iterable[Tuple[str, str]] = (), filename: Optional[str] = None) -> Wanted:
     """All that query, form and header fields ask for; the more general ones come behind."""
     fields = request.fields
     wanted = wanted_of(split_query(request.head.query), form)
@@ -328,9 +316,7 @@ class _ResampleSink(ReceivingSink):
         if self._form is not None:
             wanted = _wanted(self._request, self._form.close(), self._form.filename)
             if bool(wanted.stored) == self._form.has_file:
-                raise Refusal(
-                    "bad-request", "the form needs either a part with a file name, or id or source"
-                )
+                raise Refusal("bad-request", "the form needs either a part with a file name, or id or source")
             if wanted.stored:
                 return _begin_stored(services, wanted, self._request.who)
         self._checked_digest()
@@ -354,18 +340,14 @@ def _begin_stored(services: Any, wanted: Wanted, who: Who) -> Union[Response, Pe
     order = order_of(wanted, look, wanted.name or file.name, services.settings.max_resample_seconds)
     order = order._replace(source=file.key)
     services.storage.check_room(_size_of(order, look.duration))
-    return _begin(
-        services, order, partial(_lend, services.storage, file), wanted.is_async, who
-    )
+    return _begin(services, order, partial(_lend, services.storage, file), wanted.is_async, who)
 
 
 def _lend(storage: Any, file: Any, path: str) -> None:
     try:
         storage.lend(file, path)
     except FileNotFoundError:
-        raise Refusal(
-            "not-found", f"the file {file.name!r} has just been removed or replaced"
-        ) from None
+        raise Refusal("not-found", f"the file {file.name!r} has just been removed or replaced") from None
 
 
 def _begin(

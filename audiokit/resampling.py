@@ -46,12 +46,8 @@ def edges(samples: int, least: int, frame: int) -> List[int]:
     return sorted(places | {samples}) if samples else [0, 0]
 
 
-def reach(
-    first: int, end: int, frames: int, grid: Grid, before: int, ahead: int, is_last: bool
-) -> Reach:
+def reach(first: int, end: int, frames: int, grid: Grid, before: int, ahead: int, is_last: bool) -> Reach:
     """What to resample of a source of `frames` for the samples `first` to `end` and their neighbours."""
     at = max(first - before, 0) // grid.frames_out
     stop = -(-(end + ahead) // grid.frames_out) * grid.frames_in
-    return Reach(
-        at * grid.frames_in, frames if is_last else min(stop, frames), first - at * grid.frames_out
-    )
+    return Reach(at * grid.frames_in, frames if is_last else min(stop, frames), first - at * grid.frames_out)

@@ -26,9 +26,7 @@ def new_value(chance: bytes) -> str:
 def set_cookie(value: str, seconds: int, is_secure: bool) -> str:
     """A Set-Cookie field that keeps `value` for so long; `is_secure` under TLS."""
     secure = "; Secure" if is_secure else ""
-    return (
-        f"{_NAMES[is_secure]}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    )
+    return (f"{_NAMES[is_secure]}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 
 
 def forget_cookie(is_secure: bool) -> str:
@@ -43,8 +41,6 @@ def shown(fields: Dict[str, str], is_secure: bool) -> Optional[str]:
     if field is None:
         return None
     pairs = [pair.partition("=") for pair in field.split(";")]
-    values = {
-        value.strip(" \t") for name, _, value in pairs if name.strip(" \t") == _NAMES[is_secure]
-    }
+    values = {value.strip(" \t") for name, _, value in pairs if name.strip(" \t") == _NAMES[is_secure]}
     value = values.pop() if len(values) == 1 else ""
     return value if _VALUE.fullmatch(value) else None

@@ -197,9 +197,7 @@ class Kept:
         begin = first // samples * samples // unit
         end = -(-stop // samples) * samples // unit if stop > first else begin
         values = self._values(level, begin, min(end, self._lengths[level]))
-        return Waveform(
-            self.sample_rate, self.channels, samples, merged(values, self.channels, samples // unit)
-        )
+        return Waveform(self.sample_rate, self.channels, samples, merged(values, self.channels, samples // unit))
 
     def everything(self) -> Waveform:
         """All of level 0: where the file is of the part that is asked for."""
@@ -222,12 +220,8 @@ def _eight_bits(values: array) -> array:
 def as_dat(wave: Waveform, bits: int) -> bytes:
     """The binary form."""
     flags = _EIGHT_BITS if bits == 8 else 0
-    head = _DAT.pack(
-        _VERSION, flags, wave.sample_rate, wave.samples_per_pixel, wave.length, wave.channels
-    )
-    return head + (
-        _eight_bits(wave.values).tobytes() if bits == 8 else _bytes_of(wave.values)
-    )
+    head = _DAT.pack(_VERSION, flags, wave.sample_rate, wave.samples_per_pixel, wave.length, wave.channels)
+    return head + (_eight_bits(wave.values).tobytes() if bits == 8 else _bytes_of(wave.values))
 
 
 def as_json(wave: Waveform, bits: int) -> bytes:

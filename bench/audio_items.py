@@ -14,9 +14,7 @@ Channels = List[List[float]]
 TWO_PI = 2 * math.pi
 
 
-def _silence(
-    rate: int, seconds: float, channels: int, noise: float, rng: random.Random
-) -> Channels:
+def _silence(rate: int, seconds: float, channels: int, noise: float, rng: random.Random) -> Channels:
     """A floor of noise, as every recording has."""
     count = int(rate * seconds)
     return [[rng.gauss(0, noise) for _ in range(count)] for _ in range(channels)]

@@ -92,9 +92,7 @@ def answers(reader: Reader, path: Path) -> bool:
 def small(folder: Path, rounds: int) -> None:
     """Print the median of the files' medians, over files that every reader reads."""
     found = readers()
-    files = [
-        path for path in small_files(folder) if all(answers(one, path) for one in found.values())
-    ]
+    files = [path for path in small_files(folder) if all(answers(one, path) for one in found.values())]
     medians: Dict[str, List[float]] = {name: [] for name in found}
     slowest: Dict[str, Tuple[float, str]] = {name: (0.0, "") for name in found}
     for path in files:
@@ -163,9 +161,7 @@ def fragmented_mp4(size: int) -> Iterator[bytes]:
             + struct.pack(f">{len(sizes)}I", *sizes)
         )
         time_box = _box(b"tfdt", b"\1\0\0\0", struct.pack(">Q", (number - 1) * 43 * 1024))
-        track = _box(
-            b"traf", _box(b"tfhd", b"\0\2\0\0", struct.pack(">I", 1)), time_box, _box(b"trun", run)
-        )
+        track = _box(b"traf", _box(b"tfhd", b"\0\2\0\0", struct.pack(">I", 1)), time_box, _box(b"trun", run))
         moof = _box(b"moof", _box(b"mfhd", bytes(4), struct.pack(">I", number)), track)
         yield moof + media
         written += len(moof) + len(media)
@@ -191,9 +187,7 @@ def _said(reader: Reader, path: Path) -> str:
         answer = reader(str(path))
     except Exception as error:
         return f"refused: {error}"[:70]
-    seconds = getattr(answer, "duration", None) or getattr(
-        getattr(answer, "info", None), "length", None
-    )
+    seconds = getattr(answer, "duration", None) or getattr(getattr(answer, "info", None), "length", None)
     return "no duration" if seconds is None else f"{seconds:.3f} s"
 
 
@@ -230,9 +224,7 @@ def refuse(folder: Path) -> None:
         texts = []
         for name, reader in readers().items():
             texts.append(f"{name} {cpu_ms(partial(reader, str(path))):.1f}")
-        print(
-            f"  {kind:<8}{', '.join(texts)}; {source.bytes_read} bytes read: {reason or 'ACCEPTED'}"
-        )
+        print(f"  {kind:<8}{', '.join(texts)}; {source.bytes_read} bytes read: {reason or 'ACCEPTED'}")
         path.unlink()
 
 
@@ -243,12 +235,8 @@ def refuse(folder: Path) -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--rounds", type=int, default=20, help="of each small file (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--megabytes", type=int, default=40, help="of long files (default: %(default)s)"
-    )
+    parser.add_argument("--rounds", type=int, default=20, help="of each small file (default: %(default)s)")
+    parser.add_argument("--megabytes", type=int, default=40, help="of long files (default: %(default)s)")
     parser.add_argument("--only", default="small,long,refuse", help="parts (default: %(default)s)")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

@@ -196,9 +196,7 @@ def beside(tree: str, inputs: Sequence[Path], seconds: float, rounds: int) -> No
 
 def run(*command: str) -> Callable[[], object]:
     """A call that runs a process to its end."""
-    return lambda: subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def write_wav(path: Path, pcm: bytes, rate: int) -> None:

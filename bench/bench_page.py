@@ -58,9 +58,7 @@ def measured(browser: Browser, url: str, rounds: int, is_cold: bool) -> None:
     )
     for name in ("interactive", "seen"):
         times = sorted(one[name] for one in found)
-        print(
-            f"  {name:12} p50 {statistics.median(times):6.0f}  p90 {times[int(0.9 * (len(times) - 1))]:6.0f} ms"
-        )
+        print(f"  {name:12} p50 {statistics.median(times):6.0f}  p90 {times[int(0.9 * (len(times) - 1))]:6.0f} ms")
 
 
 def main() -> None:

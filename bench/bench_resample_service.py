@@ -49,9 +49,7 @@ def wav(seconds, rate=44100, channels=2, seed=1):
         ) * (0.4 + 0.3 * math.sin(2 * math.pi * 3 * n / rate))
         for channel in range(channels):
             block.append(int(6000 * tone * (1 - 0.3 * channel)) + chance.randrange(-300, 300))
-    data = (struct.pack("<%dh" % len(block), *block) * math.ceil(seconds))[
-        : int(seconds * rate) * 2 * channels
-    ]
+    data = (struct.pack("<%dh" % len(block), *block) * math.ceil(seconds))[: int(seconds * rate) * 2 * channels]
     fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * 2 * channels, 2 * channels, 16)
     return (
         b"RIFF"
@@ -156,9 +154,7 @@ class Peer(Server):
         )
         connection = http.client.HTTPConnection(*self.address, timeout=600)
         with contextlib.closing(connection):
-            connection.request(
-                "POST", "/resample/", body, {"Content-Type": "multipart/form-data; boundary=xyz"}
-            )
+            connection.request("POST", "/resample/", body, {"Content-Type": "multipart/form-data; boundary=xyz"})
             answer = connection.getresponse()
             text = answer.read()
             if answer.status != 200:
@@ -297,9 +293,7 @@ def polite(server):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="which rows; all by default")
     parser.add_argument("--ours-only", action="store_true", help="leave the peer out")
     given = parser.parse_args()

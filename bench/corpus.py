@@ -78,9 +78,7 @@ def ours(path: Path) -> Tuple[Answer, str]:
     return {**fields, "samples": info.samples}, ""
 
 
-def measure(
-    truths: Dict[str, dict], ask: Callable[[str], Tuple[Answer, str]]
-) -> Tuple[List[Figure], List[str]]:
+def measure(truths: Dict[str, dict], ask: Callable[[str], Tuple[Answer, str]]) -> Tuple[List[Figure], List[str]]:
     """The table and the misses of one reader; `ask` takes a name below the corpus."""
     counts: Dict[str, List[int]] = {}
     misses: List[str] = []
@@ -140,9 +138,7 @@ def _judge(name: str, truth: dict, answer: Dict[str, Any], count: Callable[..., 
         is_right = _same_text(found, value)
         count("tags", is_right, "" if refused else f"{name}: tag {key} {found!r}, is {value!r}")
     if truth["expect"] == "warn":
-        marked = bool(
-            answer.get("truncated") or answer.get("duration_declared") or answer.get("warnings")
-        )
+        marked = bool(answer.get("truncated") or answer.get("duration_declared") or answer.get("warnings"))
         count(
             "marked",
             marked,
@@ -153,9 +149,7 @@ def _judge(name: str, truth: dict, answer: Dict[str, Any], count: Callable[..., 
 def _same_text(found: Any, value: str) -> bool:
     values = found if isinstance(found, list) else [found]
     wanted = unicodedata.normalize("NFC", value)
-    return any(
-        isinstance(one, str) and unicodedata.normalize("NFC", one) == wanted for one in values
-    )
+    return any(isinstance(one, str) and unicodedata.normalize("NFC", one) == wanted for one in values)
 
 
 def _figures(counts: Dict[str, List[int]]) -> List[Figure]:
@@ -171,17 +165,13 @@ def _figures(counts: Dict[str, List[int]]) -> List[Figure]:
 
 
 def _short(answer: Dict[str, Any]) -> str:
-    return " ".join(
-        str(answer.get(key)) for key in ("container", "codec", "duration", "sample_rate")
-    )
+    return " ".join(str(answer.get(key)) for key in ("container", "codec", "duration", "sample_rate"))
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Print the table; 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s"
-    )
+    parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--peers", action="store_true", help="measure tinytag and mutagen, too")
     options = parser.parse_args(arguments)
     expected = options.corpus / "expected.json"

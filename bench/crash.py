@@ -131,9 +131,7 @@ class Writer:
             return
         data = sound(self._rng)
         digest = hashlib.sha256(data).hexdigest()
-        answer = self._ask(
-            connection, "POST", f"/post?overwrite=true&name={name}", data, name, digest, (200, 201)
-        )
+        answer = self._ask(connection, "POST", f"/post?overwrite=true&name={name}", data, name, digest, (200, 201))
         self._ids[name] = json.loads(answer)["id"]
 
     def _ask(self, connection, method, target, body, name, digest, expected) -> bytes:

@@ -243,18 +243,10 @@ def crowd_failures() -> List[Failure]:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run, print the failures; 1 when there are any."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--count", type=int, default=40_000, help="mutations (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1, help="of the mutations (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--one", type=int, metavar="N", help="write mutation N to fuzz.bin and run it alone"
-    )
+    parser.add_argument("--count", type=int, default=40_000, help="mutations (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the mutations (default: %(default)s)")
+    parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--one", type=int, metavar="N", help="write mutation N to fuzz.bin and run it alone")
     options = parser.parse_args(arguments)
     files = seeds(options.corpus)
     if options.one is not None:

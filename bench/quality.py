@@ -118,9 +118,7 @@ class Ear:
                 max(now, decay * old + (1 - decay) * now)
                 for now, old, decay in zip(spread, mask, self._decay)
             ]
-            yield [
-                n / (m * offset) for n, m, offset in zip(self._bands(noise), mask, self._offsets)
-            ]
+            yield [n / (m * offset) for n, m, offset in zip(self._bands(noise), mask, self._offsets)]
 
 
 def decibels(ratio: float) -> float:

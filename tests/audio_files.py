@@ -30,16 +30,12 @@ def noise(length: int, seed: int = 1) -> bytes:
 # ------------------------------------------------------------------------------------------
 
 
-def au(
-    encoding=3, rate=16000, channels=1, data=bytes(32000), size=None, note=b"", magic=b".snd"
-) -> bytes:
+def au(encoding=3, rate=16000, channels=1, data=bytes(32000), size=None, note=b"", magic=b".snd") -> bytes:
     """An AU file; `note` is its annotation."""
     order = "<" if magic == b"dns." else ">"
     header = 24 + len(note)
     declared = len(data) if size is None else size
-    return (
-        magic + struct.pack(order + "5I", header, declared, encoding, rate, channels) + note + data
-    )
+    return (magic + struct.pack(order + "5I", header, declared, encoding, rate, channels) + note + data)
 
 
 AMR_BYTES = {
@@ -72,9 +68,7 @@ def dsf(samples=50_000, rate=2822400, channels=2, bits=1, tag=b"") -> bytes:
     data = b"\x69" * (groups * 4096 * channels)
     size = 28 + 52 + 12 + len(data)
     head = struct.pack("<4sQQQ", b"DSD ", 28, size + len(tag), size if tag else 0)
-    form = struct.pack(
-        "<4sQIIIIIIQII", b"fmt ", 52, 1, 0, 2, channels, rate, bits, samples, 4096, 0
-    )
+    form = struct.pack("<4sQIIIIIIQII", b"fmt ", 52, 1, 0, 2, channels, rate, bits, samples, 4096, 0)
     return head + form + struct.pack("<4sQ", b"data", 12 + len(data)) + data + tag
 
 
@@ -82,9 +76,7 @@ def _dff_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">4sQ", name, len(content)) + content + bytes(len(content) % 2)
 
 
-def dff(
-    size=40_000, rate=2822400, channels=2, compression=b"DSD ", dst_frames=75, extra=b""
-) -> bytes:
+def dff(size=40_000, rate=2822400, channels=2, compression=b"DSD ", dst_frames=75, extra=b"") -> bytes:
     """A DSDIFF file with `size` bytes of samples, or `dst_frames` frames of DST."""
     names = b"".join(b"C%03d" % n for n in range(channels))
     properties = b"SND " + _dff_chunk(b"FS  ", struct.pack(">I", rate))
@@ -113,9 +105,7 @@ def dff_titled(**wanted) -> bytes:
     )
 
 
-def ape(
-    frames=3, in_last=1000, per_frame=73728, rate=44100, channels=2, bits=16, frame_bytes=900
-) -> bytes:
+def ape(frames=3, in_last=1000, per_frame=73728, rate=44100, channels=2, bits=16, frame_bytes=900) -> bytes:
     """A Monkey's Audio file of version 3.99."""
     first = 52 + 24 + 4 * frames + 44
     table = struct.pack(f"<{frames}I", *(first + frame_bytes * n for n in range(frames)))
@@ -125,18 +115,12 @@ def ape(
     return head + table + bytes(44) + noise(frame_bytes * frames)
 
 
-def old_ape(
-    version=3950, level=2000, flags=0, frames=3, in_last=1000, frame_bytes=900, rate=44100
-) -> bytes:
+def old_ape(version=3950, level=2000, flags=0, frames=3, in_last=1000, frame_bytes=900, rate=44100) -> bytes:
     """A Monkey's Audio file of before version 3.98."""
-    more = (b"\0\0\0\x7f" if flags & 4 else b"") + (
-        struct.pack("<I", frames) if flags & 16 else b""
-    )
+    more = (b"\0\0\0\x7f" if flags & 4 else b"") + (struct.pack("<I", frames) if flags & 16 else b"")
     wav = b"" if flags & 32 else bytes(44)
     first = 32 + len(more) + len(wav) + 4 * frames
-    head = struct.pack(
-        "<4sHHHHIIIII", b"MAC ", version, level, flags, 2, rate, 44, 0, frames, in_last
-    )
+    head = struct.pack("<4sHHHHIIIII", b"MAC ", version, level, flags, 2, rate, 44, 0, frames, in_last)
     table = struct.pack(f"<{frames}I", *(first + frame_bytes * n for n in range(frames)))
     return head + more + wav + table + noise(frame_bytes * frames)
 
@@ -166,9 +150,7 @@ def _mpc_packet(name: bytes, content: bytes) -> bytes:
     raise ValueError(size)
 
 
-def mpc8(
-    samples=100_000, silence=0, rate_index=0, channels=2, block_power=2, promised=None
-) -> bytes:
+def mpc8(samples=100_000, silence=0, rate_index=0, channels=2, block_power=2, promised=None) -> bytes:
     """A Musepack file of stream version 8."""
     count = -(-samples // (1152 << 2 * block_power))
     header = bytes(4) + b"\x08" + _mpc_number(samples if promised is None else promised)
@@ -186,9 +168,7 @@ def mpc8(
 WV_FINAL, WV_INITIAL, WV_MONO = 1 << 12, 1 << 11, 1 << 2
 
 
-def wv_block(
-    index=0, samples=22050, total=44100, flags=0x1 | 9 << 23, parts=b"", size=600
-) -> bytes:
+def wv_block(index=0, samples=22050, total=44100, flags=0x1 | 9 << 23, parts=b"", size=600) -> bytes:
     """One WavPack block."""
     content = parts + b"\x8a" + (size // 2).to_bytes(3, "little") + noise(size // 2 * 2)
     head = struct.pack(
@@ -229,9 +209,7 @@ def _with_crc2(frame: bytes) -> bytes:
 
 def ac3(frames=6, code=0, size_code=20, mode=7, has_lfe=True, bsid=8) -> bytes:
     """AC-3; `code` is fscod, `size_code` frmsizecod."""
-    kbps = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)[
-        size_code >> 1
-    ]
+    kbps = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)[size_code >> 1]
     size = 2 * (kbps * 96000 // (48000, 44100, 32000)[code] + (size_code & 1 if code == 1 else 0))
     skipped = 2 * (mode & 1 and mode != 1) + 2 * bool(mode & 4) + 2 * (mode == 2)
     bits = mode << 13 | has_lfe << 12 - skipped
@@ -239,9 +217,7 @@ def ac3(frames=6, code=0, size_code=20, mode=7, has_lfe=True, bsid=8) -> bytes:
     return _with_crc2(head + noise(size - 8).replace(b"\x0b\x77", b"\0\0")) * frames
 
 
-def eac3_frame(
-    kind=0, substream=0, size=400, code=0, blocks=3, mode=7, has_lfe=1, chanmap=None
-) -> bytes:
+def eac3_frame(kind=0, substream=0, size=400, code=0, blocks=3, mode=7, has_lfe=1, chanmap=None) -> bytes:
     """One frame of E-AC-3; `kind` is strmtyp."""
     bits = f"{kind:02b}{substream:03b}{size // 2 - 1:011b}{code:02b}{blocks:02b}{mode:03b}"
     bits += f"{has_lfe:b}{16:05b}"
@@ -285,9 +261,7 @@ def caf(
 def wav(rate=8000, channels=1, frames=800, extra=b"") -> bytes:
     """A WAV file of 16-bit PCM; `extra` are chunks between format and data."""
     data = noise(frames * channels * 2)
-    form = struct.pack(
-        "<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16
-    )
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
     body = b"WAVE" + form + extra + struct.pack("<4sI", b"data", len(data)) + data
     return struct.pack("<4sI", b"RIFF", len(body)) + body
 
@@ -339,9 +313,7 @@ def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
         decoder,
         b"\x06\x01\x02",
     )
-    entry = _box(
-        b"mp4a", bytes(6), b"\0\1", bytes(8), struct.pack(">HHIHH", channels, 16, 0, rate, 0), esds
-    )
+    entry = _box(b"mp4a", bytes(6), b"\0\1", bytes(8), struct.pack(">HHIHH", channels, 16, 0, rate, 0), esds)
     ftyp = _box(b"ftyp", b"M4A \0\0\0\0M4A mp42isom")
     mdat = _box(b"mdat", noise(size * frames))
     table = _box(
@@ -379,9 +351,7 @@ def mp4(frames=40, rate=44100, channels=2, size=200) -> bytes:
 
 def ogg_page(flags: int, granule: int, serial: int, number: int, packets: Sequence[bytes]) -> bytes:
     """One Ogg page (RFC 3533, section 6) with these packets, all of them whole."""
-    lacing = b"".join(
-        b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets
-    )
+    lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     head = (
         struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, serial, number, 0)
         + bytes([len(lacing)])
@@ -412,9 +382,7 @@ def opus(packets=50, preskip=312, channels=2, serial=7) -> bytes:
 
 def flac(samples=4608, rate=44100, channels=2) -> bytes:
     """FLAC (RFC 9639) of constant frames: silence."""
-    bits = (
-        f"{1152:016b}{1152:016b}{0:024b}{0:024b}{rate:020b}{channels - 1:03b}{15:05b}{samples:036b}"
-    )
+    bits = (f"{1152:016b}{1152:016b}{0:024b}{0:024b}{rate:020b}{channels - 1:03b}{15:05b}{samples:036b}")
     info = int(bits, 2).to_bytes(18, "big") + bytes(16)
     comment = struct.pack("<I4sII11s", 4, b"test", 1, 11, b"TITLE=Title")
     out = (
@@ -468,9 +436,7 @@ def matroska(blocks=50, channels=2) -> bytes:
         _ebml(0xA3, b"\x81", struct.pack(">hB", 20 * n, 0x80), b"\xfc" + bytes(29))
         for n in range(blocks)
     )
-    return head + _ebml(
-        0x18538067, info, _ebml(0x1654AE6B, track), _ebml(0x1F43B675, _ebml(0xE7, b"\0"), body)
-    )
+    return head + _ebml(0x18538067, info, _ebml(0x1654AE6B, track), _ebml(0x1F43B675, _ebml(0xE7, b"\0"), body))
 
 
 def _guid(text: str) -> bytes:
@@ -494,9 +460,7 @@ def asf(seconds=1.0, packets=10, packet_bytes=400) -> bytes:
         + struct.pack("<QIIHI", 0, len(wave), 0, 1, 0) + wave,
     )  # fmt: skip
     text = "Title\0".encode("utf-16-le")
-    content = thing(
-        "75B22633-668E-11CF-A6D9-00AA0062CE6C", struct.pack("<5H", len(text), 0, 0, 0, 0) + text
-    )
+    content = thing("75B22633-668E-11CF-A6D9-00AA0062CE6C", struct.pack("<5H", len(text), 0, 0, 0, 0) + text)
 
     def properties(total: int) -> bytes:
         return thing(
@@ -528,13 +492,9 @@ def asf(seconds=1.0, packets=10, packet_bytes=400) -> bytes:
         + struct.pack("<QIBB", size, 4, 1, 2)
         + objects
     )
-    data = _guid("75B22636-668E-11CF-A6D9-00AA0062CE6C") + struct.pack(
-        "<Q16xQH", data_size, packets, 0x101
-    )
+    data = _guid("75B22636-668E-11CF-A6D9-00AA0062CE6C") + struct.pack("<Q16xQH", data_size, packets, 0x101)
     packet = b"\x82\0\0\x08\0" + struct.pack("<HIH", packet_bytes - 20, 0, 100)
-    return (
-        head + data + b"".join(packet + bytes(packet_bytes - len(packet)) for _ in range(packets))
-    )
+    return (head + data + b"".join(packet + bytes(packet_bytes - len(packet)) for _ in range(packets)))
 
 
 def dts_frame(mode=2, rate=13, blocks=16, size=512, lfe=0, more=None) -> bytes:
@@ -572,9 +532,7 @@ def every_kind() -> Dict[str, bytes]:
         "wv_piped": wv(total=-1), "ac3": ac3(4, size_code=4), "eac3": eac3_frame(size=100) * 8,
         "caf": caf(data=bytes(600)), "dts": dts_frame() * 6,
         "latm": latm_element(f"{2:05b}{4:04b}{2:04b}000") + latm_element() * 5,
-        "caf_opus": caf(
-            b"opus", 48000.0, 0, 0, 960, 2, 0, bytes(2000), table=(9000, 300, 300, [(200,)] * 10)
-        ),
+        "caf_opus": caf(b"opus", 48000.0, 0, 0, 960, 2, 0, bytes(2000), table=(9000, 300, 300, [(200,)] * 10)),
     }  # fmt: skip
 
 
@@ -597,9 +555,7 @@ def cuts(data: bytes, step: int = 1) -> Iterator[Tuple[int, bytes]]:
         yield length, data[:length]
 
 
-def check_every_truncation(
-    data: bytes, step: int = 7, may_end: Callable[[int], bool] = lambda n: False
-) -> None:
+def check_every_truncation(data: bytes, step: int = 7, may_end: Callable[[int], bool] = lambda n: False) -> None:
     """Every beginning is refused, or shorter and marked.
 
     `may_end(n)` says where nothing shows that it was cut.

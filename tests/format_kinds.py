@@ -46,9 +46,7 @@ def check(data: bytes) -> Optional[AudioInfo]:
     assert info.duration_source in ("samples", "frames", "header", "estimate"), info
     assert info.bitrate is None or info.bitrate >= 0, info
     for picture in info.pictures:
-        assert 0 <= picture.offset <= len(data) and picture.offset + picture.length <= len(data), (
-            picture
-        )
+        assert 0 <= picture.offset <= len(data) and picture.offset + picture.length <= len(data), (picture)
     return info
 
 

@@ -26,9 +26,7 @@ VECTORS = SHARED / "mpeg" / "vectors"
 # The program as a process.  What is installed beside Python takes no part in it, nor in the time that it takes to begin.
 PROGRAM = [sys.executable, "-S", str(ROOT / "audioserver.py")]
 
-needs_corpus = pytest.mark.skipif(
-    not CORPUS.is_dir(), reason="skipped: the corpus is not beside this checkout"
-)
+needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="skipped: the corpus is not beside this checkout")
 needs_vectors = pytest.mark.skipif(
     not VECTORS.is_dir(), reason="skipped: the MPEG vectors are not beside this checkout"
 )

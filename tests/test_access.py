@@ -431,9 +431,7 @@ def as_version_1(data):
         row = dict(zip(columns, row))
         del row["shared"]
         row["record"] = row["record"].replace(', "shared": false', "")
-        old.execute(
-            f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())
-        )
+        old.execute(f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
     old.close()
 
 

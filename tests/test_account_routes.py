@@ -32,9 +32,7 @@ class House:
 
     def log_in(self, name="ann", password="sesame of ann", **headers):
         """(status, fields, answer)"""
-        return self.anybody(
-            "POST", "/session", json.dumps({"name": name, "password": password}), **headers
-        )
+        return self.anybody("POST", "/session", json.dumps({"name": name, "password": password}), **headers)
 
     def cookie(self, **who):
         """What a browser would send from then on."""
@@ -69,21 +67,15 @@ def test_a_log_in_is_a_cookie_that_opens_what_the_account_may(house):
     value = fields["set-cookie"].partition(";")[0]
     assert fields["set-cookie"] == f"{value}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"
     assert house.anybody("GET", "/me", Cookie=value)[2] == me
-    assert (
-        house.anybody("POST", "/post?name=a.wav", SOUND, Cookie=value, Origin=house.url)[0] == 201
-    )
+    assert (house.anybody("POST", "/post?name=a.wav", SOUND, Cookie=value, Origin=house.url)[0] == 201)
     assert (
         house.anybody("GET", "/list", Cookie="other=1; " + value)[2]["files"][0]["uploaded_by"]
         == "ann"
     )
     assert house.anybody("GET", "/users", Cookie=value)[0] == 403
-    assert house.anybody("GET", "/users", Cookie=house.cookie(name="ROOT"))[0] == 200, (
-        "names have no case"
-    )
+    assert house.anybody("GET", "/users", Cookie=house.cookie(name="ROOT"))[0] == 200, ("names have no case")
     rows = house.server.server.storage._catalogue.read("SELECT digest FROM sessions")
-    assert (accounts.secret_digest(value.partition("=")[2]),) in rows, (
-        "of the cookie only the digest is kept"
-    )
+    assert (accounts.secret_digest(value.partition("=")[2]),) in rows, ("of the cookie only the digest is kept")
 
 
 def test_a_log_out_ends_the_cookie_here_and_in_the_browser(still):
@@ -116,9 +108,7 @@ def test_a_log_in_ends_the_session_that_it_replaces(still):
 def test_a_wrong_name_or_password_gets_the_same_answer_and_no_dialog(still, name, password):
     status, fields, problem = still.log_in(name, password)
     assert (status, problem["detail"]) == (401, "name and password do not fit")
-    assert "set-cookie" not in fields and fields["www-authenticate"].startswith("Bearer"), (
-        "no browser asks for that"
-    )
+    assert "set-cookie" not in fields and fields["www-authenticate"].startswith("Bearer"), ("no browser asks for that")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +163,7 @@ def test_a_credential_that_is_sent_counts_instead_of_the_cookie(still):
     cookie = still.cookie()
     assert still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer nonsense")[0] == 401
     assert (
-        still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer " + still.root.every)[2][
-            "name"
-        ]
+        still.anybody("GET", "/me", Cookie=cookie, Authorization="Bearer " + still.root.every)[2]["name"]
         == "root"
     )
 
@@ -353,9 +341,7 @@ def test_in_open_mode_one_is_nobody(server):
     assert ask(server, "PATCH", "/me", '{"old_password": "", "password": "x"}')[0] == 403
     assert ask(server, "POST", "/tokens", "{}")[0] == 403
     assert ask(server, "GET", "/users")[0] == 403
-    assert ask(server, "POST", "/users", '{"name": "eve", "password": "x"}')[0] == 403, (
-        "nobody makes the first admin"
-    )
+    assert ask(server, "POST", "/users", '{"name": "eve", "password": "x"}')[0] == 403, ("nobody makes the first admin")
     assert ask(server, "POST", "/session", '{"name": "eve", "password": "x"}')[0] == 401
 
 
@@ -380,9 +366,7 @@ def test_a_token_lives_its_life(still):
     assert still.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 200
     assert still.anybody("DELETE", "/files/x", Authorization="Bearer " + made["token"])[0] == 403
     listed = {token["id"]: token for token in still.anybody("GET", "/tokens", **mine)[2]["tokens"]}
-    assert {**listed[made["id"]], "used": None} == {
-        key: made[key] for key in made if key != "token"
-    }
+    assert {**listed[made["id"]], "used": None} == {key: made[key] for key in made if key != "token"}
     assert made["token"] not in json.dumps(listed)
     assert still.anybody("DELETE", "/tokens/" + made["id"], **mine)[0] == 204
     assert still.anybody("GET", "/list", Authorization="Bearer " + made["token"])[0] == 401
@@ -392,9 +376,7 @@ def test_a_token_lives_its_life(still):
 def test_a_token_without_wishes_is_as_the_command_makes_it(still):
     made = still.anybody("POST", "/tokens", Authorization=basic("ann", "sesame of ann"))[2]
     assert made["scopes"] == ["read", "write", "delete"] and made["expires"] > made["created"]
-    never = still.anybody(
-        "POST", "/tokens", '{"expires": null}', Authorization=basic("ann", "sesame of ann")
-    )[2]
+    never = still.anybody("POST", "/tokens", '{"expires": null}', Authorization=basic("ann", "sesame of ann"))[2]
     assert never["expires"] is None
 
 
@@ -454,9 +436,7 @@ def test_an_account_lives_its_life(house):
     as_bob = {"Authorization": basic("bob", "one")}
     assert house.anybody("POST", "/post?name=a.wav", SOUND, **as_bob)[0] == 201
     assert house.anybody("POST", "/post?name=b.wav", SOUND, **as_bob)[2]["quota"] == "files"
-    assert (
-        house.root.ask("PATCH", "/users/bob", '{"quota": {"files": 2}}')[2]["quota"]["files"] == 2
-    )
+    assert (house.root.ask("PATCH", "/users/bob", '{"quota": {"files": 2}}')[2]["quota"]["files"] == 2)
     assert house.anybody("POST", "/post?name=b.wav", SOUND, **as_bob)[0] == 201
     assert house.root.ask("PATCH", "/users/bob", '{"password": "two"}')[0] == 200
     assert house.anybody("GET", "/me", **as_bob)[0] == 401
@@ -466,14 +446,10 @@ def test_an_account_lives_its_life(house):
     assert house.anybody("GET", "/me", **as_bob)[0] == 401
     assert house.root.ask("PATCH", "/users/bob", '{"disabled": false}')[2]["disabled"] is False
     assert house.anybody("GET", "/me", **as_bob)[0] == 200
-    assert house.root.ask("DELETE", "/users/bob")[2]["parameter"] == "files", (
-        "what becomes of the files?"
-    )
+    assert house.root.ask("DELETE", "/users/bob")[2]["parameter"] == "files", ("what becomes of the files?")
     assert house.root.ask("DELETE", "/users/bob?files=keep")[0] == 204
     assert house.anybody("GET", "/me", **as_bob)[0] == 401
-    assert (
-        house.root.ask("GET", "/users/bob")[0] == house.root.ask("DELETE", "/users/bob")[0] == 404
-    )
+    assert (house.root.ask("GET", "/users/bob")[0] == house.root.ask("DELETE", "/users/bob")[0] == 404)
     assert house.root.ask("GET", "/list")[2]["total"] == 2, "admins still see them"
 
 
@@ -542,9 +518,7 @@ def test_an_admin_makes_and_lists_tokens_for_others(still):
     status, _, made = still.root.ask("POST", "/users/ann/tokens", '{"scopes": ["read"]}')
     assert status == 201 and made["account"] == "ann"
     assert still.anybody("GET", "/me", Authorization="Token " + made["token"])[2]["name"] == "ann"
-    assert made["id"] in [
-        token["id"] for token in still.root.ask("GET", "/users/ann/tokens")[2]["tokens"]
-    ]
+    assert made["id"] in [token["id"] for token in still.root.ask("GET", "/users/ann/tokens")[2]["tokens"]]
     assert still.root.ask("POST", "/users/ann/tokens", '{"scopes": ["admin"]}')[0] == 403
     assert still.root.ask("POST", "/users/nobody/tokens", "{}")[0] == 404
     assert still.root.ask("POST", "/tokens", '{"scopes": ["admin", "read"]}')[0] == 201

@@ -110,9 +110,7 @@ def test_a_file_by_path_by_descriptor_and_by_bytes_is_the_same(tmp_path):
     by_path = audiometa.identify_path(str(path))
     with open(path, "rb") as file:
         assert audiometa.identify(file) == by_path == audiometa.identify(io.BytesIO(WAV))
-        assert audiometa.identify(file, len(WAV) - 10).truncated, (
-            "the size that is given is believed"
-        )
+        assert audiometa.identify(file, len(WAV) - 10).truncated, ("the size that is given is believed")
 
 
 def test_without_pread_it_seeks_and_reads(tmp_path, monkeypatch):
@@ -123,9 +121,7 @@ def test_without_pread_it_seeks_and_reads(tmp_path, monkeypatch):
 
 
 def test_the_record_has_every_audio_field_and_is_json():
-    picture = (
-        b"APIC" + (30).to_bytes(4, "big") + b"\0\0" + b"\0image/png\0\3\0\x89PNG".ljust(30, b"x")
-    )
+    picture = (b"APIC" + (30).to_bytes(4, "big") + b"\0\0" + b"\0image/png\0\3\0\x89PNG".ljust(30, b"x"))
     fields = audiometa.record_fields(identify(id3v2(picture) + MP3))
     assert set(fields) == {
         "container",
@@ -149,15 +145,11 @@ def test_the_record_has_every_audio_field_and_is_json():
         "warnings",
     }
     assert json.loads(json.dumps(fields)) == fields
-    assert fields["pictures"] == [
-        {"mime": "image/png", "type": "front cover", "offset": 33, "length": 17}
-    ]
+    assert fields["pictures"] == [{"mime": "image/png", "type": "front cover", "offset": 33, "length": 17}]
 
 
 def test_every_container_has_a_family_and_an_extension():
-    containers = {
-        row["container"] for row in expected().values() if row["expect"] in ("accept", "warn")
-    }
+    containers = {row["container"] for row in expected().values() if row["expect"] in ("accept", "warn")}
     containers |= {
         "wav",
         "rf64",
@@ -266,9 +258,7 @@ def test_the_corpus_is_told_as_it_is(name, row):
     try:
         info = audiometa.identify_path(str(CORPUS / name))
     except NotAudio as error:
-        assert expect in ("reject", "policy", "optional", "reject?", "accept?"), (
-            f"{expect}: {error.reason}"
-        )
+        assert expect in ("reject", "policy", "optional", "reject?", "accept?"), (f"{expect}: {error.reason}")
         assert len(error.reason) > 10
         return
     assert expect != "reject", info

@@ -118,9 +118,7 @@ def test_the_cosine_transform_is_its_definition(size):
     rng = random.Random(size)
     values = [rng.randrange(-1000, 1000) for _ in range(size)]
     for i, value in enumerate(analysis.dct3(values)):
-        want = sum(
-            v * math.cos(math.pi * (2 * i + 1) * m / (2 * size)) for m, v in enumerate(values)
-        )
+        want = sum(v * math.cos(math.pi * (2 * i + 1) * m / (2 * size)) for m, v in enumerate(values))
         assert value / (1 << 18) == pytest.approx(want, abs=0.05)
 
 

@@ -104,9 +104,7 @@ def test_every_bitrate_gives_well_formed_frames_of_its_size(is_version_1, rate, 
     pcm = music(rate, channels, 1200 / rate)
     for kbps in BITRATES[is_version_1, 3][1:]:
         found = take_apart(encoded(pcm, rate, channels, bitrate_kbps=kbps, with_info=False))
-        assert {(h.sample_rate, h.channels, h.bitrate_kbps) for h, _ in found} == {
-            (rate, channels, kbps)
-        }
+        assert {(h.sample_rate, h.channels, h.bitrate_kbps) for h, _ in found} == {(rate, channels, kbps)}
 
 
 @pytest.mark.parametrize("rate", [48000, 22050])

@@ -58,9 +58,7 @@ def granule(rng, is_lsf, block_type):
     split = Split(3, 9, rng.randrange(16), rng.randrange(8))
     tables = (rng.randrange(32), rng.randrange(32), rng.randrange(32))
     coding = Coding(0, rng.randrange(289), 5, split, tables, rng.randrange(2))
-    return Granule(
-        0, rng.randrange(256), block_type, coding, scalefactors, "1" * rng.randrange(4096)
-    )
+    return Granule(0, rng.randrange(256), block_type, coding, scalefactors, "1" * rng.randrange(4096))
 
 
 @pytest.mark.parametrize("rate", [32000, 16000, 8000])
@@ -191,16 +189,12 @@ class TestInfo:
         music = b""
         for _ in range(50):
             frame = constant.frame(0, 0)
-            music += layout.header(kbps, frame.padding, 0).ljust(
-                layout.overhead + frame.area, b"\5"
-            )
+            music += layout.header(kbps, frame.padding, 0).ljust(layout.overhead + frame.area, b"\5")
         record.add(music)
         samples = 50 * layout.frame_samples - 576 - 700
         data = record.info_frame(samples)
         header = parse_header(data)
-        assert (
-            len(data) == header.frame_bytes == layout.frame_bytes(info_bitrate(record.parameters))
-        )
+        assert (len(data) == header.frame_bytes == layout.frame_bytes(info_bitrate(record.parameters)))
         note = parse_stream_note(data, header)
         assert (note.kind, note.frames, note.bytes) == ("Info", 50, len(data) + len(music))
         assert (note.encoder_delay, note.encoder_padding, note.bitrate_mode) == (576, 700, "CBR")

@@ -135,7 +135,5 @@ def test_dct_iii_18_is_its_definition():
     rng = random.Random(18)
     z = [rng.randrange(-(1 << 20), 1 << 20) for _ in range(18)]
     for n, value in enumerate(hybrid.dct_iii_18(z)):
-        exact = z[0] / 2 + sum(
-            z[k] * math.cos(math.pi * (2 * n + 1) * k / 36) for k in range(1, 18)
-        )
+        exact = z[0] / 2 + sum(z[k] * math.cos(math.pi * (2 * n + 1) * k / 36) for k in range(1, 18))
         assert math.isclose(value / (1 << hybrid.COSINE_BITS), exact, abs_tol=4)

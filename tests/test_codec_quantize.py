@@ -190,16 +190,12 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind, value", KINDS, ids=[kind for kind, _ in KINDS])
-@pytest.mark.parametrize(
-    "splits", [long_splits(44100), switched_splits(44100, True), switched_splits(8000, False)]
-)
+@pytest.mark.parametrize("splits", [long_splits(44100), switched_splits(44100, True), switched_splits(8000, False)])
 def test_what_is_written_is_read_back_in_as_many_bits_as_counted(kind, value, splits):
     rng = random.Random(kind)
     magnitude = [value(rng, n) for n in range(576)]
     values = [-v if rng.random() < 0.5 else v for v in magnitude]
-    signs = bytes(
-        (2 if a < 0 else 0) + (1 if b < 0 else 0) for a, b in zip(values[0::2], values[1::2])
-    )
+    signs = bytes((2 if a < 0 else 0) + (1 if b < 0 else 0) for a, b in zip(values[0::2], values[1::2]))
     pairs = pairs_of(magnitude)
     coding = choose(pairs, splits, lambda start, end: max(magnitude[2 * start : 2 * end]))
     bits = write(pairs, signs, coding, magnitude.__getitem__)
@@ -208,9 +204,7 @@ def test_what_is_written_is_read_back_in_as_many_bits_as_counted(kind, value, sp
     assert coding.big_values + 2 * coding.quads <= PAIRS
 
 
-@pytest.mark.parametrize(
-    "limit, tables", [(2, (2, 3)), (3, (5, 6)), (5, (7, 8, 9)), (7, (10, 11, 12)), (15, (13, 15))]
-)
+@pytest.mark.parametrize("limit, tables", [(2, (2, 3)), (3, (5, 6)), (5, (7, 8, 9)), (7, (10, 11, 12)), (15, (13, 15))])
 @pytest.mark.parametrize("seed", range(3))
 def test_no_other_table_of_that_reach_is_cheaper(limit, tables, seed):
     rng = random.Random(seed)

@@ -49,9 +49,7 @@ def some_side_info(rng, header):
         fields["preflag"] = put(1) if is_v1 else int(fields["scalefac_compress"] >= 500)
         fields.update(scalefac_scale=put(1), count1table_select=put(1))
         said.append(PLAIN._replace(**fields))
-    rows = tuple(
-        tuple(said[i : i + header.channels]) for i in range(0, len(said), header.channels)
-    )
+    rows = tuple(tuple(said[i : i + header.channels]) for i in range(0, len(said), header.channels))
     return to_bytes(text), side_info.SideInfo(begin, scfsi, rows)
 
 
@@ -116,9 +114,7 @@ def test_all_lsf_compress_values_have_the_widths_of_the_text():
 
 def test_the_largest_value_of_a_position_is_what_its_bits_hold():
     granule = PLAIN._replace(scalefac_compress=2 * 36)  # intensity: 1 bit for the first 7 bands
-    factors, largest, position = side_info.read_lsf_scalefactors(
-        bits.words(b"\xff\xff\xff"), 0, granule, True
-    )
+    factors, largest, position = side_info.read_lsf_scalefactors(bits.words(b"\xff\xff\xff"), 0, granule, True)
     assert position == 7
     assert factors == [1] * 7 + [0] * 15 and largest[:21] == [1] * 7 + [0] * 14
 

@@ -32,9 +32,7 @@ def by_definition(slots_of_32):
 def test_pcm_is_that_of_the_definition():
     rng = random.Random(4)
     lanes = 4
-    time = [
-        [[rng.uniform(-2000, 2000) for _ in range(32)] for _ in range(18)] for _ in range(lanes)
-    ]
+    time = [[[rng.uniform(-2000, 2000) for _ in range(32)] for _ in range(18)] for _ in range(lanes)]
     arithmetic = slots(lanes, hybrid.WIDTH)
     packed = [
         [
@@ -57,9 +55,7 @@ def test_matrix_is_the_dct_but_for_the_factors():
     rng = random.Random(5)
     samples = [rng.randrange(-(1 << 20), 1 << 20) for _ in range(32)]
     for m, value in enumerate(synthesis.matrix(samples)):
-        exact = sum(
-            math.cos(m * (2 * k + 1) * math.pi / 64) * sample for k, sample in enumerate(samples)
-        )
+        exact = sum(math.cos(m * (2 * k + 1) * math.pi / 64) * sample for k, sample in enumerate(samples))
         ours = value * synthesis.FACTORS[m] / (1 << synthesis.COSINE_BITS)
         assert math.isclose(ours, exact, abs_tol=80)  # of some 5 million
 
@@ -69,9 +65,7 @@ def test_dct_iii_is_its_definition(size):
     rng = random.Random(size)
     z = [rng.randrange(-(1 << 20), 1 << 20) for _ in range(size)]
     for n, value in enumerate(synthesis.dct_iii(z, 20)):
-        exact = z[0] / 2 + sum(
-            z[k] * math.cos(math.pi * (2 * n + 1) * k / (2 * size)) for k in range(1, size)
-        )
+        exact = z[0] / 2 + sum(z[k] * math.cos(math.pi * (2 * n + 1) * k / (2 * size)) for k in range(1, size))
         assert math.isclose(value / (1 << 20), exact, abs_tol=size)
 
 

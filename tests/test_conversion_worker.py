@@ -79,9 +79,7 @@ def short_segments(monkeypatch):
         (8000, 1, 48000, 1),
     ],
 )
-def test_segments_of_pcm_are_the_whole_bit_for_bit(
-    tmp_path, rate, channels, rate_out, channels_out
-):
+def test_segments_of_pcm_are_the_whole_bit_for_bit(tmp_path, rate, channels, rate_out, channels_out):
     data = wav(1.1, rate, channels)
     what = wanted("wav", rate_out, channels_out, None)
     joined, count = in_segments(data, tmp_path / "joined", what)
@@ -116,16 +114,13 @@ def test_segments_of_mp3_are_one_stream_of_the_same_sound(tmp_path, rate, what):
         )
         for at in range(0, len(pcm), 2)
     )
-    assert (
-        worst < 2000
-    )  # the first frames of a segment have fewer bits to spend: a few per cent of the sine's 16,000
+    # The first frames of a segment have fewer bits to spend: a few per cent of the sine's 16,000.
+    assert worst < 2000
 
 
 @pytest.mark.parametrize("dither", ["none", pytest.param("tpdf", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rate, channels, rate_out", [(44100, 2, 32000), (22050, 1, 16000)])
-def test_segments_of_mp3_are_decoded_and_resampled_bit_for_bit(
-    tmp_path, rate, channels, rate_out, dither
-):
+def test_segments_of_mp3_are_decoded_and_resampled_bit_for_bit(tmp_path, rate, channels, rate_out, dither):
     source = layer3(1.1 if dither == "none" else 4.6, rate, channels)
     what = wanted("wav", rate_out, channels, None, dither=dither)
     joined, count = in_segments(source, tmp_path / "joined", what)

@@ -126,9 +126,7 @@ def test_a_token_from_the_command_holds_within_a_second_and_no_longer(house):
 @by_processes
 def test_a_signed_link(house):
     _, record = house.told("/post?name=linked.wav", *ANN, "--data-binary", "@a.wav")
-    status, link = house.told(
-        f"/files/{record['id']}/links", *ANN, "-d", '{"expires": "24h", "download": true}'
-    )
+    status, link = house.told(f"/files/{record['id']}/links", *ANN, "-d", '{"expires": "24h", "download": true}')
     assert status == 201
     assert house.curl(link["url"]) == (200, SOUND)
     assert house.curl(link["url"], "-r", "0-3") == (206, b"RIFF")
@@ -146,9 +144,7 @@ def test_a_signed_link(house):
 
 @by_processes
 def test_a_drop(house):
-    status, drop = house.told(
-        "/drops", *ANN, "-d", '{"files": 2, "bytes": "1MiB", "minutes": 1, "note": "the band"}'
-    )
+    status, drop = house.told("/drops", *ANN, "-d", '{"files": 2, "bytes": "1MiB", "minutes": 1, "note": "the band"}')
     assert status == 201
     status, receipt = house.told(drop["url"] + "?name=take.wav", "--data-binary", "@a.wav")
     assert status == 201 and receipt["name"] == "take.wav" and "id" not in receipt
@@ -192,7 +188,5 @@ def test_a_quota_from_the_command(house):
     assert house.told("/post?name=one.wav", *BOB, "--data-binary", "@a.wav")[0] == 201
     status, problem = house.told("/post?name=two.wav", *BOB, "--data-binary", "@b.wav")
     assert (status, problem["code"], problem["quota"]) == (413, "over-quota", "files")
-    assert (
-        house.told("/users/bob", *ANN, "-X", "PATCH", "-d", '{"quota": {"files": null}}')[0] == 200
-    )
+    assert (house.told("/users/bob", *ANN, "-X", "PATCH", "-d", '{"quota": {"files": null}}')[0] == 200)
     assert house.told("/me", *BOB)[1]["quota"] == {"files": None, "bytes": 1 << 20, "seconds": 60}

@@ -9,13 +9,9 @@ from tests import audio_files, format_kinds
 from tests.format_kinds import identify, refusal
 
 
-def frame(
-    size=200, rate=4, channels=2, profile=1, blocks=1, protected=False, fullness=0x7FF
-) -> bytes:
+def frame(size=200, rate=4, channels=2, profile=1, blocks=1, protected=False, fullness=0x7FF) -> bytes:
     """ISO/IEC 13818-7 section 6.2."""
-    word = (
-        0xFFF << 44 | 1 << 43 | (not protected) << 40 | profile << 38 | rate << 34 | channels << 30
-    )
+    word = (0xFFF << 44 | 1 << 43 | (not protected) << 40 | profile << 38 | rate << 34 | channels << 30)
     word |= size << 13 | fullness << 2 | blocks - 1
     return word.to_bytes(7, "big") + bytes([0x21]) * (size - 7)
 
@@ -65,9 +61,7 @@ def test_channels_that_the_header_does_not_tell_are_told_by_the_first_element():
 def test_an_id3_tag_in_front_is_stepped_over():
     tag = b"ID3\3\0\0\0\0\0\x10TIT2\0\0\0\6\0\0\0Title"
     info = identify(tag + frame() * 5)
-    assert (
-        info.samples == 5120 and info.tags == {"title": "Title"} and info.audio_offset == len(tag)
-    )
+    assert (info.samples == 5120 and info.tags == {"title": "Title"} and info.audio_offset == len(tag))
 
 
 def test_junk_behind_the_frames_is_no_missing_end():

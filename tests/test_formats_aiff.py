@@ -60,9 +60,7 @@ def test_every_compression_is_measured(compression, bits, width, codec, valid, s
         described = comm(channels, 100, bits, compression=compression)
         kind = b"AIFF" if compression is None else b"AIFC"
         info = identify(form(described, ssnd(bytes(100 * width * channels)), kind=kind))
-        assert (info.container, info.codec, info.samples) == (kind.decode().lower(), codec, 100), (
-            why
-        )
+        assert (info.container, info.codec, info.samples) == (kind.decode().lower(), codec, 100), (why)
         assert (info.bits_per_sample, info.sample_format, info.channels) == (
             valid,
             style,
@@ -80,9 +78,7 @@ def test_rates_are_80_bit_floats():
 
 def test_ima4_is_counted_in_packets_or_in_samples():
     for frames, samples in ((3, 192), (192, 192), (150, 150), (0, 192)):
-        info = identify(
-            form(comm(1, frames, 16, compression=b"ima4"), ssnd(bytes(34 * 3)), kind=b"AIFC")
-        )
+        info = identify(form(comm(1, frames, 16, compression=b"ima4"), ssnd(bytes(34 * 3)), kind=b"AIFC"))
         assert (info.codec, info.samples, info.bits_per_sample) == (
             "adpcm_ima_qt",
             samples,

@@ -22,9 +22,7 @@ def properties(seconds=2.0, packets=4, preroll=3000, flags=2):
     return obj(
         asf._FILE,
         bytes(16)
-        + struct.pack(
-            "<QQQQQQIIII", 0, 0, packets, play, play, preroll, flags, PACKET, PACKET, 64000
-        ),
+        + struct.pack("<QQQQQQIIII", 0, 0, packets, play, play, preroll, flags, PACKET, PACKET, 64000),
     )
 
 
@@ -72,9 +70,7 @@ def extended(*pairs):
 def library(*pairs):
     body = struct.pack("<H", len(pairs))
     for name, kind, value in pairs:
-        body += (
-            struct.pack("<HHHHI", 0, 0, len(utf16(name)), kind, len(value)) + utf16(name) + value
-        )
+        body += (struct.pack("<HHHHI", 0, 0, len(utf16(name)), kind, len(value)) + utf16(name) + value)
     inner = obj(asf._LIBRARY, body)
     return obj(asf._EXTENSION, bytes(16) + struct.pack("<HI", 6, len(inner)) + inner)
 
@@ -201,9 +197,7 @@ def test_what_has_no_audio_is_refused_in_words(data, kind, words, why):
     assert type(error) is kind and words in error.reason, f"{why}: {error.reason}"
 
 
-WHOLE = file(
-    properties(), stream(), content("T", "A", "", "", ""), extended(("WM/Genre", 0, utf16("Jazz")))
-)
+WHOLE = file(properties(), stream(), content("T", "A", "", "", ""), extended(("WM/Genre", 0, utf16("Jazz"))))
 
 
 def test_every_truncation_is_marked_or_refused():

@@ -23,9 +23,7 @@ PCM = [
 
 @pytest.mark.parametrize("flags, width, bits, codec", PCM)
 def test_linear_pcm_is_named_by_its_flags(flags, width, bits, codec):
-    info = identify(
-        caf(flags=flags, packet_bytes=2 * width, bits=bits, data=bytes(2 * width * 4800))
-    )
+    info = identify(caf(flags=flags, packet_bytes=2 * width, bits=bits, data=bytes(2 * width * 4800)))
     assert (info.container, info.codec, info.bits_per_sample) == ("caf", codec, bits)
     assert (info.samples, info.duration, info.channels, info.sample_rate) == (4800, 0.1, 2, 48000)
     assert (

@@ -67,9 +67,7 @@ def test_impostors_must_be_refused_and_cut_files_marked():
 
 
 def test_what_is_arguable_may_be_refused():
-    figures, misses = corpus.measure(
-        {"a": {**TRUTH, "expect": "accept?"}}, lambda name: (None, "no")
-    )
+    figures, misses = corpus.measure({"a": {**TRUTH, "expect": "accept?"}}, lambda name: (None, "no"))
     assert all(figure.is_met for figure in figures) and not misses
 
 

@@ -105,9 +105,7 @@ def test_every_truncation_is_refused_or_marked():
 
 
 def test_garbage_is_dsd_that_makes_sense_or_no_audio():
-    files.check_garbage(
-        [dsf(), dff(900), dff(compression=b"DST ", dst_frames=20), dff_titled(size=100)]
-    )
+    files.check_garbage([dsf(), dff(900), dff(compression=b"DST ", dst_frames=20), dff_titled(size=100)])
 
 
 def test_a_large_file_costs_its_header():

@@ -70,9 +70,7 @@ LENGTHS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "data, samples, declared, truncated, warned, why", LENGTHS, ids=[row[-1] for row in LENGTHS]
-)
+@pytest.mark.parametrize("data, samples, declared, truncated, warned, why", LENGTHS, ids=[row[-1] for row in LENGTHS])
 def test_the_length_is_what_the_frames_hold(data, samples, declared, truncated, warned, why):
     info = identify(data)
     assert (info.samples, info.truncated, bool(info.warnings)) == (samples, truncated, warned), why
@@ -147,9 +145,7 @@ def test_comments_are_tags():
 def test_pictures_are_places_in_the_file():
     data = flac(5, blocks=picture(IMAGE) + picture(b"http://x", mime=b"-->") + PADDING)
     (found,) = identify(data).pictures
-    assert (found.mime, found.type) == ("image/jpeg", "front cover"), (
-        "by its bytes, not by its name"
-    )
+    assert (found.mime, found.type) == ("image/jpeg", "front cover"), ("by its bytes, not by its name")
     assert data[found.offset : found.offset + found.length] == IMAGE
 
 
@@ -339,9 +335,7 @@ def test_every_truncation_is_marked_or_refused():
     for whole in SAMPLES:
         for data in truncations(whole):
             info = check(data)
-            assert (
-                info is None or info.truncated or (len(data) - len(whole)) % len(flac_frame(0)) == 0
-            ), len(data)
+            assert (info is None or info.truncated or (len(data) - len(whole)) % len(flac_frame(0)) == 0), len(data)
 
 
 def test_seeded_mutations_are_an_answer_or_a_refusal():

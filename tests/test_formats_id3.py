@@ -140,9 +140,7 @@ def test_flags_of_frames_put_bytes_before_the_content():
     packed = zlib.compress(content)
     grouped = b"TIT2" + syncsafe(3) + b"\0\x40" + b"\7" + content
     compressed = b"TIT2" + syncsafe(4 + len(packed)) + b"\0\x09" + syncsafe(2) + packed
-    old = (
-        b"TIT2" + (4 + len(packed)).to_bytes(4, "big") + b"\0\x80" + (2).to_bytes(4, "big") + packed
-    )
+    old = (b"TIT2" + (4 + len(packed)).to_bytes(4, "big") + b"\0\x80" + (2).to_bytes(4, "big") + packed)
     encrypted = b"TIT2" + syncsafe(3) + b"\0\x04" + b"\7" + content
     assert (
         read(id3v2(grouped)).tags
@@ -177,9 +175,7 @@ def test_a_picture_that_is_stored_encoded_is_told_not_offered():
     data = id3v2(frame.replace(b"\xff", b"\xff\x00"), 3, 0x80)
     found = read(data)
     assert not found.pictures and "not offered" in found.warnings[0]
-    assert not read(id3v2(id3_frame("APIC", b"\0-->\0\3\0http://x"))).pictures, (
-        "a link is no picture"
-    )
+    assert not read(id3v2(id3_frame("APIC", b"\0-->\0\3\0http://x"))).pictures, ("a link is no picture")
 
 
 BIG = b"\xff\xd8\xff\xe0" + b"\xff\x00\xe1" * 700_000
@@ -265,9 +261,7 @@ def test_the_tag_in_front_wins_in_mpeg_audio_and_fills_gaps_elsewhere():
 
 
 def test_version_one_is_the_last_128_bytes():
-    tag = (
-        b"TAG" + b"T".ljust(30) + b"A".ljust(30, b"\0") + bytes(30) + b"1999" + b"C" * 30 + b"\x11"
-    )
+    tag = (b"TAG" + b"T".ljust(30) + b"A".ljust(30, b"\0") + bytes(30) + b"1999" + b"C" * 30 + b"\x11")
     assert id3.read_v1(Source.of_bytes(b"x" + tag), 129) == {
         "title": "T",
         "artist": "A",

@@ -65,9 +65,7 @@ def info(duration=None, scale=1_000_000):
 
 
 def block(data, time=0, lacing=0, name="a3", number=1):
-    return element(
-        name, bytes([0x80 | number]) + time.to_bytes(2, "big") + bytes([lacing << 1]) + data
-    )
+    return element(name, bytes([0x80 | number]) + time.to_bytes(2, "big") + bytes([lacing << 1]) + data)
 
 
 def cluster(*blocks, time=0, size=None):
@@ -254,9 +252,7 @@ CODECS = [
 
 @pytest.mark.parametrize("header, packet, codec, samples, bits, why", CODECS)
 def test_packets_are_measured_by_their_codec(header, packet, codec, samples, bits, why):
-    found = identify(
-        movie(info(), element("1654ae6b", header), cluster(*[block(packet, n) for n in range(7)]))
-    )
+    found = identify(movie(info(), element("1654ae6b", header), cluster(*[block(packet, n) for n in range(7)])))
     assert (found.codec, found.samples, found.bits_per_sample) == (codec, 7 * samples, bits), why
     assert found.duration_exact and found.bitrate == round(7 * len(packet) * 8 / found.duration)
 
@@ -274,9 +270,7 @@ def test_wavpack_is_what_the_flags_of_its_first_packet_say(flags, bits, style, p
     packet = struct.pack("<III", 500, flags, 0) + bytes(90)
     for name in ("a3", "a0"):
         one = block(packet) if name == "a3" else element("a0", block(packet, name="a1"))
-        found = identify(
-            movie(info(), element("1654ae6b", track("A_WAVPACK4", bits=16)), cluster(one))
-        )
+        found = identify(movie(info(), element("1654ae6b", track("A_WAVPACK4", bits=16)), cluster(one)))
         assert (found.bits_per_sample, found.sample_format) == (bits, style)
         assert (found.codec_profile, found.lossless) == (profile, lossless)
 
@@ -331,9 +325,7 @@ def test_all_that_blocks_say_is_not_presented_is_not():
     """RFC 9559 section 5.1.3.5.7: of the end of a block, or, negative, of its beginning."""
     cut = [
         element("a0", block(OPUS_20MS, 20 * n, name="a1") + element("75a2", padding))
-        for n, padding in enumerate(
-            ((5_000_000).to_bytes(8, "big"), (-5_000_000).to_bytes(8, "big", signed=True))
-        )
+        for n, padding in enumerate(((5_000_000).to_bytes(8, "big"), (-5_000_000).to_bytes(8, "big", signed=True)))
     ]
     whole = movie(
         info(),
@@ -354,9 +346,7 @@ LACINGS = [
 @pytest.mark.parametrize("lacing, sizes, count, why", LACINGS)
 def test_laced_frames_are_counted_one_by_one(lacing, sizes, count, why):
     one = block(sizes + OPUS_20MS * count, 0, lacing)
-    found = identify(
-        movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), cluster(one))
-    )
+    found = identify(movie(info(), element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)), cluster(one)))
     assert found.samples == 960 * count - 312, why
 
 
@@ -418,9 +408,7 @@ def test_tags_of_the_song_and_of_the_album():
 
 def test_an_attached_picture_is_a_place_in_the_file():
     image = b"\x89PNG\r\n\x1a\npixels"
-    attached = element(
-        "1941a469", element("61a7", text("4660", "image/png") + element("465c", image))
-    )
+    attached = element("1941a469", element("61a7", text("4660", "image/png") + element("465c", image)))
     data = movie(
         info(),
         element("1654ae6b", track("A_OPUS", private=OPUS_HEAD)),

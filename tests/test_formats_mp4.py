@@ -34,18 +34,12 @@ def u32(*numbers: int) -> bytes:
 
 
 def esds(config: bytes = LC_44100, kind: int = 0x40) -> bytes:
-    decoder = (
-        bytes([4, 15 + len(config), kind, 0x15]) + bytes(11) + bytes([5, len(config)]) + config
-    )
+    decoder = (bytes([4, 15 + len(config), kind, 0x15]) + bytes(11) + bytes([5, len(config)]) + config)
     return full(b"esds", b"\x03", bytes([3 + len(decoder)]), b"\0\1\0", decoder)
 
 
-def entry(
-    name: bytes, *inside: bytes, channels: int = 2, bits: int = 16, rate: int = 44100
-) -> bytes:
-    fields = (
-        bytes(6) + b"\0\1" + bytes(8) + struct.pack(">HHIHH", channels, bits, 0, rate & 0xFFFF, 0)
-    )
+def entry(name: bytes, *inside: bytes, channels: int = 2, bits: int = 16, rate: int = 44100) -> bytes:
+    fields = (bytes(6) + b"\0\1" + bytes(8) + struct.pack(">HHIHH", channels, bits, 0, rate & 0xFFFF, 0))
     return box(name, fields, *inside)
 
 
@@ -166,9 +160,7 @@ def test_itunes_note_of_gapless_playback_is_kept():
         full(b"name", b"iTunSMPB"),
         box(b"data", u32(1, 0), words.encode()),
     )
-    udta = box(
-        b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", item))
-    )
+    udta = box(b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", item)))
     info = identify(plain(tags=udta))
     assert info.samples == 38000 and not info.tags
 
@@ -198,9 +190,7 @@ def test_a_header_that_lies_is_told_and_not_believed():
 def test_a_cut_file_is_as_long_as_what_is_there():
     whole = plain()
     info = identify(whole[: -15 * 200 - 1])
-    assert (
-        info.truncated and info.samples == 24 * 1024 and "before its samples do" in info.warnings[0]
-    )
+    assert (info.truncated and info.samples == 24 * 1024 and "before its samples do" in info.warnings[0])
     assert info.duration_declared == pytest.approx(40960 / 44100)
 
 
@@ -230,9 +220,7 @@ def test_a_cut_fragment_counts_the_samples_that_are_there():
 
 
 def opus_entry() -> bytes:
-    return entry(
-        b"Opus", box(b"dOps", b"\0\1" + struct.pack(">HIHB", 312, 48000, 0, 0)), rate=48000
-    )
+    return entry(b"Opus", box(b"dOps", b"\0\1" + struct.pack(">HIHB", 312, 48000, 0, 0)), rate=48000)
 
 
 def stream_info() -> bytes:
@@ -333,9 +321,7 @@ CODECS = (
     CODECS,
     ids=[row[7] for row in CODECS],
 )
-def test_the_codec_is_what_its_own_configuration_says(
-    sample, codec, profile, rate, channels, bits, word, why
-):
+def test_the_codec_is_what_its_own_configuration_says(sample, codec, profile, rate, channels, bits, word, why):
     info = identify(plain(sample))
     found = (info.codec, info.codec_profile, info.sample_rate, info.channels, info.bits_per_sample)
     assert found == (codec, profile, rate, channels, bits), why
@@ -425,9 +411,7 @@ def test_tags_and_covers_are_found():
         item(b"gnre", 0, b"\0\x09"),
         item(b"covr", 13, b"\xff\xd8\xff" + bytes(50)),
     )
-    udta = box(
-        b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", *items))
-    )
+    udta = box(b"udta", full(b"meta", full(b"hdlr", bytes(4), b"mdirappl", bytes(9)), box(b"ilst", *items)))
     data = plain(tags=udta)
     info = identify(data)
     assert info.tags == {"title": "Tïtel", "track": "7", "tracktotal": "12", "genre": "Jazz"}

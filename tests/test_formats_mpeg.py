@@ -134,9 +134,7 @@ GAPLESS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "frames, size, delay, padding, count, samples, why", GAPLESS, ids=[row[-1] for row in GAPLESS]
-)
+@pytest.mark.parametrize("frames, size, delay, padding, count, samples, why", GAPLESS, ids=[row[-1] for row in GAPLESS])
 def test_the_padding_is_at_the_end_of_the_whole_stream(frames, size, delay, padding, count, samples, why):
     info = identify(told(frames, size, delay, padding) + stream(count))
     assert (info.samples, info.duration) == (samples, samples / 44100)
@@ -158,9 +156,7 @@ NOTES = [
 
 
 @pytest.mark.parametrize("told, size, count, declared, truncated, why", NOTES)
-def test_a_descriptive_frame_is_checked_against_the_frames(
-    told, size, count, declared, truncated, why
-):
+def test_a_descriptive_frame_is_checked_against_the_frames(told, size, count, declared, truncated, why):
     info = identify(xing_frame(frames=told, size=size) + stream(count))
     assert info.samples == count * 1152 and info.truncated == truncated, why
     assert info.duration_declared == (declared * 1152 / 44100 if declared else None), why

@@ -49,12 +49,8 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "word, version, layer, crc, kbps, rate, channels, samples, size, why", HEADERS
-)
-def test_a_header_says_what_the_standard_says(
-    word, version, layer, crc, kbps, rate, channels, samples, size, why
-):
+@pytest.mark.parametrize("word, version, layer, crc, kbps, rate, channels, samples, size, why", HEADERS)
+def test_a_header_says_what_the_standard_says(word, version, layer, crc, kbps, rate, channels, samples, size, why):
     header = parse_header(word)
     assert header == parse_header(word.to_bytes(4, "big") + b"more")
     assert (header.version, header.layer, header.has_crc) == (version, layer, crc), why
@@ -115,9 +111,7 @@ def test_no_frame_is_larger_than_the_largest_and_sizes_agree_with_headers():
         assert header.frame_bytes <= MAX_FRAME_BYTES
     for version in SAMPLE_RATES:
         for layer in (1, 2, 3):
-            stream = FrameHeader(
-                version, layer, False, 64, SAMPLE_RATES[version][0], 0, 0, 0, 0, 0, 0, 0
-            )
+            stream = FrameHeader(version, layer, False, 64, SAMPLE_RATES[version][0], 0, 0, 0, 0, 0, 0, 0)
             sizes = frame_sizes(stream, free_bytes=600)
             assert sum(size > 0 for size in sizes) == 15 * 2 * 2, "15 bit rates, padding, private"
             index = BITRATES[version == 1.0, layer].index(64)
@@ -152,22 +146,16 @@ def test_a_free_format_length_is_the_distance_to_the_next_header():
     assert free_format_bytes(b"\xff\xfb\x90\x64" * 9) == 0, "not a free-format header"
 
 
-def xing_frame(
-    kind=b"Xing", flags=15, frames=100, size=41700, extension=b"", crc=0, shift=0
-) -> bytes:
+def xing_frame(kind=b"Xing", flags=15, frames=100, size=41700, extension=b"", crc=0, shift=0) -> bytes:
     head = (0xFFFB9064 - (crc << 16)).to_bytes(4, "big") + bytes(32 + shift)
-    fields = (frames.to_bytes(4, "big") if flags & 1 else b"") + (
-        size.to_bytes(4, "big") if flags & 2 else b""
-    )
+    fields = (frames.to_bytes(4, "big") if flags & 1 else b"") + (size.to_bytes(4, "big") if flags & 2 else b"")
     fields += bytes(100) if flags & 4 else b""
     fields += bytes(4) if flags & 8 else b""
     return (head + kind + flags.to_bytes(4, "big") + fields + extension).ljust(417, b"\0")
 
 
 def lame(method=4, delay=576, padding=1105, name=b"LAME3.100") -> bytes:
-    return (
-        name + bytes([method]) + bytes(11) + (delay << 12 | padding).to_bytes(3, "big") + bytes(12)
-    )
+    return (name + bytes([method]) + bytes(11) + (delay << 12 | padding).to_bytes(3, "big") + bytes(12))
 
 
 @pytest.mark.parametrize("flags", range(16))
@@ -192,9 +180,7 @@ def test_lame_says_the_mode_and_others_by_their_kind():
         frame = xing_frame(kind, extension=extension)
         assert parse_stream_note(frame, parse_header(frame)).bitrate_mode == mode
     frame = xing_frame(extension=b"\0" * 40)
-    assert not parse_stream_note(frame, parse_header(frame)).has_gapless, (
-        "zeros are no encoder's name"
-    )
+    assert not parse_stream_note(frame, parse_header(frame)).has_gapless, ("zeros are no encoder's name")
 
 
 def test_lame_signs_short_where_its_version_is_long():
@@ -214,9 +200,7 @@ SIDES = [
 
 
 @pytest.mark.parametrize("word, total, first, each, granules", SIDES)
-def test_side_information_tells_how_many_bits_each_granule_takes(
-    word, total, first, each, granules
-):
+def test_side_information_tells_how_many_bits_each_granule_takes(word, total, first, each, granules):
     header = parse_header(word)
 
     def lengths(*fields):
@@ -248,9 +232,7 @@ def test_a_crc_before_the_side_information_does_not_hide_the_note():
 
 def test_vbri_stands_32_bytes_behind_the_header_whatever_the_mode():
     for word in (0xFFFB9064, 0xFFF380C4):
-        frame = (
-            word.to_bytes(4, "big") + bytes(32) + b"VBRI" + bytes(6) + (25875).to_bytes(4, "big")
-        )
+        frame = (word.to_bytes(4, "big") + bytes(32) + b"VBRI" + bytes(6) + (25875).to_bytes(4, "big"))
         frame += (51).to_bytes(4, "big")
         note = parse_stream_note(frame, parse_header(frame))
         assert (note.kind, note.frames, note.bytes, note.has_gapless) == ("VBRI", 51, 25875, False)
@@ -267,9 +249,7 @@ def test_every_truncation_of_a_note_is_none_or_less_and_never_an_error():
 def test_seeded_garbage_is_none_or_a_header_and_never_an_error():
     rng = random.Random(11172)
     for _ in range(2000):
-        data = bytes([0xFF, rng.randrange(0xE0, 0x100)]) + bytes(
-            rng.randrange(256) for _ in range(60)
-        )
+        data = bytes([0xFF, rng.randrange(0xE0, 0x100)]) + bytes(rng.randrange(256) for _ in range(60))
         header = parse_header(data)
         if header is not None:
             parse_stream_note(data, header)

@@ -47,9 +47,7 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize("frames, in_last, is_gapless, samples", LENGTHS)
-def test_version_7_tells_its_last_frame_or_loses_the_decoder_delay(
-    frames, in_last, is_gapless, samples
-):
+def test_version_7_tells_its_last_frame_or_loses_the_decoder_delay(frames, in_last, is_gapless, samples):
     assert identify(mpc7(frames, in_last, 0, is_gapless)).samples == samples
 
 
@@ -62,9 +60,7 @@ def test_version_7_frames_are_counted_wherever_they_begin_in_a_word(bits):
         assert cut.truncated and cut.samples < identify(data).samples
 
 
-@pytest.mark.parametrize(
-    "samples, silence, power", [(57331, 0, 3), (1, 0, 0), (100_000, 1000, 2), (9999, 0, 7)]
-)
+@pytest.mark.parametrize("samples, silence, power", [(57331, 0, 3), (1, 0, 0), (100_000, 1000, 2), (9999, 0, 7)])
 def test_version_8_presents_its_samples_less_the_silence(samples, silence, power):
     info = identify(mpc8(samples, silence, block_power=power))
     assert info.samples == samples - silence

@@ -17,9 +17,7 @@ _CELT_20_MS = b"\xfc" + bytes(29)  # RFC 6716 section 3.1: configuration 31, ste
 
 def page(packets, granule, flags=0, serial=7, number=0) -> bytes:
     """RFC 3533 section 6; the CRC is not looked at, since what plays does not depend on it."""
-    lacing = b"".join(
-        b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets
-    )
+    lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, serial, number, 0, len(lacing))
     return head + lacing + b"".join(packets)
 
@@ -29,9 +27,7 @@ def comments(*pairs: str) -> bytes:
     return out + b"".join(struct.pack("<I", len(pair.encode())) + pair.encode() for pair in pairs)
 
 
-def opus(
-    granules=(24000, 48000), first=24000, preskip=312, serial=7, last=_LAST, pairs=()
-) -> bytes:
+def opus(granules=(24000, 48000), first=24000, preskip=312, serial=7, last=_LAST, pairs=()) -> bytes:
     """Pages of 25 packets of 20 ms, with these granule positions at their ends."""
     head = b"OpusHead\x01" + struct.pack("<BHIhB", 2, preskip, 44100, 0, 0)
     out = page([head], 0, _FIRST, serial) + page([b"OpusTags" + comments(*pairs)], 0, 0, serial, 1)
@@ -59,14 +55,10 @@ def vorbis(granules=(4000,), last=_LAST) -> bytes:
     head = b"\x01vorbis" + struct.pack("<IBIiiiBB", 0, 1, 16000, 0, 64000, 0, 8 | 11 << 4, 1)
     modes = 1 | 0 << 6 | 1 << 47  # number - 1, then a short and a long mode of 41 bits each
     setup = b"\x05vorbis" + bytes(8) + (modes | 1 << 88).to_bytes(12, "little")
-    out = page([head], 0, _FIRST) + page(
-        [b"\x03vorbis" + comments("TITLE=T") + b"\1", setup], 0, 0, 7, 1
-    )
+    out = page([head], 0, _FIRST) + page([b"\x03vorbis" + comments("TITLE=T") + b"\1", setup], 0, 0, 7, 1)
     for number, granule in enumerate(granules):
         flags = last if number == len(granules) - 1 else 0
-        out += page(
-            [b"\2" + bytes(40)] * 4, granule, flags, 7, number + 2
-        )  # three times 1024 samples new
+        out += page([b"\2" + bytes(40)] * 4, granule, flags, 7, number + 2)  # three times 1024 samples new
     return out
 
 
@@ -115,9 +107,7 @@ def test_comments_become_tags():
     assert identify(speex()).tags == {"artist": "A"}
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\xff" * 64, struct.pack("<I4sI", 4, b"test", 9) + b"\xff\xff\xff\xff"]
-)
+@pytest.mark.parametrize("data", [b"", b"\xff" * 64, struct.pack("<I4sI", 4, b"test", 9) + b"\xff\xff\xff\xff"])
 def test_comments_that_do_not_fit_are_no_tags(data):
     assert vorbis_comment.parse(data) == {}
 

@@ -217,9 +217,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize("riff_size, data_size, samples, declared, truncated, why", SIZES)
-def test_sizes_that_lie_do_not_move_the_truth(
-    riff_size, data_size, samples, declared, truncated, why
-):
+def test_sizes_that_lie_do_not_move_the_truth(riff_size, data_size, samples, declared, truncated, why):
     info = identify(riff(fmt(), chunk(b"data", b"\1\2" * 100, data_size), size=riff_size))
     assert (info.samples, info.duration_declared, info.truncated) == (
         samples,
@@ -231,9 +229,7 @@ def test_sizes_that_lie_do_not_move_the_truth(
 
 
 def test_an_empty_data_chunk_before_others_is_empty():
-    info = identify(
-        riff(fmt(), chunk(b"data", b""), chunk(b"LIST", b"INFO" + chunk(b"INAM", b"T")))
-    )
+    info = identify(riff(fmt(), chunk(b"data", b""), chunk(b"LIST", b"INFO" + chunk(b"INAM", b"T"))))
     assert (info.samples, info.tags) == (0, {"title": "T"})
     assert info.warnings == ("there are no samples",)
 
@@ -256,9 +252,7 @@ def test_a_wav_beyond_4_gib_whose_size_wrapped_around_is_measured_by_the_file():
 def test_a_missing_pad_byte_does_not_hide_what_follows():
     odd = b"odd " + struct.pack("<I", 3) + b"abc"
     for pad in (b"", b"\0"):
-        info = identify(
-            riff(fmt(), odd + pad, chunk(b"data", bytes(200)), odd + pad + chunk(b"id3 ", b""))
-        )
+        info = identify(riff(fmt(), odd + pad, chunk(b"data", bytes(200)), odd + pad + chunk(b"id3 ", b"")))
         assert info.samples == 100
 
 
@@ -317,9 +311,7 @@ def test_a_codec_may_be_named_by_a_guid_without_a_format_tag():
 
 
 def test_rifx_is_big_endian():
-    body = riff(
-        fmt(1, 1, 8000, 16, order=">"), chunk(b"data", bytes(200), order=">"), magic=b"RIFX"
-    )
+    body = riff(fmt(1, 1, 8000, 16, order=">"), chunk(b"data", bytes(200), order=">"), magic=b"RIFX")
     info = identify(body)
     assert (info.container, info.codec, info.samples) == ("wav", "pcm_s16be", 100)
 
@@ -330,9 +322,7 @@ def w64(samples=100, claimed=None):
     size = 24 + 2 * samples if claimed is None else claimed
     data = b"data" + tail + struct.pack("<Q", size) + bytes(2 * samples)
     body = b"wave" + tail + format_chunk + data
-    return (
-        bytes.fromhex("726966662e91cf11a5d628db04c10000") + struct.pack("<Q", 24 + len(body)) + body
-    )
+    return (bytes.fromhex("726966662e91cf11a5d628db04c10000") + struct.pack("<Q", 24 + len(body)) + body)
 
 
 def test_wave64_sizes_include_their_header_and_are_padded_to_eight():
@@ -351,9 +341,7 @@ def test_fact_tells_where_the_last_block_is_only_filled_up():
         (1000, 130, True),
         (5, 130, True),
     ):
-        info = identify(
-            riff(block, chunk(b"fact", struct.pack("<I", fact)), chunk(b"data", bytes(72)))
-        )
+        info = identify(riff(block, chunk(b"fact", struct.pack("<I", fact)), chunk(b"data", bytes(72))))
         assert (info.samples, bool(info.warnings)) == (samples, warned), fact
 
 
@@ -382,9 +370,7 @@ def test_a_codec_without_samples_or_blocks_goes_by_fact_or_by_rate():
         "header",
         True,
     )
-    by_rate = identify(
-        riff(fmt(0x161, 2, 44100, 16, block=100, byte_rate=1000), chunk(b"data", bytes(640)))
-    )
+    by_rate = identify(riff(fmt(0x161, 2, 44100, 16, block=100, byte_rate=1000), chunk(b"data", bytes(640))))
     assert (by_rate.duration, by_rate.duration_source, by_rate.duration_exact) == (
         0.64,
         "estimate",
@@ -409,15 +395,11 @@ def test_tags_are_of_id3_first_then_info_then_bext():
         "description": "About it",
         "date": "2021-03-04",
     }
-    assert (
-        identify(riff(fmt(), info_list, chunk(b"data", bytes(2)), tag)).tags["title"] == "Von ID3"
-    )
+    assert (identify(riff(fmt(), info_list, chunk(b"data", bytes(2)), tag)).tags["title"] == "Von ID3")
 
 
 def test_a_tag_in_front_is_stepped_over():
-    info = identify(
-        id3v2(id3_frame("TIT2", b"\3T"), padding=50) + riff(fmt(), chunk(b"data", bytes(200)))
-    )
+    info = identify(id3v2(id3_frame("TIT2", b"\3T"), padding=50) + riff(fmt(), chunk(b"data", bytes(200))))
     assert (info.container, info.samples, info.tags, info.audio_offset) == (
         "wav",
         100,

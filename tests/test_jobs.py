@@ -367,9 +367,7 @@ def test_a_waiting_client_that_goes_takes_its_job_along(room):
     job = room.start(later=False)
     room.jobs.cancel(job)
     assert room.files() == [] and room.converter.cancelled == [job.input]
-    room.converter.begun[0][4](
-        Outcome(failure=Refusal("gone", "cancelled"))
-    )  # as converters do after a cancel
+    room.converter.begun[0][4](Outcome(failure=Refusal("gone", "cancelled")))  # as converters do after a cancel
     assert room.files() == [] and refused(room.jobs.find, job.id) == "gone"
 
 

@@ -32,9 +32,7 @@ class House:
     def pass_time(self, milliseconds):
         """From now on it is later."""
         services = self.server.server.services
-        self.server.server.services = services._replace(
-            now_ms=lambda: services.now_ms() + milliseconds
-        )
+        self.server.server.services = services._replace(now_ms=lambda: services.now_ms() + milliseconds)
 
     def link(self, person=None, file=None, **wishes):
         status, _, link = (person or self.ann).ask(
@@ -111,9 +109,7 @@ def test_a_link_is_made_as_was_asked(still):
     ],
 )
 def test_a_wish_that_cannot_be_is_refused_by_its_name(still, wishes, parameter, why):
-    status, _, problem = still.ann.ask(
-        "POST", f"/files/{still.file['id']}/links", json.dumps(wishes)
-    )
+    status, _, problem = still.ann.ask("POST", f"/files/{still.file['id']}/links", json.dumps(wishes))
     assert (status, problem["parameter"]) == (400, parameter), why
 
 
@@ -126,9 +122,7 @@ def test_a_link_is_for_reading_alone(still, method):
 def test_a_link_does_not_end_itself(still):
     link = still.link()
     assert still.anybody("DELETE", link["url"])[0] == 401
-    assert still.ann.ask("DELETE", link["url"])[0] == 400, (
-        "nor is the signature a parameter of that"
-    )
+    assert still.ann.ask("DELETE", link["url"])[0] == 400, ("nor is the signature a parameter of that")
     assert still.anybody("GET", link["url"])[0] == 200
 
 
@@ -232,9 +226,7 @@ def test_a_link_from_open_mode_and_its_key_survive_a_restart(running, tmp_path):
         assert ask(server, "GET", link["url"])[2] == SOUND
     key.unlink()
     with running(tmp_path / "var") as server:
-        assert ask(server, "GET", link["url"])[0] == 403, (
-            "without its key the signature fits no more"
-        )
+        assert ask(server, "GET", link["url"])[0] == 403, ("without its key the signature fits no more")
 
 
 def test_the_key_is_in_no_backup_and_goes_with_the_folder(running, tmp_path):
@@ -277,22 +269,16 @@ def test_a_link_is_a_whole_url_where_the_server_knows_its_name(running):
 
 def test_what_comes_through_a_drop_is_the_owners_and_validated(house):
     drop = house.drop(files=3, bytes="1MiB", minutes=2, expires="7d", note="the band")
-    status, fields, receipt = house.anybody(
-        "POST", drop["url"] + "?name=take.wav&meta.by=joe", SOUND
-    )
+    status, fields, receipt = house.anybody("POST", drop["url"] + "?name=take.wav&meta.by=joe", SOUND)
     assert status == 201 and "location" not in fields
     record = house.ann.ask("GET", "/info?name=take.wav")[2]
     assert record["metadata"] == {"by": "joe"} and record["uploaded_by"] is None
-    assert receipt == {
-        key: value for key, value in record.items() if key not in ("id", "uploaded_by", "shared")
-    }
+    assert receipt == {key: value for key, value in record.items() if key not in ("id", "uploaded_by", "shared")}
     assert house.anybody("POST", drop["url"], b"no audio")[2]["code"] == "not-audio"
     assert house.anybody("POST", drop["url"], SOUND[:40])[0] in (415, 422)
     assert house.anybody("POST", drop["url"] + "?name=../x", SOUND)[2]["code"] == "bad-name"
     assert (
-        house.anybody(
-            "POST", drop["url"], SOUND, **{"Content-Digest": "sha-256=:%s=:" % ("A" * 43)}
-        )[2]["code"]
+        house.anybody("POST", drop["url"], SOUND, **{"Content-Digest": "sha-256=:%s=:" % ("A" * 43)})[2]["code"]
         == "digest-mismatch"
     )
     assert house.bob.ask("GET", "/list")[2]["total"] == 0
@@ -353,9 +339,7 @@ def test_a_drop_does_not_tell_what_its_owner_has(house):
 
 def test_nothing_is_replaced_through_a_drop(house):
     drop = house.drop()
-    status, _, problem = house.anybody(
-        "POST", drop["url"] + "?name=take%201.wav&overwrite=true", OTHER
-    )
+    status, _, problem = house.anybody("POST", drop["url"] + "?name=take%201.wav&overwrite=true", OTHER)
     assert (status, problem["parameter"]) == (400, "overwrite")
     body = (
         b'--b\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n--b\r\n'
@@ -363,9 +347,7 @@ def test_nothing_is_replaced_through_a_drop(house):
         + OTHER
         + b"\r\n--b--\r\n"
     )
-    status, _, problem = house.anybody(
-        "POST", drop["url"], body, **{"Content-Type": "multipart/form-data; boundary=b"}
-    )
+    status, _, problem = house.anybody("POST", drop["url"], body, **{"Content-Type": "multipart/form-data; boundary=b"})
     assert (status, problem["parameter"]) == (400, "overwrite")
     assert house.ann.ask("GET", "/download?name=take%201.wav")[2] == SOUND
 
@@ -409,9 +391,7 @@ def test_the_owners_quota_holds_for_a_drop_and_is_not_told(house):
     problem = house.anybody("POST", drop["url"], OTHER)[2]
     assert problem["code"] == "over-quota" and not {"limit", "quota"} & set(problem)
     assert (
-        house.root.ask(
-            "PATCH", "/users/ann", json.dumps({"quota": {"files": None, "seconds": 0.25}})
-        )[0]
+        house.root.ask("PATCH", "/users/ann", json.dumps({"quota": {"files": None, "seconds": 0.25}}))[0]
         == 200
     )
     late = house.anybody("POST", drop["url"], LONGER)[2]
@@ -468,9 +448,7 @@ def test_a_drop_that_ends_during_an_upload_takes_nothing(house):
     head += f"Content-Length: {len(SOUND)}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(house.server.address, timeout=60) as sock:
         sock.sendall(head.encode() + SOUND[:100])
-        while not list(
-            (house.server.data / "uploads").iterdir()
-        ):  # until the head was read and taken
+        while not list((house.server.data / "uploads").iterdir()):  # until the head was read and taken
             pass
         assert house.ann.ask("DELETE", "/drops/" + drop["id"])[0] == 204
         sock.sendall(SOUND[100:])

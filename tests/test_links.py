@@ -38,9 +38,7 @@ def claim(target, *, key=KEY, method="GET", now_ms=NOW):
 
 def test_a_link_says_what_was_signed():
     text = f"18:audioserver link 13:GET31:/links/{ID}8:download4:true7:expires10:1700000000"
-    signature = (
-        urlsafe_b64encode(hmac.new(KEY, text.encode(), "sha256").digest()).decode().rstrip("=")
-    )
+    signature = (urlsafe_b64encode(hmac.new(KEY, text.encode(), "sha256").digest()).decode().rstrip("="))
     assert (
         target_of(KEY, LINK)
         == f"/links/{ID}?download=true&expires=1700000000&signature={signature}"
@@ -167,9 +165,7 @@ def test_a_key_that_others_could_read_is_closed_to_them(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize(
-    "text", ["", "00", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n\n0", " " + "0" * 64]
-)
+@pytest.mark.parametrize("text", ["", "00", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n\n0", " " + "0" * 64])
 def test_a_file_that_is_no_key_is_not_signed_with(tmp_path, text):
     path = tmp_path / "link.key"
     path.write_text(text)

@@ -36,9 +36,7 @@ def test_what_is_decoded_has_the_same_samples_in_every_container(tmp_path, data,
     assert list(struct.unpack("<400h", (tmp_path / "out").read_bytes()[44:])) == SAMPLES
 
 
-PCM_IN_MATROSKA = movie(
-    info(), element("1654ae6b", track("A_PCM/INT/LIT", 8000, 1, 16)), cluster(block(bytes(320)))
-)
+PCM_IN_MATROSKA = movie(info(), element("1654ae6b", track("A_PCM/INT/LIT", 8000, 1, 16)), cluster(block(bytes(320))))
 NOT_DECODED = [
     (PCM_IN_MATROSKA, "blocks have heads of their own between the samples"),
     (audio_files.mp4(), "tables say where the samples are"),

@@ -45,9 +45,7 @@ def add_file(connection, name, size=5, duration=1.0, owner=1):
 
 
 def counters(connection, owner=1):
-    row = connection.execute(
-        "SELECT files, bytes, duration_ms FROM counters WHERE owner = ?", (owner,)
-    ).fetchone()
+    row = connection.execute("SELECT files, bytes, duration_ms FROM counters WHERE owner = ?", (owner,)).fetchone()
     return row or (0, 0, 0)
 
 
@@ -64,9 +62,7 @@ OVER = [
 
 
 @pytest.mark.parametrize("quota, before, size_and_duration, error, why", OVER)
-def test_what_would_pass_a_quota_is_undone_whole(
-    catalogue, quota, before, size_and_duration, error, why
-):
+def test_what_would_pass_a_quota_is_undone_whole(catalogue, quota, before, size_and_duration, error, why):
     add_account(catalogue, **quota)
     for number, (size, duration) in enumerate(before):
         add_file(catalogue, f"before-{number}", size, duration)
@@ -141,9 +137,7 @@ def test_what_would_pass_a_drop_s_limit_is_undone_whole(catalogue, limits, fits,
     with pytest.raises(sqlite3.IntegrityError, match=error):
         through_drop(catalogue, "b", *over)
     assert [name for (name,) in catalogue.execute("SELECT name FROM files")] == ["a"]
-    assert catalogue.execute("SELECT files, bytes, duration_ms FROM drops").fetchone() == counters(
-        catalogue
-    )
+    assert catalogue.execute("SELECT files, bytes, duration_ms FROM drops").fetchone() == counters(catalogue)
 
 
 def test_nothing_comes_through_a_drop_that_is_gone(catalogue):
@@ -210,9 +204,7 @@ ROOM = [
 ]
 
 
-@pytest.mark.parametrize(
-    "limits, usage, size, replaced, expected, why", ROOM, ids=[why for *_, why in ROOM]
-)
+@pytest.mark.parametrize("limits, usage, size, replaced, expected, why", ROOM, ids=[why for *_, why in ROOM])
 def test_what_a_quota_leaves_for_an_upload(limits, usage, size, replaced, expected, why):
     if isinstance(expected, str):
         with pytest.raises(Refusal) as refused:
@@ -337,9 +329,7 @@ def test_a_body_of_unknown_length_ends_where_the_quota_does(server, ann):
     answer = raw(server.address, chunked("?name=a.wav", ann.every, LONGER))
     assert answer.startswith(b"HTTP/1.1 413 ") and b'"code": "over-quota"' in answer
     assert ann.people.usage(ann.id) == (0, 0, 0)
-    assert raw(server.address, chunked("?name=a.wav", ann.every, SOUND)).startswith(
-        b"HTTP/1.1 201 "
-    )
+    assert raw(server.address, chunked("?name=a.wav", ann.every, SOUND)).startswith(b"HTTP/1.1 201 ")
 
 
 def test_how_long_it_is_counts_once_it_is_known(ann):
@@ -369,9 +359,7 @@ def test_a_form_is_held_to_the_quota_as_well(ann):
 def test_a_conversion_is_stored_within_the_quota_alone(ann):
     assert ann.ask("POST", "/post?name=a.wav", SOUND)[0] == 201
     limit(ann, files=1)
-    status, _, problem = ann.ask(
-        "POST", "/resample?source=a.wav&rate=16000&format=wav&save_as=b.wav"
-    )
+    status, _, problem = ann.ask("POST", "/resample?source=a.wav&rate=16000&format=wav&save_as=b.wav")
     assert (status, problem["code"]) == (413, "over-quota")
     assert ann.people.usage(ann.id)[0] == 1
 

@@ -29,9 +29,7 @@ def repeated(times):
     """A second of stereo at 44.1 kHz, `times` over."""
     second = wav(1.0, 44100, 2)
     size = times * (len(second) - 44)
-    head = (
-        second[:4] + (36 + size).to_bytes(4, "little") + second[8:40] + size.to_bytes(4, "little")
-    )
+    head = (second[:4] + (36 + size).to_bytes(4, "little") + second[8:40] + size.to_bytes(4, "little"))
     return head + times * second[44:]
 
 
@@ -239,9 +237,7 @@ def test_closing_the_server_ends_its_workers(running):
     eventually(lambda: not any(is_alive(pid) for pid in workers))
     again = running(jobs=2)
     assert ended(again, where)["status"] == "done"
-    assert identified(
-        request(again.address, "GET", where + "/result")[2]
-    ).duration == pytest.approx(3, abs=0.01)
+    assert identified(request(again.address, "GET", where + "/result")[2]).duration == pytest.approx(3, abs=0.01)
 
 
 # -- kills --------------------------------------------------------------------------------------------------
@@ -287,9 +283,7 @@ def test_a_killed_server_leaves_no_worker_and_goes_on_after_a_start(tmp_path):
         where = begun(server, "", MIDDLE)
         waiting = http.client.HTTPConnection(*server.address)
         waiting.request("POST", "/resample", MIDDLE)
-        eventually(
-            lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running"
-        )
+        eventually(lambda: json.loads(request(server.address, "GET", where)[2])["status"] == "running")
         eventually(lambda: len(list((data / "conversions").iterdir())) == 2)
         workers = children(server.process.pid)
         assert workers
@@ -300,9 +294,7 @@ def test_a_killed_server_leaves_no_worker_and_goes_on_after_a_start(tmp_path):
     with Process(data) as server:
         assert len(list((data / "conversions").iterdir())) == 1
         assert ended(server, where)["status"] == "done"
-        assert identified(
-            request(server.address, "GET", where + "/result")[2]
-        ).duration == pytest.approx(3, abs=0.01)
+        assert identified(request(server.address, "GET", where + "/result")[2]).duration == pytest.approx(3, abs=0.01)
         eventually(lambda: not list((data / "conversions").iterdir()))
 
 

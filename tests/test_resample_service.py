@@ -68,9 +68,7 @@ def ended(server, where):
 def temporary_files(server):
     """What is in the folder of conversions."""
     folder = str(server.server.storage.data / "conversions")
-    return [
-        os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files
-    ]
+    return [os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files]
 
 
 def clean(server):
@@ -128,12 +126,8 @@ def test_the_result_is_named_after_what_came(server, parameters, headers, name):
 
 def test_a_form_is_taken_whatever_its_field_is_called_and_carries_parameters(server):
     for field in ("inFile", "file"):
-        body = form(
-            (field, "C:\\music\\e.wav", SOUND), ("rate", None, b"8000"), ("format", None, b"wav")
-        )
-        status, fields, body = resample(
-            server, body=body, Content_Type="multipart/form-data; boundary=xyz"
-        )
+        body = form((field, "C:\\music\\e.wav", SOUND), ("rate", None, b"8000"), ("format", None, b"wav"))
+        status, fields, body = resample(server, body=body, Content_Type="multipart/form-data; boundary=xyz")
         assert (status, body) == (200, SOUND)
         assert 'filename="e.wav"' in fields["content-disposition"]
 
@@ -188,9 +182,7 @@ def test_a_stored_file_is_converted_by_id_and_by_name_and_never_touched(server):
     before = request(server.address, "GET", "/list")[2]
     for which in ("id=" + record["id"], "source=a.wav"):
         status, fields, body = resample(server, f"{AS_IT_IS}&{which}", None)
-        assert (status, body) == (200, SOUND) and 'filename="a.wav"' in fields[
-            "content-disposition"
-        ]
+        assert (status, body) == (200, SOUND) and 'filename="a.wav"' in fields["content-disposition"]
     eventually(lambda: not temporary_files(server))
     assert request(server.address, "GET", "/list")[2] == before
     assert request(server.address, "GET", "/download?name=a.wav")[2] == SOUND
@@ -292,9 +284,7 @@ def test_sampling_rates_are_converted_or_refused_by_name(server, rate, status, w
         ("save_as=../b.wav", "save_as", "U+002F"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_refused_with_what_can(
-    same_server, parameters, parameter, allowed
-):
+def test_a_parameter_that_cannot_be_is_refused_with_what_can(same_server, parameters, parameter, allowed):
     status, _, body = resample(same_server, parameters)
     refusal = json.loads(body)
     assert status == 400 and refusal["parameter"] == parameter and allowed in refusal["detail"]
@@ -354,9 +344,7 @@ def test_a_result_that_the_disk_has_no_room_for_is_refused(running):
 def test_a_conversion_can_be_left_alone_and_fetched(server):
     where = begun(server, AS_IT_IS + "&name=in.wav")
     status = ended(server, where)
-    assert (
-        status["status"] == "done" and status["progress"] == 1 and status["done"] == "passthrough"
-    )
+    assert (status["status"] == "done" and status["progress"] == 1 and status["done"] == "passthrough")
     assert status["result"] == where + "/result" and status["size"] == len(SOUND)
     assert json.loads(request(server.address, "GET", where)[2]) == status
     code, fields, body = request(server.address, "GET", where + "/result")
@@ -386,9 +374,7 @@ def test_ranges_that_cover_it_together_deliver_it(server):
     ended(server, where)
     pieces = b""
     for span in ("0-99", "100-199", "200-"):
-        status, fields, body = request(
-            server.address, "GET", where + "/result", headers={"Range": "bytes=" + span}
-        )
+        status, fields, body = request(server.address, "GET", where + "/result", headers={"Range": "bytes=" + span})
         assert status == 206 and fields["content-range"].endswith(f"/{len(SOUND)}")
         pieces += body
     assert pieces == SOUND

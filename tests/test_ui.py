@@ -42,9 +42,7 @@ def test_each_view_is_the_one_page(server, target):
 def test_the_policy_lets_in_nothing_inline_and_nothing_from_elsewhere(server):
     policy = get(server.address, "/")[1]["content-security-policy"]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
-    assert (
-        rules["default-src"] == "'none'" and rules["script-src"] == rules["style-src"] == "'self'"
-    )
+    assert (rules["default-src"] == "'none'" and rules["script-src"] == rules["style-src"] == "'self'")
     assert (
         "unsafe" not in policy
         and "http" not in policy
@@ -105,9 +103,7 @@ def test_head_tells_what_get_would_send(server):
     _, asked, body = get(server.address, "/", **PACKED)
     status, told, nothing = get(server.address, "/", method="HEAD", **PACKED)
     assert status == 200 and nothing == b""
-    assert {**told, "date": ""} == {**asked, "date": ""} and int(told["content-length"]) == len(
-        body
-    )
+    assert {**told, "date": ""} == {**asked, "date": ""} and int(told["content-length"]) == len(body)
 
 
 @pytest.mark.parametrize(
@@ -183,11 +179,7 @@ def test_a_folder_that_is_not_there_is_told_at_start(tmp_path, running):
 class TestTheSource:
     def test_nothing_is_fetched_from_elsewhere(self):
         for path in UI.iterdir():
-            found = set(
-                re.findall(
-                    r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", path.read_text("utf-8")
-                )
-            )
+            found = set(re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", path.read_text("utf-8")))
             assert found <= {"http://www.w3.org/2000/svg"}, f"{path.name} names {found}"
 
     def test_text_never_becomes_markup(self):

@@ -18,9 +18,7 @@ _ROUNDS = 4  # in one grace, so that nothing outlives it by much more than a qua
 class Collector:
     """Calls `collect` every now and then until `close`; what it raises goes to `on_error`."""
 
-    def __init__(
-        self, collect: Callable[[], object], grace_s: float, on_error: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, collect: Callable[[], object], grace_s: float, on_error: Callable[[Exception], None]) -> None:
         self._collect, self._on_error = collect, on_error
         self._period = max(0.1, min(LONGEST_S, grace_s / _ROUNDS))
         self._ended = threading.Event()

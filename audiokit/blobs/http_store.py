@@ -90,9 +90,7 @@ class Line:
         self.is_fresh = True
         self.since = 0.0  # when it was last given back
         if tls is not None:
-            self.http: Any = http.client.HTTPSConnection(
-                endpoint.host, endpoint.port, timeout=connect_s, context=tls
-            )
+            self.http: Any = http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=connect_s, context=tls)
         else:
             self.http = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=connect_s)
         self.http.connect()
@@ -100,9 +98,7 @@ class Line:
 
     def is_over(self) -> bool:
         """Whether the store has closed it while nobody used it."""
-        return time.monotonic() - self.since > _IDLE_S or (
-            not self.endpoint.is_tls and _is_readable(self.sock)
-        )
+        return time.monotonic() - self.since > _IDLE_S or (not self.endpoint.is_tls and _is_readable(self.sock))
 
     def close(self) -> None:
         """End it, whoever reads from it."""

@@ -31,9 +31,7 @@ class FolderLock:
     """The lock file `path`, held from construction to `release`."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor: Optional[int] = os.open(
-            str(path), os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600
-        )
+        self._descriptor: Optional[int] = os.open(str(path), os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
             _lock(self._descriptor)
         except OSError:

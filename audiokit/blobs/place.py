@@ -152,9 +152,7 @@ class Credentials:
         """The keys; BadPlace says where they were looked for."""
         own = self._environment
         if own.get("AWS_ACCESS_KEY_ID") and own.get("AWS_SECRET_ACCESS_KEY"):
-            return Keys(
-                own["AWS_ACCESS_KEY_ID"], own["AWS_SECRET_ACCESS_KEY"], own.get("AWS_SESSION_TOKEN") or None
-            )
+            return Keys(own["AWS_ACCESS_KEY_ID"], own["AWS_SECRET_ACCESS_KEY"], own.get("AWS_SESSION_TOKEN") or None)
         path, profile = credentials_file(own), _profile(own)
         with self._lock:
             try:

@@ -72,9 +72,7 @@ def signed_headers(
     return [*fields.items(), ("authorization", proof)]
 
 
-def presigned_query(
-    method: str, path: str, query: Query, host: str, seconds: int, keys: Keys, scope: Scope
-) -> str:
+def presigned_query(method: str, path: str, query: Query, host: str, seconds: int, keys: Keys, scope: Scope) -> str:
     """The query of an address that whoever has it may use for `seconds`, under this `host` alone."""
     full = [
         *query,

@@ -31,9 +31,7 @@ def back_up(catalogue: Any, source: Any, target: Path, blobs: Any, ops: Any) -> 
         rows.execute("DELETE FROM removals")
         rows.execute("DELETE FROM jobs")  # results of conversions are not kept for long, nor here
         rows.execute("DELETE FROM places WHERE what = 'blobs'")  # the copy's bytes are in its folder
-        missing = [
-            id for id, key in rows.execute("SELECT id, key FROM files") if not _link(source, blobs, key, ops)
-        ]
+        missing = [id for id, key in rows.execute("SELECT id, key FROM files") if not _link(source, blobs, key, ops)]
         _bring_up(missing, rows, catalogue, lambda key: _link(source, blobs, key, ops))
         count = rows.execute("SELECT count(*) FROM files").fetchone()[0]
     for folder in (target / "files").iterdir():

@@ -21,9 +21,7 @@ from ..digests import sha256_of
 
 _ROWS = 1000  # looked at in one query
 _SECOND_LOOK_S = 0.5  # an upload beside us takes milliseconds from its rename to its row, or to its refusal
-_COUNT = (
-    "SELECT owner, count(*), sum(size), sum(CAST(round(duration * 1000) AS INTEGER)) FROM files GROUP BY owner"
-)
+_COUNT = ("SELECT owner, count(*), sum(size), sum(CAST(round(duration * 1000) AS INTEGER)) FROM files GROUP BY owner")
 _COUNTED = "SELECT owner, files, bytes, duration_ms FROM counters WHERE files > 0"
 _IN_ORDER = "SELECT n, owner, uploaded_ms FROM files WHERE n > ? ORDER BY n LIMIT ?"
 _ORDERED = "SELECT newest_ms, disorder_ms FROM counters WHERE owner = ?"

@@ -26,9 +26,7 @@ QUEUED, RUNNING, DONE, FAILED, GONE = "queued", "running", "done", "failed", "go
 REMEMBERED_MS = 86_400_000  # a row that is gone: longer than a node may hang with a write in its hands
 _MOST = 500  # rows named in one query, or found due at once: SQLite before 3.32 binds 999 values
 
-_COLUMNS = (
-    "id, owner, state, status, mime, key, size, sha256, since_ms, delivered, renewed_ms, expires_ms"
-)
+_COLUMNS = ("id, owner, state, status, mime, key, size, sha256, since_ms, delivered, renewed_ms, expires_ms")
 _POST = (
     "INSERT INTO jobs (id, owner, state, status, mime, renewed_ms, key) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT DO NOTHING"

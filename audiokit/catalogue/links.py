@@ -58,9 +58,7 @@ class Links:
 
     def named(self, id: str) -> Optional[Link]:
         """The link of that id, unless whoever made it may not come in any more."""
-        rows = self._catalogue.read(
-            f"SELECT {_LINK} FROM links l WHERE id = ? AND {_IS_LET_IN}", (id,)
-        )
+        rows = self._catalogue.read(f"SELECT {_LINK} FROM links l WHERE id = ? AND {_IS_LET_IN}", (id,))
         return _link(rows[0]) if rows else None
 
     def of_file(self, file: str) -> List[Tuple[Link, Optional[str]]]:
@@ -94,9 +92,7 @@ class Drops:
 
     def shown(self, digest: str) -> Optional[Drop]:
         """The drop whose token has that digest, unless its owner may not come in any more."""
-        rows = self._catalogue.read(
-            f"SELECT {_DROP} FROM drops d WHERE digest = ? AND {_IS_LET_IN}", (digest,)
-        )
+        rows = self._catalogue.read(f"SELECT {_DROP} FROM drops d WHERE digest = ? AND {_IS_LET_IN}", (digest,))
         return Drop._make(rows[0]) if rows else None
 
     def of(self, account: Optional[int]) -> List[Tuple[Drop, Optional[str]]]:

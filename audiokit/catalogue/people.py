@@ -73,9 +73,7 @@ class People:
     def set_password(self, id: int, password: str) -> bool:
         """Another password, as its hash; ends every session of the account."""
         end = "DELETE FROM sessions WHERE account = (SELECT id FROM accounts WHERE id = ? AND password = ?)"
-        return self._decided(
-            "UPDATE accounts SET password = ? WHERE id = ?", (password, id), [(end, (id, password))]
-        )
+        return self._decided("UPDATE accounts SET password = ? WHERE id = ?", (password, id), [(end, (id, password))])
 
     def hash_anew(self, account: Account, password: str) -> bool:
         """The same password under a dearer hash; ends no session.  Not if it was changed meanwhile, or is being moved."""

@@ -102,9 +102,7 @@ def noted(id: str, version: int, now_ms: int) -> Statement:
 
 
 def _labels(record: Dict[str, Any], row: Row, version: int) -> List[Statement]:
-    return [
-        (_ADD_LABEL, (label, value, row.uploaded_ms, row.id, version)) for label, value in labels_of(record)
-    ]
+    return [(_ADD_LABEL, (label, value, row.uploaded_ms, row.id, version)) for label, value in labels_of(record)]
 
 
 def as_text(record: Dict[str, Any]) -> str:

@@ -42,6 +42,4 @@ class Sessions:
 
     def end(self, digest: str) -> bool:
         """End a session; whether there was one."""
-        return bool(
-            self._catalogue.write([("DELETE FROM sessions WHERE digest = ?", (digest,))])[0]
-        )
+        return bool(self._catalogue.write([("DELETE FROM sessions WHERE digest = ?", (digest,))])[0])

@@ -198,9 +198,7 @@ class Catalogue:
     # -- opening ---------------------------------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            str(self.path), timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(str(self.path), timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA cache_size = -%d" % _CACHE_KIB)
             # Savepoints and sorts would else make files in /var/tmp, which may be full while the disk here is not.

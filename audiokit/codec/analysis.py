@@ -81,9 +81,7 @@ def dct3(values: Vectors) -> Vectors:
         return [values[0] << _MATRIX_BITS]
     even, odd = dct3(values[0::2]), values[1::2]
     odd = [sum(map(mul, odd, row)) for row in _matrix(size // 2)]
-    return [g + h for g, h in zip(even, odd)] + [
-        g - h for g, h in zip(reversed(even), reversed(odd))
-    ]
+    return [g + h for g, h in zip(even, odd)] + [g - h for g, h in zip(reversed(even), reversed(odd))]
 
 
 # y[q] = sum over j of C[q + 64j] x[newest - q - 64j]

@@ -111,9 +111,7 @@ def render(granules: Sequence[Blocks], channels: int) -> bytes:
     """PCM of these granules but for the first two, which are history."""
     width = max(max([len(blocks) for blocks in granules]), channels)
     # A granule of fewer channels than the batch: its one channel goes to both.
-    lanes: List[Block] = [
-        blocks[channel % len(blocks)] for channel in range(width) for blocks in granules
-    ]
+    lanes: List[Block] = [blocks[channel % len(blocks)] for channel in range(width) for blocks in granules]
     count = len(granules)
     arithmetic = slots(len(lanes), WIDTH)
     time, _ = hybrid(lanes, arithmetic)
@@ -364,9 +362,7 @@ class Planner:
         samples = cut.presented(self._extent.frames * self._header.samples_per_frame)
         return Whole(self._header.sample_rate, self._channels or self._header.channels, samples)
 
-    def _segment(
-        self, first: int, last: int, channels: int, skip: int, drop: int, silent: int
-    ) -> Segment:
+    def _segment(self, first: int, last: int, channels: int, skip: int, drop: int, silent: int) -> Segment:
         begin = self._lead_in(first)
         start = self._offsets[begin] if begin < len(self._offsets) else 0
         frames = tuple(

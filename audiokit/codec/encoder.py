@@ -168,9 +168,7 @@ class Encoder:
         layout, writer = self._layout, self._writer
         channels = range(layout.channels)
         pairs = [
-            left_right(
-                [spectra.lines(c, n) for c in channels], types[n], layout, self.parameters.cutoff
-            )
+            left_right([spectra.lines(c, n) for c in channels], types[n], layout, self.parameters.cutoff)
             for n in numbers
         ]
         apart = sum([one.entropy for pair in pairs for one in pair.spectra])

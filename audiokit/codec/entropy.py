@@ -93,9 +93,7 @@ def long_splits(sample_rate: int) -> Tuple[Split, ...]:
         zero = min(max(round(0.3 * bands), 1), 16)
         one = min(max(round(0.35 * bands), 1), 8)
         second = min(zero + one, len(edges) - 1)
-        out.append(
-            Split(min(edges[zero] // 2, pairs), min(edges[second] // 2, pairs), zero - 1, one - 1)
-        )
+        out.append(Split(min(edges[zero] // 2, pairs), min(edges[second] // 2, pairs), zero - 1, one - 1))
     return tuple(out)
 
 
@@ -142,9 +140,7 @@ def _count1_bits(ones: bytes) -> Tuple[int, int]:
     return (a, 0) if a <= b else (b, 1)
 
 
-def _best_table(
-    pairs: bytes, start: int, end: int, largest: Callable[[int, int], int]
-) -> Tuple[int, int]:
+def _best_table(pairs: bytes, start: int, end: int, largest: Callable[[int, int], int]) -> Tuple[int, int]:
     """(table_select, bits) of one region."""
     region = pairs[start:end]
     reach = 0
@@ -213,9 +209,7 @@ def write(pairs: bytes, signs: bytes, coding: Coding, values: Callable[[int], in
     keys = _UNPACK_KEYS(interleaved)
     out: List[str] = []
     start = 0
-    for end, table in zip(
-        (coding.split.first, coding.split.second, coding.big_values), coding.table_select
-    ):
+    for end, table in zip((coding.split.first, coding.split.second, coding.big_values), coding.table_select):
         if table:
             words = list(map(_words(table).__getitem__, keys[start:end]))
             if HUFFMAN_LINBITS[table]:

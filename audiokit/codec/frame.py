@@ -96,9 +96,7 @@ def stream_format(sample_rate: int, channels: int) -> StreamFormat:
                 raise ValueError("%d channels: Layer III has 1 or 2" % channels)
             return StreamFormat(version, sample_rate, channels)
     allowed = sorted(rate for rates in SAMPLE_RATES.values() for rate in rates)
-    raise ValueError(
-        "a sample rate of %d Hz: Layer III has %s" % (sample_rate, ", ".join(map(str, allowed)))
-    )
+    raise ValueError("a sample rate of %d Hz: Layer III has %s" % (sample_rate, ", ".join(map(str, allowed))))
 
 
 class Granule(NamedTuple):

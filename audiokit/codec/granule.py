@@ -177,9 +177,7 @@ def mid_side(pair: Pair) -> Tuple[Spectrum, ...]:
     return tuple([one._replace(data=lines) for one, lines in zip(pair.mid_side, data)])
 
 
-def wanted_scalefactors(
-    spectrum: Spectrum, shaping: float
-) -> Tuple[Scalefactors, List[float]]:
+def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactors, List[float]]:
     """Scalefactors that bend the noise towards the thresholds, and the gain each band then asks for.
 
     `shaping`: how far, from 0 (the same step in all bands) to 1 (as the thresholds are).
@@ -209,9 +207,7 @@ def _mean_gain(gains: Sequence[float], heard: Sequence[bool], widths: Sequence[i
     return sum(compress(map(mul, gains, widths), heard)) / lines if lines else float(HIGHEST_GAIN)
 
 
-def _subblock_gain(
-    gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]
-) -> Tuple[int, int, int]:
+def _subblock_gain(gains: Sequence[float], heard: Sequence[bool], widths: Sequence[int]) -> Tuple[int, int, int]:
     """What makes each window's step fit its own loudness: the noise of one is not the others'."""
     means = [_mean_gain(gains[n::3], heard[n::3], widths[n::3]) for n in range(3)]
     top = max([mean for mean in means if mean < HIGHEST_GAIN], default=0.0)

@@ -65,9 +65,7 @@ def _pair_table(tree: str, has_linbits: bool) -> PairTable:
     return PairTable(_multiple(one, LOOKUP_BITS), one, _longer(signed), escapes)
 
 
-def _longer(
-    signed: List[Tuple[str, Tuple[float, ...]]]
-) -> Dict[int, Tuple[int, List[Entry]]]:
+def _longer(signed: List[Tuple[str, Tuple[float, ...]]]) -> Dict[int, Tuple[int, List[Entry]]]:
     """The second look-up: what does not fit in LOOKUP_BITS, by those first bits."""
     groups: Dict[str, List[Tuple[str, Tuple[float, ...]]]] = {}
     for bits, values in signed:
@@ -140,9 +138,7 @@ def _multiple(one: List[Entry], width: int) -> List[Entry]:
     return table
 
 
-def decode_spectrum(
-    words: List[int], position: int, end: int, granule: Granule, bounds: Sequence[int]
-) -> List[float]:
+def decode_spectrum(words: List[int], position: int, end: int, granule: Granule, bounds: Sequence[int]) -> List[float]:
     """The signed |x|**(4/3) of a granule's lines, at most 576; all lines behind them are 0.
 
     `position` and `end` bound the Huffman bits (part3); `bounds` are the first line of region 1,
@@ -165,9 +161,7 @@ def decode_spectrum(
 # COUNT1_BITS: constants are faster than names, and this is a quarter of the decoder's time.
 
 
-def _decode_pairs(
-    words: List[int], position: int, table_select: int, values: List[float], limit: int
-) -> int:
+def _decode_pairs(words: List[int], position: int, table_select: int, values: List[float], limit: int) -> int:
     """Decode pairs until `values` has exactly `limit` lines; the position behind them."""
     table = pair_table(table_select)
     many = table.many
@@ -240,9 +234,7 @@ def _decode_escape(
     return position
 
 
-def _decode_count1(
-    words: List[int], position: int, end: int, table: str, values: List[float]
-) -> None:
+def _decode_count1(words: List[int], position: int, end: int, table: str, values: List[float]) -> None:
     """Decode quadruples up to `end` or line 576; what passes either is dropped."""
     many, one = count1_table(table)
     count = len(values)

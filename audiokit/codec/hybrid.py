@@ -170,9 +170,7 @@ class LaneWindows(NamedTuple):
     start: int  # lanes *behind* one of type 1: it brings another second half
 
     @classmethod
-    def of(
-        cls, blocks: Sequence[Block], arithmetic: Slots, below_mixed: bool = False
-    ) -> "LaneWindows":
+    def of(cls, blocks: Sequence[Block], arithmetic: Slots, below_mixed: bool = False) -> "LaneWindows":
         """The masks; `below_mixed`: of subbands 0 and 1, normal where mixed_block_flag is set."""
         types = [LONG if below_mixed and b.mixed_block_flag else b.block_type for b in blocks]
         stop = arithmetic.lanes([t == STOP for t in types])
@@ -386,9 +384,7 @@ def short_blocks(rows: Sequence[bytes]) -> Tuple[bytes, ...]:
             sample -= 2 * lanes.select(sample, odd)
         planes.append(lanes.to_bytes(sample))
     step = 32 * 8
-    return tuple(
-        [b"".join([p[at : at + step] for p in planes]) for at in range(0, count * step, step)]
-    )
+    return tuple([b"".join([p[at : at + step] for p in planes]) for at in range(0, count * step, step)])
 
 
 def _add_short_blocks(

@@ -104,9 +104,7 @@ class StreamRecord:
         constant = parameters.bitrate_kbps is not None
         quality = 0 if parameters.quality is None else WORST - parameters.quality
         frame = layout.header(bitrate, 0, 0).ljust(layout.overhead, b"\0")
-        frame += struct.pack(
-            ">4sIII", b"Info" if constant else b"Xing", _ALL_FIELDS, self.frames, total
-        )
+        frame += struct.pack(">4sIII", b"Info" if constant else b"Xing", _ALL_FIELDS, self.frames, total)
         frame += self._table(size, total)
         frame += struct.pack(
             ">I9sBB4xHHBB",
@@ -121,9 +119,7 @@ class StreamRecord:
         )
         frame += (ENCODER_DELAY << 12 | min(padding, 0xFFF)).to_bytes(3, "big")
         rate = sum(layout.sample_rate > limit for limit in (32000, 44100, 48000))
-        frame += struct.pack(
-            ">BBHIH", rate << 6 | _STEREO_SORT[layout.channels] << 2, 0, 0, total, self._crc
-        )
+        frame += struct.pack(">BBHIH", rate << 6 | _STEREO_SORT[layout.channels] << 2, 0, 0, total, self._crc)
         return (frame + struct.pack(">H", crc16(frame))).ljust(size, b"\0")
 
     def _table(self, first: int, total: int) -> bytes:

@@ -96,9 +96,7 @@ class Unpacker:
         self._reservoir = data[len(data) - reach :]
         return result
 
-    def _frame(
-        self, frame: Frame, words: List[int], start: int, reach: int, end: int
-    ) -> List[Blocks]:
+    def _frame(self, frame: Frame, words: List[int], start: int, reach: int, end: int) -> List[Blocks]:
         """The blocks of one frame whose main_data are bytes `start` to `end`, with `reach` bytes
         of reservoir in front."""
         header, report = frame.header, self.report
@@ -160,15 +158,11 @@ def _granule(
     for channel, granule in enumerate(granules):
         end = position + granule.part2_3_length
         if header.version == 1.0:
-            found[channel], part3 = read_scalefactors(
-                words, position, granule, scfsi[channel], factors[channel]
-            )
+            found[channel], part3 = read_scalefactors(words, position, granule, scfsi[channel], factors[channel])
             largest = [ILLEGAL_POSITION] * len(found[channel])
         else:
             is_position = channel == 1 and header.intensity_stereo
-            found[channel], largest, part3 = read_lsf_scalefactors(
-                words, position, granule, is_position
-            )
+            found[channel], largest, part3 = read_lsf_scalefactors(words, position, granule, is_position)
         factors[:] = found
         if part3 > end:
             raise Damaged("scalefactors past part2_3_length")

@@ -241,9 +241,7 @@ class Slots:
             )
         return constants
 
-    def _saturate(
-        self, plane: bytearray, data: bytes, above: bytes, inside: bytes, odd: int
-    ) -> None:
+    def _saturate(self, plane: bytearray, data: bytes, above: bytes, inside: bytes, odd: int) -> None:
         """Set the samples of `plane` that clip: those whose byte in `above` is not `inside`."""
         size, middle = self.slot_bytes, 1 << (self.width - 1 - odd)
         mask = 2 * middle - 1

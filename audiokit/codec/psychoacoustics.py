@@ -90,9 +90,7 @@ def energies(bands: Iterable[Sequence[float]], unit: float) -> List[float]:
     return [amplitude * amplitude * scale for amplitude in starmap(math.hypot, bands)]
 
 
-def side_energies(
-    left: Iterable[Sequence[float]], right: Iterable[Sequence[float]], unit: float
-) -> List[float]:
+def side_energies(left: Iterable[Sequence[float]], right: Iterable[Sequence[float]], unit: float) -> List[float]:
     """The energy of (left - right) / sqrt(2) in each band."""
     scale = 0.5 / (unit * unit)
     return [amplitude * amplitude * scale for amplitude in map(math.dist, left, right)]
@@ -108,9 +106,7 @@ def thresholds(energy: Sequence[float], bands: Bands) -> List[float]:
     return [max(s * r, quiet) for s, r, quiet in zip(spread, bands.ratios, bands.quiet)]
 
 
-def perceptual_entropy(
-    energy: Sequence[float], threshold: Sequence[float], widths: Sequence[int]
-) -> float:
+def perceptual_entropy(energy: Sequence[float], threshold: Sequence[float], widths: Sequence[int]) -> float:
     """About how many bits the lines need for their noise to stay hidden."""
     return (
         sum([width * math.log2(e / t) for e, t, width in zip(energy, threshold, widths) if e > t])

@@ -75,9 +75,7 @@ def _high_level(base: int) -> bytes:
 @lru_cache(maxsize=None)
 def _tables(phase: int) -> Tuple[bytes, bytes]:
     """(level -> q at its begin, level -> fine part from which on q is one more) at gain `phase`."""
-    begins = [
-        _UNIT * 2.0 ** (phase / 4) * (q - _ROUNDING) ** (4 / 3) for q in range(1, _CLAMPED + 1)
-    ]
+    begins = [_UNIT * 2.0 ** (phase / 4) * (q - _ROUNDING) ** (4 / 3) for q in range(1, _CLAMPED + 1)]
     least, more = bytearray(32), bytearray((_NEVER,)) * 256
     for level in range(32, 224):
         octave = 2.0 ** (2 * _BASE - 127 + (level >> 4))
@@ -171,9 +169,7 @@ _STEPS_A_BIT = 16 / 3  # gain steps that make a line's magnitude half as large, 
 _GOOD_ENOUGH = 0.6  # of the bits that a step of the gain is worth
 
 
-def search_gain(
-    bits_at: Callable[[int], Tuple[int, int]], target: int, start: int, lowest: int
-) -> int:
+def search_gain(bits_at: Callable[[int], Tuple[int, int]], target: int, start: int, lowest: int) -> int:
     """A gain from `lowest` on whose bits are at most `target`, and nearly that many.
 
     `bits_at(gain)` gives the bits and the number of lines that are not 0; bits fall as the gain

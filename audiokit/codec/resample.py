@@ -141,9 +141,7 @@ def _doubling(up: int, down: int) -> Tuple[Ratio, List[Tuple[int, List[int]]]]:
     share = up / down
     ratio = Ratio(2 * up, down, _taps(share))
     places = [divmod(r * down, ratio.up) for r in range(ratio.up)]
-    all_weights = [
-        _windowed_sinc(ratio.taps, rest / ratio.up, (PASSBAND + 0.5) * share) for _, rest in places
-    ]
+    all_weights = [_windowed_sinc(ratio.taps, rest / ratio.up, (PASSBAND + 0.5) * share) for _, rest in places]
     unit = ratio.up / sum(map(sum, all_weights)) * (1 << _DOUBLED_FRACTION)
     return ratio, [
         (first, [round(value * unit) for value in weights])

@@ -108,9 +108,7 @@ def encode(
     return Scalefactors(tuple(values), slens, compress, scale, preflag, subblock_gain)
 
 
-def _compress(
-    values: Sequence[int], groups: Tuple[int, ...], is_lsf: bool
-) -> Tuple[Tuple[int, ...], int]:
+def _compress(values: Sequence[int], groups: Tuple[int, ...], is_lsf: bool) -> Tuple[Tuple[int, ...], int]:
     """The bits of each scalefactor, and the scalefac_compress that says so."""
     needs, at = [], 0
     for count in groups:

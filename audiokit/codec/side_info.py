@@ -184,9 +184,7 @@ def read_lsf_scalefactors(
     return factors + uncoded, largest + uncoded, position
 
 
-def lsf_partition(
-    scalefac_compress: int, is_intensity: bool, kind: int
-) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+def lsf_partition(scalefac_compress: int, is_intensity: bool, kind: int) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     """(how many scalefactors, of how many bits) in the four partitions (13818-3 2.4.3.2).
 
     `kind` is 0 for long blocks, 1 for short and 2 for mixed ones.

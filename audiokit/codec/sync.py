@@ -47,9 +47,7 @@ class Frame(NamedTuple):
 
 # What `parse_header` takes, or the beginning of a tag: a layer and version that exist, a bitrate
 # that is not 15, a sampling frequency that is not 3.
-_THIRD = b"".join(
-    [re.escape(bytes([b])) for b in range(256) if b >> 4 != 15 and b >> 2 & 3 != 3]
-)
+_THIRD = b"".join([re.escape(bytes([b])) for b in range(256) if b >> 4 != 15 and b >> 2 & 3 != 3])
 _CANDIDATE = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][" + _THIRD + rb"]|ID3", re.DOTALL)
 
 _header_of = lru_cache(maxsize=1024)(parse_header)

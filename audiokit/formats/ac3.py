@@ -310,9 +310,7 @@ def _count(frames: _Reader, first: _Frame) -> _Count:
         if is_first:
             locations |= frame.locations
     is_constant = all(high - low <= 2 for low, high in sizes.values())  # 44.1 kHz pads by a word
-    return _Count(
-        count, samples, locations, audio_bytes, reached, lost, is_cut, is_constant, other_rate
-    )
+    return _Count(count, samples, locations, audio_bytes, reached, lost, is_cut, is_constant, other_rate)
 
 
 def _resync(frames: _Reader, position: int) -> Optional[int]:

@@ -94,9 +94,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     seconds = frames.samples / first.sample_rate
     is_little = frames.bytes < (tail.end - start) // 2
     if not frames.samples or is_little and not source.is_zeros(frames.end, tail.end):
-        raise Damaged(
-            f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
-        )
+        raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
     warnings: List[str] = []
     is_cut = _damage(source, frames, tail.end, seconds, warnings)
     channels = first.channels or parse_raw_channels(ahead[first.header_bytes : first.frame_bytes])
@@ -124,9 +122,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     )
 
 
-def _damage(
-    source: Source, frames: _Frames, end: int, seconds: float, warnings: List[str]
-) -> bool:
+def _damage(source: Source, frames: _Frames, end: int, seconds: float, warnings: List[str]) -> bool:
     """Say what is no frame between and behind the frames; whether the end is missing."""
     for offset, size in frames.gaps[:5]:
         warnings.append(f"{size} bytes at byte {offset} are not frames")
@@ -135,9 +131,7 @@ def _damage(
         return False
     rest = source.read(frames.end, min(lost, MAX_READ))
     if frames.is_cut and rest[:1] == b"\xff":
-        warnings.append(
-            f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
-        )
+        warnings.append(f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable")
         return True
     is_zeros = source.is_zeros(frames.end, end)
     if lost < _RESYNC_WINDOW or is_zeros:

@@ -123,9 +123,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     form = head[8:12]
     if form not in (b"AIFF", b"AIFC"):
         kind = {b"8SVX": "8SVX sound, which is not read", b"ILBM": "a picture"}.get(form)
-        raise NotAudio(
-            f"an IFF file of {kind or repr(form.decode('latin-1'))}, not AIFF", start + 8
-        )
+        raise NotAudio(f"an IFF file of {kind or repr(form.decode('latin-1'))}, not AIFF", start + 8)
     common, sound, layout, texts = None, None, None, []
     for chunk in _chunks(source, start + 12):
         if chunk.name == b"COMM" and common is None:
@@ -140,9 +138,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         raise Damaged("an AIFF file without a COMM chunk", start + 12)
     described = _common(source, common, form == b"AIFC")
     warnings: List[str] = []
-    found = _describe(
-        form, described, _sound(source, sound, described, warnings), source, texts, warnings
-    )
+    found = _describe(form, described, _sound(source, sound, described, warnings), source, texts, warnings)
     if layout is None:
         return found
     said = source.read(layout.offset, min(layout.size, _LAYOUT_BYTES))
@@ -169,9 +165,7 @@ def _common(source: Source, chunk: Chunk, is_compressed: bool) -> _Common:
         name = source.read(chunk.offset + _COMM.size, 4)
     compression = _COMPRESSIONS.get(name)
     if compression is None:
-        raise NotAudio(
-            f"AIFF-C with the unknown compression {name.decode('latin-1')!r}", chunk.offset + 18
-        )
+        raise NotAudio(f"AIFF-C with the unknown compression {name.decode('latin-1')!r}", chunk.offset + 18)
     if compression.sample_format and not (compression.bits or 0 < bits <= 32):
         raise NotAudio(f"AIFF with samples of {bits} bits", chunk.offset + 6)
     return _Common(channels, frames, bits, rate, compression, name)
@@ -188,9 +182,7 @@ def _extended(exponent: int, mantissa: int) -> float:
 def _sound(source: Source, chunk: Optional[Chunk], common: _Common, warnings: List[str]) -> _Sound:
     if chunk is None:
         if common.frames:
-            raise Damaged(
-                f"COMM promises {common.frames} samples, there is no SSND chunk", source.size
-            )
+            raise Damaged(f"COMM promises {common.frames} samples, there is no SSND chunk", source.size)
         return _Sound(source.size, 0, False)  # AIFF 1.3: none is needed where there are no samples
     head = source.read(chunk.offset, 8)
     offset = chunk.offset + 8 + int.from_bytes(head[:4], "big")
@@ -198,9 +190,7 @@ def _sound(source: Source, chunk: Optional[Chunk], common: _Common, warnings: Li
     size = chunk.size - (offset - chunk.offset)
     is_piped = chunk.size >= STREAMED or 0 <= _PIPED - chunk.size < common.sample_bytes
     if chunk.size in _UNKNOWN or is_piped and size > rest:
-        warnings.append(
-            f"SSND says {chunk.size} bytes, as if written to a pipe, the file has {rest}"
-        )
+        warnings.append(f"SSND says {chunk.size} bytes, as if written to a pipe, the file has {rest}")
         return _Sound(offset, rest, False, True)
     if size < 0:
         raise Damaged(
@@ -215,9 +205,7 @@ def _sound(source: Source, chunk: Optional[Chunk], common: _Common, warnings: Li
     return _Sound(offset, rest, True)
 
 
-def _samples(
-    common: _Common, sound: _Sound, warnings: List[str]
-) -> Tuple[int, Optional[int], bool]:
+def _samples(common: _Common, sound: _Sound, warnings: List[str]) -> Tuple[int, Optional[int], bool]:
     """Samples a channel that are there, how many COMM promises where it is wrong, whether that is
     certain."""
     if common.name == b"ima4":

@@ -71,13 +71,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if not 0 < header.channels <= MAX_CHANNELS or not 0 < header.rate <= MAX_RATE:
         raise NotAudio(f"Monkey's Audio with {header.channels} channels at {header.rate} Hz", start)
     if header.bits not in (8, 16, 24, 32) or not 0 < header.per_frame <= 1 << 24:
-        raise NotAudio(
-            f"Monkey's Audio with {header.bits} bits, {header.per_frame} samples a frame", start
-        )
+        raise NotAudio(f"Monkey's Audio with {header.bits} bits, {header.per_frame} samples a frame", start)
     if header.frames > MAX_FRAMES or header.in_last > header.per_frame:
-        raise Damaged(
-            f"the header says {header.frames} frames, the last of {header.in_last} samples", start
-        )
+        raise Damaged(f"the header says {header.frames} frames, the last of {header.in_last} samples", start)
     behind = tail.read(source, start)
     warnings: List[str] = []
     samples = _present(source, start, header, behind.end, warnings)
@@ -116,9 +112,7 @@ def _header(source: Source, start: int) -> _Header:
     magic, version, _, size, header_size, table_size, wav_size, low, high, _ = fields
     if size < _DESCRIPTOR_BYTES or header_size < _HEADER.size:
         raise Damaged(f"a descriptor of {size} bytes and a header of {header_size}", start + 8)
-    level, _, per_frame, in_last, frames, bits, channels, rate = source.unpack(
-        _HEADER, start + size
-    )
+    level, _, per_frame, in_last, frames, bits, channels, rate = source.unpack(_HEADER, start + size)
     table = start + size + header_size
     first = table + table_size + wav_size
     return _Header(

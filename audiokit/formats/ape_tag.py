@@ -68,9 +68,7 @@ def read_at_start(source: Source, start: int) -> Optional[ApeTag]:
     return ApeTag(start, end, tags, pictures)
 
 
-def _items(
-    source: Source, position: int, stop: int, count: int, version: int
-) -> Tuple[Tags, Tuple[Picture, ...]]:
+def _items(source: Source, position: int, stop: int, count: int, version: int) -> Tuple[Tags, Tuple[Picture, ...]]:
     tags: Tags = {}
     pictures: List[Picture] = []
     for _ in range(min(count, MAX_ITEMS)):

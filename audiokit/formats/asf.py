@@ -73,9 +73,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     """The ASF file at `start`."""
     size = int.from_bytes(source.read(start + 16, 8), "little")
     if size < 30 or start + size > source.size:
-        raise Damaged(
-            f"the header object says {size} bytes, the file has {source.size - start}", start + 16
-        )
+        raise Damaged(f"the header object says {size} bytes, the file has {source.size - start}", start + 16)
     reader = _Header(source)
     reader.take(_Object(_HEADER, start + 30, start + size), 0)
     if reader.file is None:
@@ -143,9 +141,7 @@ class _Header:
             return
         position = 10
         tags = self._words.setdefault(item.guid, {})
-        for name, length in zip(
-            ("title", "artist", "copyright", "comment"), struct.unpack_from("<5H", data)
-        ):
+        for name, length in zip(("title", "artist", "copyright", "comment"), struct.unpack_from("<5H", data)):
             tagging.add(tags, name, _text(data[position : position + length]))
             position += length
 
@@ -156,9 +152,7 @@ class _Header:
         position = item.start + 2
         is_metadata = len(numbers) > 2
         found: Dict[str, List[str]] = {}
-        for _ in range(
-            min(int.from_bytes(self._source.read(item.start, 2), "little"), _MAX_ATTRIBUTES)
-        ):
+        for _ in range(min(int.from_bytes(self._source.read(item.start, 2), "little"), _MAX_ATTRIBUTES)):
             head = self._source.read(position, 12)
             if len(head) < 6 or position >= item.stop:
                 break
@@ -169,9 +163,7 @@ class _Header:
             else:
                 name_bytes = int.from_bytes(head[:2], "little")
                 name = _text(self._source.read(position + 2, name_bytes))
-                kind, size = struct.unpack(
-                    "<HH", self._source.read(position + 2 + name_bytes, 4).ljust(4, b"\0")
-                )
+                kind, size = struct.unpack("<HH", self._source.read(position + 2 + name_bytes, 4).ljust(4, b"\0"))
                 value = position + 2 + name_bytes + 4
             if value + size > item.stop:
                 break
@@ -260,9 +252,7 @@ class _Data(NamedTuple):
         declared = int.from_bytes(head[16:24], "little") - 50
         rest = source.size - offset - 50
         size = min(declared, rest) if declared > 0 and not file.is_broadcast else rest
-        promised = (
-            0 if file.is_broadcast else max(int.from_bytes(head[40:48], "little"), file.packets)
-        )
+        promised = (0 if file.is_broadcast else max(int.from_bytes(head[40:48], "little"), file.packets))
         return cls(offset + 50, size, promised)
 
 
@@ -300,9 +290,7 @@ def _describe(source: Source, header: _Header, data: _Data) -> AudioInfo:
     measured = _measured(source, data, file)
     is_lie = measured > 0 and seconds > 60 + 10 * measured
     if is_lie:
-        warnings.append(
-            f"the header says {seconds:.1f} s, the times of its packets {measured:.1f} s"
-        )
+        warnings.append(f"the header says {seconds:.1f} s, the times of its packets {measured:.1f} s")
     if is_cut or is_lie or file.is_broadcast or not seconds:
         if is_cut and data.promised and seconds:
             measured = min(measured, seconds) or seconds * there / data.promised

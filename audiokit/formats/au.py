@@ -67,9 +67,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE:
         raise NotAudio(f"an AU file with {channels} channels at {rate} Hz", start + 16)
     if not _HEADER_BYTES <= header <= source.size - start:
-        raise Damaged(
-            f"the samples begin at {header}, the file has {source.size - start} bytes", start + 4
-        )
+        raise Damaged(f"the samples begin at {header}, the file has {source.size - start} bytes", start + 4)
     there = source.size - start - header
     warnings: List[str] = []
     size = _size(declared, there, start + 8, warnings)
@@ -98,9 +96,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         bitrate=unit * rate,
         bitrate_mode="CBR",
         lossless=is_linear,
-        tags=_tags(
-            source.read(start + _HEADER_BYTES, min(header - _HEADER_BYTES, _ANNOTATION_BYTES))
-        ),
+        tags=_tags(source.read(start + _HEADER_BYTES, min(header - _HEADER_BYTES, _ANNOTATION_BYTES))),
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=start + header,
@@ -117,9 +113,7 @@ def _size(declared: int, there: int, offset: int, warnings: List[str]) -> int:
         return there
     if declared > there:
         if not there:
-            raise Damaged(
-                f"the header says {declared} bytes of samples, the file ends before them", offset
-            )
+            raise Damaged(f"the header says {declared} bytes of samples, the file ends before them", offset)
         warnings.append(f"the header says {declared} bytes of samples, the file has {there}")
     return min(declared, there)
 

@@ -220,9 +220,7 @@ def _format(description: _Description, chunk: _Chunk) -> _Format:
     return _Format(f"pcm_{kind}{8 * width}{order}", lossless=True)
 
 
-def _bits(
-    source: Source, chunks: Dict[bytes, _Chunk], description: _Description, form: _Format
-) -> Optional[int]:
+def _bits(source: Source, chunks: Dict[bytes, _Chunk], description: _Description, form: _Format) -> Optional[int]:
     """Valid bits of a sample; ALAC tells them in its flags, or in its magic cookie."""
     if form.codec in _STYLES:
         return 8
@@ -263,9 +261,7 @@ def _length(
     head = source.read(table.offset, _PACKET_TABLE.size) if table else b""
     if table is None or len(head) < _PACKET_TABLE.size:
         if not packet_bytes or not per_packet:
-            raise Damaged(
-                "nothing tells how long the packets are: the packet table is missing", source.size
-            )
+            raise Damaged("nothing tells how long the packets are: the packet table is missing", source.size)
         frames = data.size // packet_bytes * per_packet
         return _Length(frames, data.declared // packet_bytes * per_packet, "samples")
     is_cut = not packet_bytes and table.offset + table.size > source.size
@@ -344,9 +340,7 @@ def _numbers(source: Source, table: _Chunk) -> Iterator[int]:
                 number = 0
 
 
-def _unfilled(
-    source: Source, description: _Description, data: _Data, table: _Chunk, packets: int
-) -> int:
+def _unfilled(source: Source, description: _Description, data: _Data, table: _Chunk, packets: int) -> int:
     """Frames that the last packet of ALAC lacks, where the table does not tell its remainder."""
     last = _walk(source, description, data, table, packets, []).last
     whole = description.packet_frames

@@ -47,9 +47,7 @@ def matches(head: bytes) -> bool:
 
 def read(source: Source, start: int = 0) -> AudioInfo:
     """The DSF or DSDIFF file at `start`."""
-    return (
-        _read_dsf(source, start) if source.read(start, 4) == b"DSD " else _read_dff(source, start)
-    )
+    return (_read_dsf(source, start) if source.read(start, 4) == b"DSD " else _read_dff(source, start))
 
 
 class _Sound(NamedTuple):
@@ -66,9 +64,7 @@ class _Sound(NamedTuple):
     is_cut: bool
 
 
-def _describe(
-    sound: _Sound, tags: Tags, pictures: Tuple[Picture, ...], warnings: List[str]
-) -> AudioInfo:
+def _describe(sound: _Sound, tags: Tags, pictures: Tuple[Picture, ...], warnings: List[str]) -> AudioInfo:
     if not 0 < sound.channels <= MAX_CHANNELS or not 0 < sound.rate <= MAX_RATE:
         raise NotAudio(f"DSD with {sound.channels} channels at {sound.rate} Hz")
     if sound.promised and not sound.samples and sound.is_cut:
@@ -113,9 +109,7 @@ def _read_dsf(source: Source, start: int) -> AudioInfo:
     if head_size < _DSF_HEAD.size:
         raise Damaged(f"the DSD chunk says {head_size} bytes, it has 28", start + 4)
     at = start + head_size
-    name, size, version, form, _, channels, rate, bits, samples, block, _ = source.unpack(
-        _DSF_FORMAT, at
-    )
+    name, size, version, form, _, channels, rate, bits, samples, block, _ = source.unpack(_DSF_FORMAT, at)
     if name != b"fmt " or size < _DSF_FORMAT.size:
         raise Damaged("a DSF file without a fmt chunk", at)
     if version != 1 or form or bits not in (1, 8) or not 0 < block <= 1 << 20:
@@ -137,9 +131,7 @@ def _read_dsf(source: Source, start: int) -> AudioInfo:
     elif is_cut or start + file_size > source.size:
         warnings.append(f"the header says {file_size} bytes, the file has {source.size - start}")
     tags, pictures = _id3(source, start + tag_at) if tag_at else ({}, ())
-    sound = _Sound(
-        "dsf", "dsd", rate, channels, min(present, samples), samples, first, there, is_cut
-    )
+    sound = _Sound("dsf", "dsd", rate, channels, min(present, samples), samples, first, there, is_cut)
     return _describe(sound, tags, pictures, warnings)
 
 
@@ -201,9 +193,7 @@ def _properties(source: Source, properties: Chunk) -> Tuple[int, int, bytes]:
     return rate, channels, compression
 
 
-def _plain(
-    source: Source, chunk: Optional[Chunk], rate: int, channels: int, warnings: List[str]
-) -> _Sound:
+def _plain(source: Source, chunk: Optional[Chunk], rate: int, channels: int, warnings: List[str]) -> _Sound:
     if chunk is None:
         raise Damaged("a DSDIFF file without samples", source.size)
     there = min(chunk.size, source.size - chunk.offset)
@@ -214,9 +204,7 @@ def _plain(
     return _Sound("dff", "dsd", rate, channels, samples, promised, chunk.offset, there, is_cut)
 
 
-def _dst(
-    source: Source, chunk: Optional[Chunk], rate: int, channels: int, warnings: List[str]
-) -> _Sound:
+def _dst(source: Source, chunk: Optional[Chunk], rate: int, channels: int, warnings: List[str]) -> _Sound:
     first = next(_chunks(source, chunk.offset, chunk.end), None) if chunk else None
     if chunk is None or first is None or first.name != b"FRTE":
         raise Damaged("a DSDIFF file whose DST frames are not counted", source.size)

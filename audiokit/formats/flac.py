@@ -122,16 +122,12 @@ def _metadata(source: Source, start: int) -> _Metadata:
     raise Damaged(f"more than {_MAX_BLOCKS} metadata blocks", position)
 
 
-def _length(
-    source: Source, metadata: _Metadata, first: FlacFrame, end: int, warnings: List[str]
-) -> _Length:
+def _length(source: Source, metadata: _Metadata, first: FlacFrame, end: int, warnings: List[str]) -> _Length:
     """By the last frame."""
     info = metadata.info
     last = last_frame(source, info, metadata.end, end)
     if last is None:
-        warnings.append(
-            "no frame was found at the end of the file, its length is as STREAMINFO says"
-        )
+        warnings.append("no frame was found at the end of the file, its length is as STREAMINFO says")
         if not info.samples:
             raise Damaged("no frame at the end tells the length", end)
         return _Length(info.samples, end, True, False)
@@ -139,13 +135,9 @@ def _length(
     if last.is_cut and info.samples == 0 and samples == 0:
         raise Damaged("the file ends inside its first frame", end)
     if last.is_cut:
-        warnings.append(
-            f"the file ends inside a frame: {samples / info.sample_rate:.3f} s are playable"
-        )
+        warnings.append(f"the file ends inside a frame: {samples / info.sample_rate:.3f} s are playable")
     elif last.offset < end:
-        warnings.append(
-            f"{end - last.offset} bytes behind the last frame, at byte {last.offset}, are not audio"
-        )
+        warnings.append(f"{end - last.offset} bytes behind the last frame, at byte {last.offset}, are not audio")
     if first.first_sample:
         warnings.append(f"the first frame is of sample {first.first_sample}, what was before it is not there")
     elif info.samples and samples != info.samples and not last.is_cut:

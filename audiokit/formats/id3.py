@@ -27,9 +27,7 @@ HEADER_BYTES = 10
 V1_BYTES = 128
 MAX_TAGS = 16  # tags one behind the other; three were seen
 MAX_FRAMES = 2000  # of one tag; podcasts with chapters have a few hundred
-MAX_TEXT_BYTES = (
-    4 * tagging.MAX_CHARACTERS
-)  # read of one text frame, at up to four bytes a character
+MAX_TEXT_BYTES = 4 * tagging.MAX_CHARACTERS  # read of one text frame, at up to four bytes a character
 MAX_ZEROS = 1 << 16  # bytes of zeros behind a tag whose size leaves its padding out
 MAX_UNSYNCHRONISED = 1 << 26  # bytes of a wholly unsynchronised tag that are looked at, in a second at most
 _STEP = 1 << 16  # bytes in which what was unsynchronised is read
@@ -113,14 +111,10 @@ def read_tag(source: Source, offset: int) -> Id3:
             body, start, stop = plain, 0, plain.size
     start = _behind_extended_header(body, start, header)
     collector = _Collector(body, header.version, is_whole_file=body is source)
-    if (
-        header.version > 2 or not header.flags & _EXTENDED
-    ):  # in 2.2 that flag means compression of a kind unknown
+    if header.version > 2 or not header.flags & _EXTENDED:  # in 2.2 that flag means compression of a kind unknown
         for frame in _frames(body, start, stop, header):
             collector.take(frame)
-    return Id3(
-        header.end, True, collector.finished(), tuple(collector.pictures), tuple(collector.warnings)
-    )
+    return Id3(header.end, True, collector.finished(), tuple(collector.pictures), tuple(collector.warnings))
 
 
 def _header(source: Source, offset: int) -> Optional[_Header]:
@@ -248,9 +242,7 @@ def _leads_on(body: Source, position: int, stop: int) -> bool:
     return _is_frame_name(following) or not following.strip(b"\0")
 
 
-def _unwrapped(
-    name: str, offset: int, length: int, flags: int, header: _Header
-) -> Optional[_Frame]:
+def _unwrapped(name: str, offset: int, length: int, flags: int, header: _Header) -> Optional[_Frame]:
     """The frame without what its flags put before the content; None for an encrypted one."""
     extra = 0
     if header.version == 3:  # 2.3 section 3.3.1: compression, encryption, grouping
@@ -266,9 +258,7 @@ def _unwrapped(
             return None
         extra = (1 if flags & 0x40 else 0) + (4 if flags & 0x01 else 0)
         is_unsynchronised = bool(flags & 0x02 or header.flags & _UNSYNCHRONISED)
-        return _Frame(
-            name, offset + extra, max(length - extra, 0), is_unsynchronised, bool(flags & 0x08)
-        )
+        return _Frame(name, offset + extra, max(length - extra, 0), is_unsynchronised, bool(flags & 0x08))
     return _Frame(name, offset, length, False, False)
 
 
@@ -436,9 +426,7 @@ def _genres(text: str) -> List[str]:
     elif text in _GENRE_WORDS:
         names.append(_GENRE_WORDS[text])
     elif text:
-        names.append(
-            text[1:] if text.startswith("((") else text
-        )  # a refinement of the number before it
+        names.append(text[1:] if text.startswith("((") else text)  # a refinement of the number before it
     return [name for name in names if name]
 
 

@@ -27,27 +27,10 @@ from audiokit.formats.source import MAX_READ, Source
 _MAX_TRACKS = 64
 _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
 _MAX_SECONDS = 10**8  # three years: what says more is damaged
-_TOP = (
-    b"ftyp",
-    b"moov",
-    b"moof",
-    b"mdat",
-    b"free",
-    b"skip",
-    b"wide",
-    b"pnot",
-    b"styp",
-    b"sidx",
-    b"uuid",
-    b"mfra",
-    b"meta",
-    b"pdin",
-    b"emsg",
-    b"prft",
-    b"udta",
-    b"ssix",
-    b"PICT",
-)
+_TOP = frozenset((
+    b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx",
+    b"uuid", b"mfra", b"meta", b"pdin", b"emsg", b"prft", b"udta", b"ssix", b"PICT",
+))
 
 
 class _Layout(NamedTuple):
@@ -103,9 +86,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         picture = image_brand(source.read(start, 16))
         if layout.end > source.size and not picture:
             raise Damaged("an MP4 file that ends before its movie box", source.size)
-        raise NotAudio(
-            f"starts like {picture}" if picture else "an MP4 file without a movie box", start
-        )
+        raise NotAudio(f"starts like {picture}" if picture else "an MP4 file without a movie box", start)
     movie = _movie(source, layout.moov)
     if not movie.tracks:
         raise movie.unknown or NotAudio(
@@ -117,9 +98,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     media = _media(source, layout, movie, track)
     units, promised = _presented(movie, track, media)
     if units <= 0 and not media.units:
-        raise Damaged(
-            f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start
-        )
+        raise Damaged(f"MP4 with {track.codec.codec}, but its tables hold no samples", layout.moov.start)
     if promised > _MAX_SECONDS * track.timescale:
         seconds = promised / track.timescale
         raise Damaged(f"an MP4 whose tables last {seconds:.0f} s", layout.moov.start)
@@ -281,23 +260,16 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
     meant.
     """
     sounding = [(duration, time) for duration, time in track.edits if time >= 0]
-    if (
-        media.is_fragmented
-    ):  # edits were written before the fragments: only where they begin is known
+    if media.is_fragmented:  # edits were written before the fragments: only where they begin is known
         sounding = [(0, time) for _, time in sounding[:1]]
     if not sounding:
         skip, total = _itunes_gapless(movie, track)
-        if total and abs(skip + total - media.promised) < 8 * 1024 * (
-            track.timescale / track.codec.sample_rate
-        ):
+        if total and abs(skip + total - media.promised) < 8 * 1024 * (track.timescale / track.codec.sample_rate):
             return min(total, media.units - skip), total
         priming = track.codec.pre_skip * track.timescale / track.codec.sample_rate
         return max(media.units - priming, 0), max(media.promised - priming, 0)
     if track.codec.codec in ("ac3", "eac3") and len(sounding) == 1 and sounding[0][1] <= 256:
-        return (
-            media.units,
-            media.promised,
-        )  # decoders of AC-3 present whole frames, its delay of 256 included
+        return media.units, media.promised  # decoders of AC-3 present whole frames, its delay of 256 included
     ratio = track.timescale / (movie.timescale or 1000)
     there = promised = 0.0
     for duration, time in sounding:
@@ -376,16 +348,12 @@ def _declared(
         warnings.append(f"{what}: {seconds:.3f} of {promised:.3f} s are playable")
     elif not layout.fragments and track.declared and abs(track.declared - media.units) > track.timescale:
         declared = track.declared / track.timescale
-        warnings.append(
-            f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s"
-        )
+        warnings.append(f"mdhd says {declared:.3f} s, the table of samples {media.units / track.timescale:.3f} s")
         return declared
     elif layout.end > source.size:
         warnings.append(f"the file ends at byte {source.size}, inside its last box; the audio is there")
     elif not layout.fragments and layout.end < source.size:
-        warnings.append(
-            f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}"
-        )
+        warnings.append(f"{source.size - layout.end} bytes behind the last box, at byte {layout.end}")
     return promised if promised - seconds > 0.0005 else None
 
 
@@ -410,14 +378,12 @@ def _describe(
         warnings.append("the audio is encrypted")
     declared = _declared(source, layout, track, media, (seconds, promised), warnings)
     if media.source == "estimate":
-        warnings.append("more fragments than are counted: the duration is by their bytes")
+        warnings.append("more fragments than are counted: the duration is an estimate")
     if not seconds:
         warnings.append("there are no samples")
     size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)
     samples = round(seconds * codec.sample_rate) if is_exact else None
-    kind = (
-        "audio/3gpp" if codec.codec.startswith("amr") else "audio/mp4"
-    )  # what browsers play of 3GP is MP4
+    kind = "audio/3gpp" if codec.codec.startswith("amr") else "audio/mp4"  # what browsers play of 3GP is MP4
     return AudioInfo(
         container="mp4",
         codec=codec.codec,
@@ -436,9 +402,7 @@ def _describe(
         lossless=codec.codec in ("alac", "flac", "truehd", "als")
         or codec.sample_format in ("int", "float"),
         tags=movie.tags.tags,
-        pictures=tuple(
-            image for image in movie.tags.pictures if image.offset + image.length <= source.size
-        ),
+        pictures=tuple(image for image in movie.tags.pictures if image.offset + image.length <= source.size),
         warnings=tuple(warnings),
         samples=samples,
         audio_offset=None,

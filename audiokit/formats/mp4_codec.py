@@ -157,9 +157,7 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
     if is_encrypted and b"sinf" in children:
         for inner, start, stop in boxes(children[b"sinf"]):
             name = children[b"sinf"][start:stop][:4] if inner == b"frma" else name
-    found = _from_children(name, children, offset) or Codec(
-        _codec_name(name, offset), rate, channels, ""
-    )
+    found = _from_children(name, children, offset) or Codec(_codec_name(name, offset), rate, channels, "")
     if name in _PCM:
         found = _pcm(name, children, rate, channels, bits, flags)
     codec = found._replace(
@@ -172,13 +170,9 @@ def parse_sample_entry(data: bytes, offset: int) -> Codec:
     if codec.codec in ("amr_nb", "amr_wb"):
         codec = codec._replace(sample_rate=8000 if codec.codec == "amr_nb" else 16000, channels=1)
     if codec.codec in ("pcm_mulaw", "pcm_alaw"):
-        codec = codec._replace(
-            bits=8, sample_format=codec.codec[4:].replace("mulaw", "ulaw"), frame_bytes=channels
-        )
+        codec = codec._replace(bits=8, sample_format=codec.codec[4:].replace("mulaw", "ulaw"), frame_bytes=channels)
     if not 0 < codec.channels <= _MAX_CHANNELS or not 0 < codec.sample_rate <= _MAX_RATE:
-        raise NotAudio(
-            f"{codec.codec} with {codec.channels} channels at {codec.sample_rate} Hz", offset
-        )
+        raise NotAudio(f"{codec.codec} with {codec.channels} channels at {codec.sample_rate} Hz", offset)
     return codec
 
 
@@ -226,22 +220,16 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
         return _elementary_stream(children[b"esds"][4:])
     if name == b"alac" and len(children.get(b"alac", b"")) >= 4 + ALAC_CONFIG_BYTES:
         alac = parse_alac_config(children[b"alac"][4:])
-        return Codec(
-            "alac", alac.sample_rate, alac.channels, "", bits=alac.bits, sample_format="int"
-        )
+        return Codec("alac", alac.sample_rate, alac.channels, "", bits=alac.bits, sample_format="int")
     if name == b"Opus" and len(children.get(b"dOps", b"")) >= 11:
         _, channels, pre_skip = struct.unpack_from(">BBH", children[b"dOps"])
         return Codec("opus", 48000, channels, "", pre_skip=pre_skip)
     if name == b"fLaC" and len(children.get(b"dfLa", b"")) >= 8 + STREAMINFO_BYTES:
         info = parse_stream_info(children[b"dfLa"][8:], offset)
-        return Codec(
-            "flac", info.sample_rate, info.channels, "", bits=info.bits, sample_format="int"
-        )
+        return Codec("flac", info.sample_rate, info.channels, "", bits=info.bits, sample_format="int")
     if len(children.get(b"dac3", b"")) >= 3:
         packed = int.from_bytes(children[b"dac3"][:3], "big")
-        return Codec(
-            "ac3", _ac3_rate(packed >> 22), _AC3_CHANNELS[packed >> 11 & 7] + (packed >> 10 & 1), ""
-        )
+        return Codec("ac3", _ac3_rate(packed >> 22), _AC3_CHANNELS[packed >> 11 & 7] + (packed >> 10 & 1), "")
     if len(children.get(b"dec3", b"")) >= 5:
         return _enhanced_ac3(children[b"dec3"])
     if name in _DTS:
@@ -310,9 +298,7 @@ def _elementary_stream(data: bytes) -> Optional[Codec]:
     if aac is None:
         return Codec("aac", 0, 0, "mp4a.40.2")
     if aac.object_type in (32, 33, 34):
-        return Codec(
-            f"mp{aac.object_type - 31}", aac.sample_rate, aac.channels, f"mp4a.40.{aac.object_type}"
-        )
+        return Codec(f"mp{aac.object_type - 31}", aac.sample_rate, aac.channels, f"mp4a.40.{aac.object_type}")
     if aac.object_type == 36:
         return Codec("als", aac.sample_rate, 0, "mp4a.40.36")
     return Codec("aac", aac.sample_rate, aac.channels, f"mp4a.40.{aac.object_type}", aac.profile)

@@ -52,9 +52,7 @@ class Fragment(NamedTuple):
 _TFHD_FIELDS = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4))  # flag, bytes, in their order
 
 
-def fragment(
-    data: bytes, moof: int, track: int, defaults: Dict[int, Defaults], is_cut: bool
-) -> Fragment:
+def fragment(data: bytes, moof: int, track: int, defaults: Dict[int, Defaults], is_cut: bool) -> Fragment:
     """The samples of `track` in the movie fragment whose content is `data`.
 
     `moof` is where its box begins.  `is_cut` asks for every sample's size as well, since not all
@@ -211,8 +209,8 @@ class _Walk:
             idle += 1
             if name == b"moof" and length <= _MAX_FRAGMENT_BYTES and self._fragment(length):
                 idle = 0
-            elif idle > _MAX_IDLE:
-                break
+            elif idle > _MAX_IDLE:  # the track ended long ago, as far as that can be told
+                return Fragments(self._ticks, self._ticks, self._bytes, False, "estimate")
             self._offset = stop
         # There is more than is walked: as long as what was seen, byte by byte.
         share = (self._source.size - self._first) / (self._offset - self._first)

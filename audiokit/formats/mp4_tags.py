@@ -65,13 +65,9 @@ def read_meta(source: Source, meta: Box) -> Mp4Tags:
             elif item.name == b"----":
                 gapless = _add_freeform(source, item, tags) or gapless
             elif keys and 0 < index <= len(keys):
-                _add_values(
-                    source, item, tagging.canonical("mp4", keys[index - 1].rpartition(".")[2]), tags
-                )
+                _add_values(source, item, tagging.canonical("mp4", keys[index - 1].rpartition(".")[2]), tags)
             else:
-                _add_values(
-                    source, item, tagging.canonical("mp4", item.name.decode("latin-1")), tags
-                )
+                _add_values(source, item, tagging.canonical("mp4", item.name.decode("latin-1")), tags)
     return Mp4Tags(tags, pictures, gapless)
 
 
@@ -125,9 +121,7 @@ def _add_freeform(source: Source, item: Box, tags: Tags) -> Optional[str]:
     name = ""
     for box in boxes(source, item.start, item.stop):
         if box.name == b"name":
-            name = source.read(box.start + 4, min(box.stop - box.start - 4, 256)).decode(
-                "utf-8", "replace"
-            )
+            name = source.read(box.start + 4, min(box.stop - box.start - 4, 256)).decode("utf-8", "replace")
         elif box.name == b"data" and name == "iTunSMPB":
             return source.read(box.start + 8, 256).decode("ascii", "replace")
     _add_values(source, item, tagging.canonical("mp4", name), tags)
@@ -139,9 +133,7 @@ def _add_quicktime_text(source: Source, box: Box, tags: Tags) -> None:
     data = source.read(box.start, min(box.stop - box.start, _TEXT_BYTES))
     size = int.from_bytes(data[:2], "big")
     text = data[4 : 4 + size] if size <= len(data) - 4 else data
-    tagging.add(
-        tags, tagging.canonical("mp4", box.name.decode("latin-1")), tagging.utf8_or_cp1252(text)
-    )
+    tagging.add(tags, tagging.canonical("mp4", box.name.decode("latin-1")), tagging.utf8_or_cp1252(text))
 
 
 def _add_3gpp_text(source: Source, box: Box, tags: Tags) -> None:

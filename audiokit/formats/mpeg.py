@@ -38,14 +38,9 @@ from audiokit.formats.mpeg_header import (
 from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
 
-_WINDOW = (
-    1 << 16
-)  # bytes in which a first frame must begin; 2048 is the most that was seen in real files
+_WINDOW = 1 << 16  # bytes in which a first frame must begin; 2048 is the most that was seen in real files
 _WINDOW_BEHIND_ID3 = 12 << 16  # bytes, where an ID3 tag is in front, whose size may be too small
-_CONFIRMING, _CONFIRMING_FAR = (
-    2,
-    5,
-)  # further frames that must follow; more where chance has more room
+_CONFIRMING, _CONFIRMING_FAR = 2, 5  # further frames that must follow; more where chance has more room
 _RESYNC_WINDOW = 1 << 18  # bytes in which frames must go on after a gap
 _MAX_GAPS = 10_000
 _MAX_TOLD = 5  # places of damage in the warnings
@@ -115,9 +110,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     is_little = frames.end - frames.gap_bytes - first.offset < (tail.end - first.offset) // 2
     if is_little and not source.is_zeros(frames.end, tail.end):  # zeros are what a download left empty
         seconds = frames.count * first.header.samples_per_frame / first.header.sample_rate
-        raise Damaged(
-            f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end
-        )
+        raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
     return _describe(source, start, first, note, frames, tail)
 
 
@@ -147,9 +140,7 @@ class _Search:
             ):
                 return _Start(start + position, header, free)
         shown = " ".join(f"{byte:02x}" for byte in data[:8])
-        raise NotAudio(
-            f"not audio that is known: starts with {shown}, no MPEG audio frames follow", start
-        )
+        raise NotAudio(f"not audio that is known: starts with {shown}, no MPEG audio frames follow", start)
 
     def next(self, offset: int, header: FrameHeader) -> Optional[int]:
         """Where frames of the stream of `header` go on at or behind `offset`, or None."""
@@ -368,9 +359,7 @@ def _describe(
     samples_per_frame, rate = header.samples_per_frame, header.sample_rate
     warnings: List[str] = []
     if first.offset > start:
-        warnings.append(
-            f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio"
-        )
+        warnings.append(f"{first.offset - start} bytes before the first frame, at byte {start}, are not audio")
     missing = missing_frames(note, Stream(frames.count, frames.end - first.offset, frames.is_cut))
     cut = cut_of(note, samples_per_frame, missing)
     samples = cut.presented(frames.count * samples_per_frame)
@@ -425,9 +414,7 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
     if len(frames.shorts) > _MAX_TOLD:
         warnings.append(f"{len(frames.shorts)} frames in all lack bytes")
     if frames.is_cut:
-        warnings.append(
-            f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable"
-        )
+        warnings.append(f"the file ends inside the frame at byte {frames.end}: {seconds:.3f} s are playable")
         return True
     if not frames.lost:
         return False
@@ -435,17 +422,13 @@ def _damage(source: Source, frames: _Frames, seconds: float, warnings: List[str]
         warnings.append(f"{frames.lost} bytes of zeros behind the last frame, at byte {frames.end}")
         return False
     if frames.lost < _WINDOW and len(frames.gaps) < _MAX_GAPS:
-        warnings.append(
-            f"{frames.lost} bytes behind the last frame, at byte {frames.end}, are not audio"
-        )
+        warnings.append(f"{frames.lost} bytes behind the last frame, at byte {frames.end}, are not audio")
         return False
     warnings.append(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable")
     return True
 
 
-def _bitrate(
-    first: _Start, note: Optional[StreamNote], frames: _Frames, samples_per_frame: int
-) -> Tuple[int, str]:
+def _bitrate(first: _Start, note: Optional[StreamNote], frames: _Frames, samples_per_frame: int) -> Tuple[int, str]:
     """bit/s of the frames, and whether they vary."""
     header = first.header
     seconds = frames.count * samples_per_frame / header.sample_rate

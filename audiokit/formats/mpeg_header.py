@@ -15,12 +15,8 @@ from typing import Dict, NamedTuple, Optional, Tuple, Union
 
 HEADER_BYTES = 4
 CRC_BYTES = 2  # follow the header where protection_bit is 0 (2.4.3.1)
-MAX_FRAME_BYTES = (
-    2881  # layer II, version 2, 160 kbit/s at 8 kHz with a padding byte; layer III: 1441
-)
-MAX_FREE_FORMAT_BYTES = (
-    8192  # layer III allows 640 kbit/s at 32 kHz (2880); more serves layer II masters
-)
+MAX_FRAME_BYTES = 2881  # layer II, version 2, 160 kbit/s at 8 kHz with a padding byte; layer III: 1441
+MAX_FREE_FORMAT_BYTES = 8192  # layer III allows 640 kbit/s at 32 kHz (2880); more serves layer II masters
 
 # "mode" (2.4.2.3): the two bits above mode_extension
 STEREO, JOINT_STEREO, DUAL_CHANNEL, SINGLE_CHANNEL = range(4)

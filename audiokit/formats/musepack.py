@@ -42,9 +42,7 @@ def matches(head: bytes) -> bool:
 
 def read(source: Source, start: int = 0) -> AudioInfo:
     """The Musepack file at `start`."""
-    return (
-        _read_sv8(source, start) if source.read(start, 4) == b"MPCK" else _read_sv7(source, start)
-    )
+    return (_read_sv8(source, start) if source.read(start, 4) == b"MPCK" else _read_sv7(source, start))
 
 
 class _Stream(NamedTuple):
@@ -92,9 +90,7 @@ def _describe(stream: _Stream, behind: Tail, warnings: List[str]) -> AudioInfo:
 def _read_sv7(source: Source, start: int) -> AudioInfo:
     magic, frames, flags, _, _, gapless, _ = source.unpack(_SV7_HEADER, start)
     if magic[3] & 0x0F != 7:
-        raise NotAudio(
-            f"Musepack of stream version {magic[3] & 0x0F}, which is not read", start + 3
-        )
+        raise NotAudio(f"Musepack of stream version {magic[3] & 0x0F}, which is not read", start + 3)
     behind = tail.read(source, start)
     whole = _count_sv7(source.part(start, behind.end), frames)
     in_last = gapless >> 20 & 0x7FF or FRAME_SAMPLES

@@ -114,17 +114,13 @@ def read(source: Source, start: int = 0) -> AudioInfo:
 
 
 def _warnings(source: Source, link: _Link, length: _Length, seconds: float) -> List[str]:
-    warnings = [
-        f"besides the audio there is {other}" for other in link.others if "skeleton" not in other
-    ]
+    warnings = [f"besides the audio there is {other}" for other in link.others if "skeleton" not in other]
     if length.kinds > 1:
         warnings.append("streams of several kinds follow one another; the first is described")
     if length.is_cut:
         warnings.append(f"the file ends inside a page: {seconds:.3f} s are playable")
     elif not length.is_ended:
-        warnings.append(
-            "the last page is not marked as the end of the stream, something may be missing"
-        )
+        warnings.append("the last page is not marked as the end of the stream, something may be missing")
     elif length.end < source.size:
         size = source.size - length.end
         warnings.append(f"{size} bytes behind the last page, at byte {length.end}, are not audio")
@@ -402,9 +398,7 @@ def _length(source: Source, link: _Link) -> _Length:
         return _walk(source, link, end.is_cut)
     last = [page for page in end.pages if _is_sounding(page, link)][-1]
     is_ended = any(page.flags & _LAST for page in end.pages if page.serial == link.stream.serial)
-    return _Length(
-        _presented(source, link, last.granule), end.pages[-1].end, end.is_cut, is_ended, 1
-    )
+    return _Length(_presented(source, link, last.granule), end.pages[-1].end, end.is_cut, is_ended, 1)
 
 
 def _walk(source: Source, first: _Link, is_cut: bool) -> _Length:

@@ -101,15 +101,11 @@ def _layout(source: Source, start: int) -> _Layout:
         raise EOFError(start + len(head))
     form, magic = head[8:12], head[:4]
     if form != b"WAVE":
-        raise NotAudio(
-            f"a RIFF file of {_FORMS.get(form, repr(form.decode('latin-1')))}, not WAVE", start + 8
-        )
+        raise NotAudio(f"a RIFF file of {_FORMS.get(form, repr(form.decode('latin-1')))}, not WAVE", start + 8)
     byte_order = ">" if magic == b"RIFX" else "<"
     size = struct.unpack(byte_order + "I", head[4:8])[0]
     container = {b"RF64": "rf64", b"BW64": "bw64"}.get(magic, "wav")
-    return _Layout(
-        container, byte_order, start + 12, start + 8 + size if size not in (0, _UNKNOWN) else 0
-    )
+    return _Layout(container, byte_order, start + 12, start + 8 + size if size not in (0, _UNKNOWN) else 0)
 
 
 _FORMS = {
@@ -239,9 +235,7 @@ def _fact_samples(source: Source, layout: _Layout, parts: _Parts) -> int:
     raw = source.read(parts.fact.offset, width)
     samples = int.from_bytes(raw, "little" if layout.byte_order == "<" else "big")
     if samples == _UNKNOWN:
-        samples = (
-            int.from_bytes(source.read(parts.ds64.offset + 16, 8), "little") if parts.ds64 else 0
-        )
+        samples = (int.from_bytes(source.read(parts.ds64.offset + 16, 8), "little") if parts.ds64 else 0)
     return samples
 
 
@@ -259,9 +253,7 @@ class _Length(NamedTuple):
     inner: Optional[AudioInfo] = None
 
 
-def _length(
-    source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: List[str]
-) -> _Length:
+def _length(source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: List[str]) -> _Length:
     if wave.is_linear:
         if 0 <= data.size - fact * wave.block_align <= data.padding and fact:
             return _of_samples(fact, wave, None)
@@ -271,9 +263,7 @@ def _length(
         return _of_samples(data.size // wave.block_align, wave, declared)
     inner = _count_frames(source, wave, data)
     if inner is not None:
-        return _Length(
-            inner.samples, inner.duration, inner.duration_source, inner.duration_exact, None, inner
-        )
+        return _Length(inner.samples, inner.duration, inner.duration_source, inner.duration_exact, None, inner)
     counted = wave.samples_in(data.size)
     if counted:
         promised = wave.samples_in(data.declared or data.size)
@@ -337,9 +327,7 @@ def _tags(source: Source, texts: Tuple[Chunk, ...]) -> Tuple[Tags, Tuple[Picture
             pictures += tag.pictures
     for chunk in texts:
         if chunk.name.upper() == b"LIST" and source.read(chunk.offset, 4) == b"INFO":
-            tagging.fill(
-                tags, _info_tags(source.read(chunk.offset + 4, min(chunk.size - 4, MAX_INFO_BYTES)))
-            )
+            tagging.fill(tags, _info_tags(source.read(chunk.offset + 4, min(chunk.size - 4, MAX_INFO_BYTES))))
     for chunk in texts:
         if chunk.name == b"bext":
             tagging.fill(tags, _bext_tags(source.read(chunk.offset, min(chunk.size, 602))))
@@ -358,9 +346,7 @@ def _info_tags(data: bytes) -> Tags:
         text = data[position + 8 : position + 8 + size]
         tagging.add(tags, tagging.canonical("riff", name), tagging.utf8_or_cp1252(text))
         position += 8 + size
-        if size % 2 and (
-            data[position : position + 1] < b"A" or not data[position : position + 4].isalnum()
-        ):
+        if size % 2 and (data[position : position + 1] < b"A" or not data[position : position + 4].isalnum()):
             position += 1
     return tags
 
@@ -399,9 +385,7 @@ def _describe(
                 f"the frames {inner.channels} at {inner.sample_rate} Hz"
             )
     is_lossless = wave.sample_format in ("int", "float") or wave.codec in ("flac", "wmalossless")
-    bits = (
-        wave.valid_bits if wave.sample_format in ("int", "float") else 8 if wave.is_linear else None
-    )
+    bits = (wave.valid_bits if wave.sample_format in ("int", "float") else 8 if wave.is_linear else None)
     if wave.is_linear:
         bitrate: Optional[int] = wave.sample_rate * wave.block_align * 8
     else:

@@ -47,9 +47,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if zlib.crc32(source.read(start, _HEADER.size - 4)) != checksum:
         raise Damaged("the CRC of the TTA header is wrong", start + _HEADER.size - 4)
     if form not in _FORMATS:
-        raise NotAudio(
-            "an encrypted TTA file" if form == 2 else f"TTA of the unknown format {form}", start + 4
-        )
+        raise NotAudio("an encrypted TTA file" if form == 2 else f"TTA of the unknown format {form}", start + 4)
     if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_RATE or not 0 < bits <= 64:
         raise NotAudio(f"TTA with {channels} channels of {bits} bits at {rate} Hz", start + 6)
     behind = tail.read(source, start)

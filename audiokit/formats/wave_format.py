@@ -191,9 +191,7 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
         named, block_align = _named(tag, channels, block_align, bits, byte_order, offset)
     width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT) else bits
     valid_bits = min(valid_bits, width) if width else valid_bits
-    return WaveFormat(
-        tag, named, channels, rate, byte_rate, block_align, width, valid_bits, extra, mask
-    )
+    return WaveFormat(tag, named, channels, rate, byte_rate, block_align, width, valid_bits, extra, mask)
 
 
 def _subformat(guid: bytes, offset: int, byte_order: str) -> int:
@@ -202,9 +200,7 @@ def _subformat(guid: bytes, offset: int, byte_order: str) -> int:
     return struct.unpack_from(byte_order + "H", guid)[0]
 
 
-def _named(
-    tag: int, channels: int, block_align: int, bits: int, byte_order: str, offset: int
-) -> Tuple[str, int]:
+def _named(tag: int, channels: int, block_align: int, bits: int, byte_order: str, offset: int) -> Tuple[str, int]:
     """The codec's name and the true bytes of a block; `block_align` is wrong in some files."""
     if tag in (PCM, IEEE_FLOAT):
         width, rest = divmod(block_align, channels)

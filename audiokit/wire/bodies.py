@@ -33,9 +33,7 @@ _CHUNK_LINE = re.compile(
     + _QUOTED
     + rb"))?)*)\r\n"
 )
-_PARTIAL_CHUNK_LINE = re.compile(
-    rb"(?:[0-9A-Fa-f]{1,12}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*|[ \t]*))?\r?"
-)
+_PARTIAL_CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,12}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*|[ \t]*))?\r?")
 _TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _PARTIAL_TRAILER = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?")
 # section 7: a coding with parameters, of which chunked has none; and those that are registered, besides it

@@ -42,9 +42,7 @@ def etag_of(text: str) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-def is_current(
-    fields: Dict[str, str], method: str, etag: str, last_modified: Optional[int] = None
-) -> bool:
+def is_current(fields: Dict[str, str], method: str, etag: str, last_modified: Optional[int] = None) -> bool:
     """Whether the client's copy is current (304); Refusal `precondition-failed`.  As `evaluate`."""
     verdict = evaluate(fields, method, etag, last_modified)
     if verdict == 412:

@@ -28,16 +28,12 @@ _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _TIME = r"(\d\d):(\d\d):(\d\d)"
-_IMF = re.compile(
-    rf"(?:{'|'.join(_DAYS)}), (\d\d) ([A-Z][a-z]{{2}}) (\d{{4}}) {_TIME} GMT", re.ASCII
-)
+_IMF = re.compile(rf"(?:{'|'.join(_DAYS)}), (\d\d) ([A-Z][a-z]{{2}}) (\d{{4}}) {_TIME} GMT", re.ASCII)
 _RFC850 = re.compile(
     rf"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d\d)-([A-Z][a-z]{{2}})-(\d\d) {_TIME} GMT",
     re.ASCII,
 )
-_ASCTIME = re.compile(
-    rf"(?:{'|'.join(_DAYS)}) ([A-Z][a-z]{{2}}) ([ \d]\d) {_TIME} (\d{{4}})", re.ASCII
-)
+_ASCTIME = re.compile(rf"(?:{'|'.join(_DAYS)}) ([A-Z][a-z]{{2}}) ([ \d]\d) {_TIME} (\d{{4}})", re.ASCII)
 
 
 @lru_cache(maxsize=256)  # the same second, and the same files' seconds, come again and again
@@ -104,9 +100,7 @@ def parse_host(value: str) -> Tuple[str, Optional[int]]:
 
 
 def _bad_host(value: str) -> Refusal:
-    return Refusal(
-        "bad-request", f"Host: {value!r} is not a host with an optional port", close=True
-    )
+    return Refusal("bad-request", f"Host: {value!r} is not a host with an optional port", close=True)
 
 
 def is_ip_literal(host: str) -> bool:
@@ -144,9 +138,7 @@ def _parameters(value: str, start: int, field: str) -> Dict[str, str]:
         match = _PARAMETER.match(value, start)
         if match is None:
             if value[start:].strip(" \t"):
-                raise Refusal(
-                    "bad-request", f"{field}: {value!r} is malformed at {value[start:]!r}"
-                )
+                raise Refusal("bad-request", f"{field}: {value!r} is malformed at {value[start:]!r}")
             break
         if match.group(1) is not None:
             name = match.group(1).lower()
@@ -219,9 +211,7 @@ def parse_extended(value: str) -> str:
     try:
         return unquote_to_bytes(match.group(3)).decode(match.group(1))
     except UnicodeDecodeError:
-        raise Refusal(
-            "bad-name", f"filename*: {value!r} is not in the {match.group(1)} it names"
-        ) from None
+        raise Refusal("bad-name", f"filename*: {value!r} is not in the {match.group(1)} it names") from None
 
 
 def utf8_if_it_is(value: str) -> str:
@@ -239,9 +229,7 @@ _SF_PARAMETER = (
     r'[ ]*;[ ]*[a-z*][a-z0-9_\-.*]*(?:=(?:"(?:[ !#-\[\]-~]|\\["\\])*"|:[A-Za-z0-9+/=]*:|\?[01]'
     r"|-?\d{1,15}(?:\.\d{1,3})?|[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*))?"
 )
-_DIGEST = re.compile(
-    rf"([a-z*][a-z0-9_\-.*]*)=:([A-Za-z0-9+/]*={{0,2}}):(?:{_SF_PARAMETER})*", re.ASCII
-)
+_DIGEST = re.compile(rf"([a-z*][a-z0-9_\-.*]*)=:([A-Za-z0-9+/]*={{0,2}}):(?:{_SF_PARAMETER})*", re.ASCII)
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 
 
@@ -268,9 +256,7 @@ def parse_digest_field(value: str) -> Dict[str, bytes]:
 def _base64(text: str, value: str) -> bytes:
     try:
         # Padding is optional to a reader (RFC 8941 section 4.2.7).
-        return base64.b64decode(
-            text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True
-        )
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
     except binascii.Error:
         raise _bad_digest(value) from None
 

@@ -103,9 +103,7 @@ def parse_head(block: bytes, memo: Dict[bytes, tuple], limits: Any = DEFAULT_LIM
             path = decode_path(path)
         return Head(method, target, path, query, version, fields, keep_alive, None, host)
     path, query, absolute = _other_form(method, target)
-    return Head(
-        method, target, path, query, version, fields, keep_alive, absolute, absolute or host
-    )
+    return Head(method, target, path, query, version, fields, keep_alive, absolute, absolute or host)
 
 
 def _other_form(method: str, target: str) -> Tuple[str, str, Optional[str]]:
@@ -217,9 +215,7 @@ def _check_line(line: bytes, limits: Any) -> None:
     if version is None:
         raise _bad(f"{_shown(words[2])} is not an HTTP version")
     if version.group(1) != b"1":
-        raise Refusal(
-            "http-version", f"{_shown(words[2])} is not spoken here, HTTP/1.1 is", close=True
-        )
+        raise Refusal("http-version", f"{_shown(words[2])} is not spoken here, HTTP/1.1 is", close=True)
 
 
 def _check_partial_line(line: bytes, limits: Any) -> None:
@@ -306,9 +302,7 @@ def check_partial(block: bytes, limits: Any = DEFAULT_LIMITS, checked: int = 0) 
             raise refusal
         checked += len(line) + 2
     if not _PARTIAL_FIELD.fullmatch(last):
-        raise _wrong_with_field(last.rstrip(b"\r")) or _bad(
-            f"a bare CR in the header line {_shown(last)}"
-        )
+        raise _wrong_with_field(last.rstrip(b"\r")) or _bad(f"a bare CR in the header line {_shown(last)}")
     if len(block) > limits.max_head:
         raise _head_too_large(limits)
     if block.count(b"\n") - 2 > limits.max_fields:

@@ -117,9 +117,7 @@ class MultipartParser:
     def close(self) -> None:
         """All bytes were fed: Refusal `incomplete-body` when the form's end was not among them."""
         if self._state is not _EPILOGUE:
-            raise Refusal(
-                "incomplete-body", "the form ends before its closing delimiter", close=True
-            )
+            raise Refusal("incomplete-body", "the form ends before its closing delimiter", close=True)
 
     # Each step takes what it can from the buffer; False: more bytes are needed.
 
@@ -130,9 +128,7 @@ class MultipartParser:
         self._preamble += skipped
         if self._preamble > MAX_PREAMBLE:
             raise _bad(f"no delimiter in its first {MAX_PREAMBLE} bytes")
-        self._buffer = (
-            self._buffer[skipped + len(self._delimiter) :] if at >= 0 else self._buffer[skipped:]
-        )
+        self._buffer = (self._buffer[skipped + len(self._delimiter) :] if at >= 0 else self._buffer[skipped:])
         if at >= 0:
             self._state = _DELIMITED
         return at >= 0
@@ -268,9 +264,7 @@ def _names(disposition: Optional[str]) -> tuple:
         raise _bad("a part without Content-Disposition")
     kind, parameters = disposition_parameters(disposition)
     if kind != "form-data" or "name" not in parameters:
-        raise _bad(
-            f"a part whose Content-Disposition is {disposition[:80]!r}, not form-data with a name"
-        )
+        raise _bad(f"a part whose Content-Disposition is {disposition[:80]!r}, not form-data with a name")
     name = _as_sent(parameters["name"])
     if "filename*" in parameters:  # forbidden to senders, and some send it
         return name, parse_extended(parameters["filename*"])

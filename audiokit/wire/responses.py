@@ -29,9 +29,7 @@ REASONS = {
 _BODILESS = (204, 304)  # RFC 9112 section 6.3: these end with their head, and say no length
 # No browser is to guess what an answer is, whatever it is; so it is said here, once for all (Fetch section 3.5).
 _START = "HTTP/1.1 {} {}\r\nX-Content-Type-Options: nosniff\r\nDate: "
-_STATUS_LINES = {
-    status: _START.format(status, reason).encode() for status, reason in REASONS.items()
-}
+_STATUS_LINES = {status: _START.format(status, reason).encode() for status, reason in REASONS.items()}
 _LINES = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\x20-\x7e\x80-\xff]*\r\n)*")
 JSON: Headers = (
     ("Content-Type", "application/json"),
@@ -63,9 +61,7 @@ class Response(NamedTuple):
     is_endless: bool = False  # the body is pushed, and ends with the connection (RFC 9112 section 6.3)
 
 
-def json_response(
-    value: Union[bytes, Any], status: int = 200, headers: Iterable[Tuple[str, str]] = ()
-) -> Response:
+def json_response(value: Union[bytes, Any], status: int = 200, headers: Iterable[Tuple[str, str]] = ()) -> Response:
     """JSON (ready bytes, or a value) as an answer that ends in a newline."""
     if not isinstance(value, bytes):
         value = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
@@ -83,9 +79,7 @@ def _field_lines(headers: Headers) -> bytes:
     return text.encode("latin-1")
 
 
-def head_bytes(
-    response: Response, *, date: str, keep_alive: bool = True, to_http_1_0: bool = False
-) -> bytes:
+def head_bytes(response: Response, *, date: str, keep_alive: bool = True, to_http_1_0: bool = False) -> bytes:
     """The head of an answer, up to and including the empty line; `date` is an HTTP date."""
     status = response.status
     start = _STATUS_LINES.get(status) or _START.format(status, "Status").encode()

@@ -174,9 +174,7 @@ class Receiving:
             return
         self.received += len(view)
         if self.received > self._limit:
-            raise Refusal(
-                "too-large", f"the body is larger than {self._limit} bytes", close=True, limit=self._limit
-            )
+            raise Refusal("too-large", f"the body is larger than {self._limit} bytes", close=True, limit=self._limit)
         if piece is None:
             self._sink.write(view)
         else:
@@ -233,9 +231,7 @@ class Receiving:
 
 def _incomplete(received: int, left: Optional[int]) -> Refusal:
     wanted = "the last chunk" if left is None else f"{left} more bytes"
-    return Refusal(
-        "incomplete-body", f"the body ended after {received} bytes, {wanted} missing", close=True
-    )
+    return Refusal("incomplete-body", f"the body ended after {received} bytes, {wanted} missing", close=True)
 
 
 class Span:

@@ -63,9 +63,7 @@ class Page:
 
     def store(self, name, body=None, **parameters):
         """A file that is there already; its record."""
-        query = "".join(
-            f"&{key.replace('_', '.')}={quote(value)}" for key, value in parameters.items()
-        )
+        query = "".join(f"&{key.replace('_', '.')}={quote(value)}" for key, value in parameters.items())
         connection = http.client.HTTPConnection(*self.server.address, timeout=60)
         try:
             connection.request("POST", f"/files?name={quote(name)}{query}", body or wav(1.0))
@@ -98,15 +96,11 @@ def page(one_browser, running, tmp_path):
     one_browser.complaints(), one_browser.requests()
     one = Page(server, one_browser, tmp_path)
     yield one
-    complaints = [
-        line for line in one_browser.complaints() if not any(word in line for word in one.expected)
-    ]
+    complaints = [line for line in one_browser.complaints() if not any(word in line for word in one.expected)]
     elsewhere = [
         request["url"]
         for request in one_browser.requests()
-        if not request["url"].startswith(
-            (one.server.url, "blob:" + one.server.url, "data:", "chrome:", "about:")
-        )
+        if not request["url"].startswith((one.server.url, "blob:" + one.server.url, "data:", "chrome:", "about:"))
     ]
     one_browser.go("about:blank")
     assert complaints == [] and elsewhere == []

@@ -105,9 +105,7 @@ class TestOnesAccount:
         sign_in(page, ann)
         page.browser.press("tbody .name a")
         page.browser.labelled("Make a link").click()
-        page.browser.until(
-            "document.querySelector('.copyable code')?.textContent.includes('/links/')"
-        )
+        page.browser.until("document.querySelector('.copyable code')?.textContent.includes('/links/')")
         link = page.browser.script("return document.querySelector('.copyable code').textContent")
         target = link[len(page.server.url) :]
         assert request(page.server.address, "GET", target)[2] == wav(1.0)
@@ -130,9 +128,7 @@ class TestDropLinks:
         sign_in(page, ann)
         page.browser.labelled("ann").click()
         page.browser.labelled("Make a drop link").click()
-        page.browser.until(
-            "document.querySelector('.copyable code')?.textContent.includes('/drop/')"
-        )
+        page.browser.until("document.querySelector('.copyable code')?.textContent.includes('/drop/')")
         address = page.browser.script("return document.querySelector('.copyable code').textContent")
         page.browser.devtools("Network.clearBrowserCookies", {})
         return address
@@ -141,13 +137,9 @@ class TestDropLinks:
         page.browser.size(320, 640)
         page.browser.go(address)
         page.browser.labelled("Record").click()
-        page.browser.until(
-            "/0:0[1-9]/.test(document.querySelector('.recording .number')?.textContent)"
-        )
+        page.browser.until("/0:0[1-9]/.test(document.querySelector('.recording .number')?.textContent)")
         page.browser.labelled("Stop and keep").click()
-        page.browser.until(
-            "document.querySelector('.uploads')?.textContent.startsWith('1 file uploaded')"
-        )
+        page.browser.until("document.querySelector('.uploads')?.textContent.startsWith('1 file uploaded')")
         assert not page.browser.script(
             "return [...document.querySelectorAll('a')].some((link) => link.checkVisibility() && !link.matches('.skip'))"
         )
@@ -176,12 +168,8 @@ def test_axe_finds_nothing_where_accounts_are(page, ann, scheme):
 
     def look(name):
         page.browser.script(AXE.read_text("utf-8"))
-        found = page.browser.wait_script(
-            "axe.run(document, { resultTypes: ['violations'] }).then(arguments[0])"
-        )
-        assert [
-            (one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]
-        ] == [], name
+        found = page.browser.wait_script("axe.run(document, { resultTypes: ['violations'] }).then(arguments[0])")
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], name
 
     page.browser.go(page.server.url + "/")
     page.browser.find(".sign-in")

@@ -21,9 +21,7 @@ from support import ROOT, eventually, long_wav, request, wav
 ROWS = "[...document.querySelectorAll('tbody tr .name')].map((cell) => cell.textContent)"
 PLAYER = "document.querySelector('#player button').getAttribute('aria-label')"
 NASTY = "<img src=x onerror=alert(1)>&amp; \u05e9\u05dc\u05d5\u05dd \u97f3.wav"
-AXE = Path(
-    os.environ.get("AXE", ROOT / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js")
-)
+AXE = Path(os.environ.get("AXE", ROOT / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"))
 PICTURES = os.environ.get("SCREENSHOTS", "")
 SLOW_LINE = {
     "offline": False,
@@ -92,9 +90,7 @@ class TestUploading:
         page.browser.until(f"{ROWS}.length === 2")
         assert sorted(rows(page)) == ["one.wav", "two.wav"]
         page.browser.shows(".uploads", "2 files uploaded")
-        _, _, body = request(
-            page.server.address, "GET", "/list?meta.folder=songs%2Fdeeper&fields=name"
-        )
+        _, _, body = request(page.server.address, "GET", "/list?meta.folder=songs%2Fdeeper&fields=name")
         assert json.loads(body)["files"] == [{"name": "two.wav"}]
 
     def test_chosen_files_are_uploaded(self, page):
@@ -141,9 +137,7 @@ class TestUploading:
         page.browser.drop([page.write("long.wav", long_wav(60))])
         page.browser.until("document.querySelector('.uploads li')?.dataset.state === 'sending'")
         page.browser.press("#search")  # browsers warn those alone who have touched the page
-        prevented = page.browser.script(
-            "return !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-        )
+        prevented = page.browser.script("return !dispatchEvent(new Event('beforeunload', { cancelable: true }))")
         page.browser.labelled("Cancel long.wav").click()
         page.browser.until("!document.querySelector('.uploads li')")
         assert prevented
@@ -176,9 +170,7 @@ class TestUploading:
     def test_the_microphone_is_recorded(self, page):
         page.open()
         page.browser.labelled("Record").click()
-        page.browser.until(
-            "/0:0[1-9]/.test(document.querySelector('.recording .number')?.textContent)"
-        )
+        page.browser.until("/0:0[1-9]/.test(document.querySelector('.recording .number')?.textContent)")
         page.browser.labelled("Stop and keep").click()
         page.browser.until(f"{ROWS}.length === 1")
         _, _, body = request(page.server.address, "GET", "/list")
@@ -503,13 +495,9 @@ class TestTheWaveform:
     def test_the_keyboard_seeks_and_zooms_on_it(self, drawn):
         drawn.browser.script("document.querySelector('.surface').focus()")
         drawn.browser.keys("Right", "Right")
-        drawn.browser.until(
-            "document.querySelector('.surface').getAttribute('aria-valuenow') === '2.00'"
-        )
+        drawn.browser.until("document.querySelector('.surface').getAttribute('aria-valuenow') === '2.00'")
         drawn.browser.keys("+")
-        drawn.browser.until(
-            "document.querySelector('.waves .number:last-child').textContent === '0:10'"
-        )
+        drawn.browser.until("document.querySelector('.waves .number:last-child').textContent === '0:10'")
 
     def test_what_the_server_does_not_decode_is_said_and_nothing_is_asked(self, page):
         record = page.store("song.flac", flac())
@@ -650,9 +638,7 @@ class TestALot:
         page.browser.script("scrollTo(0, document.body.scrollHeight)")
         page.browser.until("document.querySelector('tr[aria-rowindex=\"100001\"] a')")
         assert page.browser.script("return document.querySelectorAll('tbody tr').length") < 100
-        (oldest,) = json.loads(
-            request(page.server.address, "GET", "/list?sort=uploaded&limit=1")[2]
-        )["files"]
+        (oldest,) = json.loads(request(page.server.address, "GET", "/list?sort=uploaded&limit=1")[2])["files"]
         assert rows(page)[-1] == oldest["name"]
         page.browser.script("scrollTo(0, document.body.scrollHeight / 2)")
         page.browser.until("document.querySelector('tr[aria-rowindex=\"50000\"] a')")

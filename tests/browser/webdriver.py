@@ -139,9 +139,7 @@ class Browser:
             "timeouts": {"script": 1000 * (SECONDS + 10)},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }
-        return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})[
-            "sessionId"
-        ]
+        return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
 
     def __enter__(self) -> Browser:
         return self
@@ -211,9 +209,7 @@ class Browser:
     def find(self, css: str) -> Element:
         """The first element that fits, which is waited for."""
         self.until(f"document.querySelector({json.dumps(css)})")
-        return Element(
-            self, self.command("POST", "element", {"using": "css selector", "value": css})[ELEMENT]
-        )
+        return Element(self, self.command("POST", "element", {"using": "css selector", "value": css})[ELEMENT])
 
     def press(self, css: str) -> None:
         """Click on it."""
@@ -245,9 +241,7 @@ class Browser:
             actions += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
         if held:
             actions.append({"type": "keyUp", "value": KEYS[held]})
-        self.command(
-            "POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}
-        )
+        self.command("POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
     def drag(self, css: str, start: float, stop: float) -> None:
         """Press in the middle of an element's height, at `start` of its width, and let go at `stop`; 0 to 1."""
@@ -302,9 +296,7 @@ class Browser:
 
     def prefer(self, **features: str) -> None:
         """What the reader prefers: prefers_color_scheme="dark", …"""
-        pairs = [
-            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
-        ]
+        pairs = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         self.devtools("Emulation.setEmulatedMedia", {"features": pairs})
 
     def screenshot(self, path: str) -> None:
@@ -323,9 +315,7 @@ class Browser:
         for entry in self.command("POST", "se/log", {"type": "performance"}):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                found.append(
-                    {**message["params"]["request"], "requestId": message["params"]["requestId"]}
-                )
+                found.append({**message["params"]["request"], "requestId": message["params"]["requestId"]})
             elif message["method"] == "Network.requestWillBeSentExtraInfo":
                 for request in found:
                     if request["requestId"] == message["params"]["requestId"]:
