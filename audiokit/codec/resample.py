@@ -14,8 +14,9 @@ at once, slot m of a packed integer each.  Four ways, by the size of L and M:
     direct      any other pair: a sample at a time, with weights interpolated between phases; slow and as right
 
 The response is flat to 0.4531 of the lower rate (14.5 kHz for 32 kHz) and 104 dB down from 0.5469 of it on, so
-that what aliases at all lands above the flat part.  Weights of 20 bits, each phase's sum exactly 1: no drift at
-DC, and integer arithmetic throughout, so that a result does not depend on how the input was cut.
+that what aliases at all lands above the flat part.  Weights of 20 bits, each phase's sum exactly 1 (of the halved
+way: all phases' mean): no drift at DC, and integer arithmetic throughout, so that a result does not depend on how the
+input was cut.
 
 No files, clocks or processes.  Raises ValueError for rates or channels out of range.
 """
