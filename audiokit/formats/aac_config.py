@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional, Tuple
 
+from audiokit.formats.bits import Bits
+
 # by sampling_frequency_index (table 1.18); 13 and 14 are reserved, 15 stands for a rate in 24 bits
 SAMPLE_RATES = (
     96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
@@ -49,23 +51,9 @@ class AacConfig(NamedTuple):
     frame_samples: int  # of a frame at `core_rate`
 
 
-class _Bits:
-    """Bits from the highest on; raises EOFError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._number = int.from_bytes(data, "big")
-        self.left = 8 * len(data)
-
-    def read(self, count: int) -> int:
-        self.left -= count
-        if self.left < 0:
-            raise EOFError
-        return self._number >> self.left & ((1 << count) - 1)
-
-
 def parse_aac_config(data: bytes) -> Optional[AacConfig]:
     """The AudioSpecificConfig in `data`, or None where it makes no sense."""
-    bits = _Bits(data[:_MAX_BYTES])
+    bits = Bits(data[:_MAX_BYTES])
     try:
         kind = _object_type(bits)
         core_rate = _rate(bits)
@@ -101,19 +89,19 @@ def parse_raw_channels(block: bytes) -> int:
     """The channels that a raw_data_block tells by the program config element it begins with, as it
     must where the transport does not tell them (4.5.1.2.1); 0 where it begins with something else.
     """
-    bits = _Bits(block[:_MAX_BYTES])
+    bits = Bits(block[:_MAX_BYTES])
     try:
         return _program_config(bits) if bits.read(3) == _ID_PCE else 0
     except EOFError:
         return 0
 
 
-def _object_type(bits: _Bits) -> int:
+def _object_type(bits: Bits) -> int:
     kind = bits.read(5)
     return 32 + bits.read(6) if kind == _ESCAPE else kind
 
 
-def _rate(bits: _Bits) -> int:
+def _rate(bits: Bits) -> int:
     index = bits.read(4)
     if index == 15:
         return bits.read(24)
@@ -127,7 +115,7 @@ class _Specific(NamedTuple):
     frame_samples: int
 
 
-def _general(bits: _Bits, kind: int, configuration: int) -> _Specific:
+def _general(bits: Bits, kind: int, configuration: int) -> _Specific:
     """GASpecificConfig (4.4.1), with what follows it in error resilient types."""
     is_short = bits.read(1)  # frameLengthFlag
     if bits.read(1):  # dependsOnCoreCoder
@@ -146,7 +134,7 @@ def _general(bits: _Bits, kind: int, configuration: int) -> _Specific:
     return found
 
 
-def _backward_compatible(bits: _Bits, kind: int, rate: int) -> Tuple[int, int]:
+def _backward_compatible(bits: Bits, kind: int, rate: int) -> Tuple[int, int]:
     """The type and the rate with SBR and PS, which old decoders need not see (1.6.5.2)."""
     if bits.left < 16 or bits.read(11) != 0x2B7 or _object_type(bits) != _SBR or not bits.read(1):
         return kind, rate
@@ -155,7 +143,7 @@ def _backward_compatible(bits: _Bits, kind: int, rate: int) -> Tuple[int, int]:
     return (_PS if has_ps else _SBR), rate
 
 
-def _eld(bits: _Bits, configuration: int) -> Tuple[_Specific, bool]:
+def _eld(bits: Bits, configuration: int) -> Tuple[_Specific, bool]:
     """ELDSpecificConfig, as far as SBR, and whether that doubles the rate."""
     samples = 480 if bits.read(1) else 512
     bits.read(3)  # of resilience
@@ -163,7 +151,7 @@ def _eld(bits: _Bits, configuration: int) -> Tuple[_Specific, bool]:
     return _Specific(CHANNELS.get(configuration, 0), samples), doubles
 
 
-def _usac(bits: _Bits) -> Tuple[_Specific, int]:
+def _usac(bits: Bits) -> Tuple[_Specific, int]:
     """The beginning of UsacConfig, and the rate."""
     index = bits.read(5)
     rate = bits.read(24) if index == 31 else (_USAC_RATES + (0, 0, 0))[index]
@@ -172,7 +160,7 @@ def _usac(bits: _Bits) -> Tuple[_Specific, int]:
     return _Specific(_USAC_CHANNELS.get(configuration, 0), samples), rate
 
 
-def _program_config(bits: _Bits) -> int:
+def _program_config(bits: Bits) -> int:
     """The channels of a program_config_element (4.4.1.1)."""
     bits.read(4 + 2 + 4)
     front, side, back = bits.read(4), bits.read(4), bits.read(4)

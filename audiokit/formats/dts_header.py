@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+from audiokit.formats.bits import Bits
+
 BLOCK_SAMPLES = 32
 HEADER_BYTES = 14  # of a core frame, as far as it is looked at
 CORE, _EXTENSION = b"\x7f\xfe\x80\x01", b"\x64\x58\x20\x25"
@@ -76,20 +78,6 @@ def parse_core(data: bytes) -> Optional[CoreHeader]:
     return CoreHeader(rate, _CHANNELS[mode] + (lfe > 0), blocks * BLOCK_SAMPLES, size, extension)
 
 
-class _Bits:
-    """Bits from the highest on; raises EOFError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._number = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    def read(self, count: int) -> int:
-        self._left -= count
-        if self._left < 0:
-            raise EOFError
-        return self._number >> self._left & ((1 << count) - 1)
-
-
 def extension_bytes(data: bytes) -> int:
     """Bytes of the extension substream whose first 12 begin `data`, 0 where there is none."""
     if len(data) < 12 or data[:4] != _EXTENSION:
@@ -101,12 +89,12 @@ def extension_bytes(data: bytes) -> int:
 def parse_extension(data: bytes) -> Optional[Sound]:
     """What the extension substream in `data` says of its first asset, or None where it says nothing."""
     try:
-        return _first_asset(_Bits(data[4:512]), data)
+        return _first_asset(Bits(data[4:512]), data)
     except EOFError:
         return None
 
 
-def _first_asset(bits: _Bits, data: bytes) -> Optional[Sound]:
+def _first_asset(bits: Bits, data: bytes) -> Optional[Sound]:
     """Section 7.4.1, and 7.5.1 as far as the channels."""
     bits.read(8)
     index = bits.read(2)
