@@ -17,7 +17,7 @@ from .blobs.direct import DirectWriter
 from .blobs.fileops import FileOps
 from .failures import refusal_of
 from .wire.problems import Refusal
-from .wire.workers import Workers
+from .wire.workers import Workers, raised
 
 AHEAD_BYTES = 8 << 20  # so often an upload's bytes are sent to the disk, and so far ahead it has blocks reserved
 DIRECT_BYTES = 64 << 20  # of a file from which on it may be written past the page cache: smaller ones are likely to be read soon
@@ -163,7 +163,7 @@ class Spool:
         """
         self.ops, self.leave_for_sweep = ops, leave_for_sweep
         self.folder, self.kept_free = folder, kept_free
-        self.crew = Workers(_WRITERS, "disk", _never)
+        self.crew = Workers(_WRITERS, "disk", raised)
         self._uploads: Dict[str, Upload] = {}
         self._promised = 0  # of all of them: to add it up anew for each of 9,000 would take seconds
         self._lock = threading.Lock()
@@ -246,7 +246,3 @@ class Spool:
         for upload in uploads:
             upload.discard()
         self.crew.close()
-
-
-def _never(bug: BaseException) -> None:
-    raise bug  # a writer keeps what went wrong for the upload that it was of

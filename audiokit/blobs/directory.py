@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..wire.company import outcome_of
-from ..wire.workers import Workers
+from ..wire.workers import Workers, raised
 from .abreast import Abreast
 from .fileops import FileOps
 from .together import SyncedTogether
@@ -44,7 +44,7 @@ class DirectoryBlobs:
         self._folders: Set[str] = set(_entries(root))  # those that surely are on the disk
         self._together = SyncedTogether(ops.sync_directory, self._turn_over)
         self._turn_over()
-        self._crew = Workers(_SYNCS, "sync", _never)
+        self._crew = Workers(_SYNCS, "sync", raised)
         self._abreast = Abreast(self._crew, _SYNCS)
 
     def new_key(self) -> str:
@@ -193,7 +193,3 @@ def _entries(folder: Path) -> list:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _never(bug: BaseException) -> None:
-    raise bug  # what a wait raises is its outcome

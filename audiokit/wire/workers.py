@@ -176,6 +176,11 @@ class Crowds:
             self._act(crowd)
 
 
+def raised(bug: BaseException) -> None:
+    """What a crew does about a bug whose tasks keep for others what goes wrong: it ends the thread, and is seen."""
+    raise bug
+
+
 def _lower_priority() -> None:
     try:  # Linux takes a thread's number where POSIX means a process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
