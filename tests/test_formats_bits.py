@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audiokit.formats.bits import Bits
+from audiokit.formats.bits import Bits, swapped
 
 
 def test_fields_come_with_the_highest_bit_first():
@@ -19,3 +19,10 @@ def test_a_field_that_ends_behind_the_data_is_an_end(data):
     assert bits.read(8 * len(data)) == (1 << 8 * len(data)) - 1
     with pytest.raises(EOFError):
         bits.read(1)
+
+
+@pytest.mark.parametrize("data, other, why", [
+    (b"", b"", "nothing"), (b"ab", b"ba", "a word"), (b"abcd", b"badc", "words keep their order"), (b"abc", b"ba", "half a word"),
+])
+def test_words_are_turned_round_one_by_one(data, other, why):
+    assert swapped(data) == other, why

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail
+from audiokit.formats.bits import swapped
 from audiokit.formats.info import AudioInfo, NotAudio
 from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
@@ -136,13 +137,7 @@ def _straight(data: bytes) -> bytes:
     """The bytes in the order of the standard."""
     if data[:2] != _SWAPPED_SYNC:
         return data
-    return _swap(data)
-
-
-def _swap(data: bytes) -> bytes:
-    out = bytearray(data[: len(data) & ~1])
-    out[::2], out[1::2] = out[1::2], out[::2]
-    return bytes(out)
+    return swapped(data)
 
 
 # The header
@@ -243,7 +238,7 @@ class _Reader:
             begin = offset - (offset - self.start) % 2
             step = MAX_READ if offset > self.start else 4 * MAX_FRAME_BYTES
             data = self.source.read(begin, min(step, self.end - begin))
-            self._base, self._data = begin, _swap(data) if self.is_swapped else data
+            self._base, self._data = begin, swapped(data) if self.is_swapped else data
         return self._data[offset - self._base : offset - self._base + length]
 
     def at(self, offset: int) -> Optional[_Frame]:

@@ -1,4 +1,7 @@
-"""Fields of any number of bits in a short header, the highest bit first.  Raises EOFError at the end of the data."""
+"""Fields of any number of bits in a short header, the highest bit first; and words whose bytes stand the other way round.
+
+Pure.  Raises EOFError at the end of the data.
+"""
 
 from __future__ import annotations
 
@@ -16,3 +19,10 @@ class Bits:
         if self.left < 0:
             raise EOFError
         return self._number >> self.left & ((1 << count) - 1)
+
+
+def swapped(data: bytes) -> bytes:
+    """Words of 16 bits in the other order of bytes; half a word at the end is left out."""
+    out = bytearray(data[: len(data) & ~1])
+    out[::2], out[1::2] = out[1::2], out[::2]
+    return bytes(out)

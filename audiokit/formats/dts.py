@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional
 
 from audiokit.formats import tail
+from audiokit.formats.bits import swapped
 from audiokit.formats.dts_header import (
     CORE,
     HEADER_BYTES,
@@ -118,11 +119,7 @@ def _warnings(count: _Count, end: int, seconds: float) -> List[str]:
 
 def _straight(data: bytes, packing: _Packing) -> bytes:
     """What these words hold, in the standard's order, 16 bits a word."""
-    data = data[: len(data) & ~1]
-    if packing.is_little:
-        swapped = bytearray(data)
-        swapped[::2], swapped[1::2] = data[1::2], data[::2]
-        data = bytes(swapped)
+    data = swapped(data) if packing.is_little else data[: len(data) & ~1]
     if packing.bits == 16:
         return data
     number = 0

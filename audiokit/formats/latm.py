@@ -15,6 +15,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tail
 from audiokit.formats.aac_config import AacConfig, parse_aac_config
+from audiokit.formats.bits import Bits
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio
 from audiokit.formats.patterns import is_pattern
 from audiokit.formats.source import MAX_READ, Source
@@ -204,32 +205,30 @@ class _Search:
 
 def parse_mux(element: bytes) -> Optional[_Mux]:
     """The StreamMuxConfig (table 1.42) that an AudioMuxElement begins with, or None where there is none."""
-    element = element[:_CONFIG_BYTES]
-    number, left = int.from_bytes(element, "big"), 8 * len(element)
-
-    def read(count: int) -> int:
-        nonlocal left
-        left -= count
-        return number >> left & (1 << count) - 1 if left >= 0 else 0
-
-    def value() -> int:  # LatmGetValue (table 1.43)
-        return read(8 * (read(2) + 1))
-
-    if read(1):  # useSameStreamMux, of which there is none yet
+    bits = Bits(element[:_CONFIG_BYTES])
+    try:
+        if bits.read(1):  # useSameStreamMux, of which there is none yet
+            return None
+        version = bits.read(1)
+        if version and bits.read(1):  # audioMuxVersionA is reserved
+            return None
+        if version:
+            _value(bits)  # taraBufferFullness
+        bits.read(1)  # allStreamsSameTimeFraming
+        frames = bits.read(6) + 1
+        if bits.read(4) or bits.read(3):  # several programmes or layers: which one sounds is the player's choice
+            return None
+        size = _value(bits) if version else bits.left
+    except EOFError:
         return None
-    version = read(1)
-    if version and read(1):  # audioMuxVersionA is reserved
-        return None
-    if version:
-        value()  # taraBufferFullness
-    read(1)  # allStreamsSameTimeFraming
-    frames = read(6) + 1
-    if read(4) or read(3) or left <= 0:  # several programmes or layers: which one sounds is the player's choice
-        return None
-    size = value() if version else left
-    rest = (number & (1 << left) - 1 if left > 0 else 0) << -left % 8
-    config = rest.to_bytes((left + 7) // 8, "big") if left > 0 else b""
+    left = bits.left
+    config = (bits.read(left) << -left % 8).to_bytes((left + 7) // 8, "big")
     aac = parse_aac_config(config[: (size + 7) // 8])
     if aac is None or aac.object_type not in _AAC_TYPES or not aac.channels:
         return None
     return _Mux(aac, frames)
+
+
+def _value(bits: Bits) -> int:
+    """LatmGetValue (table 1.43)."""
+    return bits.read(8 * (bits.read(2) + 1))
