@@ -32,7 +32,7 @@ KNOWN = "known"  # of a route: any credential will do, whatever its scopes
 # What is read by its id: one's own; what others share as well; everything.
 OWN, SHARED, ALL = "own", "shared", "all"
 
-OPEN, BASIC, TOKEN, SESSION, LINK, PUBLIC = "open", "basic", "token", "session", "link", "public"
+OPEN, BASIC, TOKEN, SESSION, PUBLIC = "open", "basic", "token", "session", "public"
 
 
 @dataclass(frozen=True)
