@@ -9,12 +9,11 @@ a status only the members that this version tells are shown, and those that are 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
 from . import job_notes
 from .catalogue.jobs import GONE, Posted
-from .job import DONE, FAILED, Job, Order, Result, cancelled, rfc3339, told
+from .job import DONE, FAILED, Job, Order, Result, cancelled, rfc3339, untold
 from .wire.problems import PROBLEMS, Refusal
 
 _OURS = "ours"  # the member that no client is told
@@ -41,10 +40,9 @@ class FarJob:
 
 
 def _shown(row: Posted) -> Dict[str, Any]:
-    """What clients are told of it: the members that `told` has, whoever wrote them."""
-    unknown = Job(row.id, Path(), Order(None, row.id, row.mime, ""), True, 0.0)
+    """What clients are told of it: the members that `told` has, whoever wrote it."""
     said = json.loads(row.status)
-    return {name: said.get(name, value) for name, value in dict(told(unknown, None), status=row.state).items()}
+    return {name: said.get(name, value) for name, value in dict(untold(row.id), status=row.state).items()}
 
 
 class Left(NamedTuple):

@@ -94,8 +94,11 @@ MAY_IMPORT = {
     "audiokit.formats": set(),
     "audiokit.codec": {"audiokit.formats"},
 }
-PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.links", "audiokit.names",
-        "audiokit.offers", "audiokit.parameters", "audiokit.quotas", "audiokit.sessions")
+PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.far_job", "audiokit.links",
+        "audiokit.listing", "audiokit.names", "audiokit.offers", "audiokit.parameters", "audiokit.preconditions",
+        "audiokit.quotas", "audiokit.resampling", "audiokit.sessions", "audiokit.blobs.sigv4", "audiokit.catalogue.clauses",
+        "audiokit.catalogue.crowds", "audiokit.catalogue.guard", "audiokit.catalogue.merging", "audiokit.catalogue.newest",
+        "audiokit.catalogue.rows")
 # `random` is missing on purpose: dither draws from a generator with a seed, which is a function like any other.
 IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "secrets",
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}
