@@ -219,7 +219,7 @@ def _stream(
 ) -> List[str]:
     """Convert here, piece by piece, to an open file; the warnings."""
     from .codec.decoder import Undecodable
-    from .conversion_worker import Damage, stream
+    from .transcoding import Damage, stream
 
     try:
         warnings = stream(source, out, wanted, info, lambda: interrupts is not None and interrupts.came)
