@@ -63,9 +63,10 @@ MAY_IMPORT = {
                         "audiokit.link_routes", "audiokit.listing", "audiokit.pages", "audiokit.parameters",
                         "audiokit.peak_routes", "audiokit.preconditions", "audiokit.resample_routes",
                         "audiokit.uploads", "audiokit.wire"},
-    "audiokit.resample_routes": {"audiokit.accounts", "audiokit.content", "audiokit.failures", "audiokit.formats",
-                                 "audiokit.job", "audiokit.names", "audiokit.offers", "audiokit.parameters",
-                                 "audiokit.preconditions", "audiokit.uploads", "audiokit.wire"},
+    "audiokit.resample_routes": {"audiokit.accounts", "audiokit.content", "audiokit.failures", "audiokit.job", "audiokit.names",
+                                 "audiokit.offers", "audiokit.orders", "audiokit.preconditions", "audiokit.uploads",
+                                 "audiokit.wire"},
+    "audiokit.orders": {"audiokit.formats", "audiokit.job", "audiokit.offers", "audiokit.parameters", "audiokit.wire"},
     "audiokit.job": {"audiokit.wire"},
     "audiokit.job_notes": {"audiokit.job"},
     "audiokit.jobs": {"audiokit.digests", "audiokit.failures", "audiokit.job", "audiokit.job_notes", "audiokit.wire"},
@@ -98,10 +99,10 @@ MAY_IMPORT = {
     "audiokit.codec": {"audiokit.formats"},
 }
 PURE = ("audiokit.wire", "audiokit.formats", "audiokit.codec", "audiokit.accounts", "audiokit.far_job", "audiokit.links",
-        "audiokit.listing", "audiokit.names", "audiokit.offers", "audiokit.parameters", "audiokit.preconditions",
-        "audiokit.quotas", "audiokit.resampling", "audiokit.sessions", "audiokit.blobs.sigv4", "audiokit.catalogue.clauses",
-        "audiokit.catalogue.crowds", "audiokit.catalogue.guard", "audiokit.catalogue.merging", "audiokit.catalogue.newest",
-        "audiokit.catalogue.rows")
+        "audiokit.listing", "audiokit.names", "audiokit.offers", "audiokit.orders", "audiokit.parameters",
+        "audiokit.preconditions", "audiokit.quotas", "audiokit.resampling", "audiokit.sessions", "audiokit.blobs.sigv4",
+        "audiokit.catalogue.clauses", "audiokit.catalogue.crowds", "audiokit.catalogue.guard", "audiokit.catalogue.merging",
+        "audiokit.catalogue.newest", "audiokit.catalogue.rows")
 # `random` is missing on purpose: dither draws from a generator with a seed, which is a function like any other.
 IMPURE = {"socket", "sqlite3", "subprocess", "threading", "time", "selectors", "select", "secrets",
           "pathlib", "tempfile", "multiprocessing", "asyncio", "os", "shutil"}
