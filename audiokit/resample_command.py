@@ -163,7 +163,7 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
 
 def _rate(text: str) -> int:
     low, high = WAV_RATES
-    if not (text.isascii() and text.isdigit() and low <= int(text[:7]) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise Wrong(f"--rate {text}: {low} to {high} Hz, or source", USAGE)
     return int(text)
 
