@@ -206,7 +206,8 @@ class Handler(BaseHTTPRequestHandler):
         name = parse_host(head.host)[0].lower()
         if name == "localhost" or is_ip_literal(name) or name in self.server.settings.allowed_host:
             return
-        raise Refusal("misdirected-host", f"this server does not answer for the host {name!r}", close=True)
+        detail = f"this server does not answer for the host {name!r} unless --allowed-host names it"
+        raise Refusal("misdirected-host", detail, close=True)
 
     def _check_site(self) -> None:
         """A change that another site's page asks for is refused, unless --cors-origin names the site.
@@ -458,15 +459,14 @@ class AudioServer(ThreadingHTTPServer):
         try:
             socketserver.TCPServer.server_bind(self)
         except OSError as error:
-            raise OSError(f"cannot listen on {self.server_address}: {error.strerror or error}") from error
+            raise OSError(f"cannot listen on {_place(*self.server_address[:2])}: {error.strerror or error}") from error
         self.server_name, self.server_port = self.server_address[:2]
         self.socket.setblocking(False)
 
     @property
     def url(self) -> str:
         """Where the server is to be found."""
-        host, port = self.server_address[:2]
-        return f"{self.scheme}://[{host}]:{port}" if ":" in host else f"{self.scheme}://{host}:{port}"
+        return f"{self.scheme}://{_place(*self.server_address[:2])}"
 
     @property
     def draining(self) -> bool:
@@ -569,6 +569,10 @@ class AudioServer(ThreadingHTTPServer):
         return encode(response, http_date(int(time.time())), handler.command == "HEAD", closing, is_old)
 
 
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _certificate(settings: Settings) -> Any:  # -> Certificate | None
     if not settings.tls_cert:
         if settings.tls_key:
@@ -618,12 +622,19 @@ def main(arguments: Optional[List[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
-        print(f"audioserver: {error}", file=sys.stderr)
+        print(f"audioserver: {_said(error)}", file=sys.stderr)
     except CatalogueError as error:
         refusal = refusal_of(error)
         words = str(refusal) if isinstance(refusal, Refusal) else f"the catalogue is broken: {error}"
         print(f"audioserver: {words}", file=sys.stderr)
     return 1
+
+
+def _said(error: Exception) -> str:
+    """What an error says to whoever typed the command: which file, and what is wrong with it, without a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run(given: argparse.Namespace) -> int:
