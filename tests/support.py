@@ -27,6 +27,12 @@ VECTORS = SHARED / "mpeg" / "vectors"
 # The program as a process.  What is installed beside Python takes no part in it, nor in the time that it takes to begin.
 PROGRAM = [sys.executable, "-S", str(ROOT / "audioserver.py")]
 
+# Whoever runs the tests may have settings, keys and proxies of their own, which have no say in them.
+for _name in [name for name in os.environ if name.startswith(("AUDIOSERVER_", "AWS_")) and name != "AUDIOSERVER_PORTABLE"]:
+    del os.environ[_name]
+for _name in ("no_proxy", "NO_PROXY"):
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "127.0.0.1,localhost,::1"]))
+
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="skipped: the corpus is not beside this checkout")
 needs_vectors = pytest.mark.skipif(
     not VECTORS.is_dir(), reason="skipped: the MPEG vectors are not beside this checkout"
