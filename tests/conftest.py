@@ -125,8 +125,9 @@ def pair(nodes, store, tmp_path_factory):
     from servers import Server
 
     here, there = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
-    with Server(here, store, "--catalogue", nodes.url) as first:
-        with Server(there, store, "--catalogue", nodes.url) as second:
+    both = "--catalogue", nodes.url, "--jobs", "2"  # on no machine is a long conversion done before one has looked at it
+    with Server(here, store, *both) as first:
+        with Server(there, store, *both) as second:
             yield first, second
 
 
