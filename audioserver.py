@@ -27,6 +27,9 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
+if sys.flags.isolated or getattr(sys.flags, "safe_path", False):  # -I and -P leave a program's own folder out
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
 import audiometa
 from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
@@ -54,6 +57,7 @@ from audiokit.wire.workers import Workers, brisk_threads
 from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
+_ABOUT = "Post raw audio, have it validated, stored, listed, served; one command, standard library only."
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
 _AUDITED = (401, 403, 429)
@@ -603,7 +607,8 @@ def _serve(settings: Settings) -> int:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="audioserver.py", description=__doc__.splitlines()[0])
+    _open_standard_streams()
+    parser = argparse.ArgumentParser(prog="audioserver.py", description=_ABOUT)
     parser.add_argument("--version", action="version", version=f"audioserver {__version__}")
     actions = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
@@ -630,10 +635,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return 1
 
 
+def _open_standard_streams() -> None:
+    """One that was closed becomes the null device: else the first file that is opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
 def _said(error: Exception) -> str:
     """What an error says to whoever typed the command: which file, and what is wrong with it, without a number."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)
 
 

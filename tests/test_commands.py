@@ -118,6 +118,32 @@ class TestServe:
                 assert found.stderr.count("\n") == 1 and "Errno" not in found.stderr and "('" not in found.stderr, words
 
 
+class TestTheInterpreter:
+    @pytest.mark.parametrize("option, why", [("-OO", "there are no docstrings"), ("-I", "the folder of the program is left out")])
+    def test_its_options_change_nothing(self, tmp_path, option, why):
+        (tmp_path / "a.wav").write_bytes(SOUND)
+        command = [sys.executable, option, "-S", str(ROOT / "audioserver.py"), "info", str(tmp_path / "a.wav")]
+        found = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, cwd=str(tmp_path))
+        assert json.loads(found.stdout)["codec"] == "pcm_s16le" and found.stderr == "", why
+
+    @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no shell that closes streams")
+    def test_a_command_without_standard_streams_does_its_work(self, tmp_path):
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *PROGRAM]
+        for words in (["db", "create", "--data", tmp_path / "var"], ["info", tmp_path / "var" / "catalogue.db"]):
+            found = subprocess.run([*command, *map(str, words)], timeout=60)
+            assert found.returncode == (1 if "info" in words else 0)
+        assert run("db", "check", "--data", tmp_path / "var").returncode == 0
+
+    @pytest.mark.parametrize("words", [
+        "", "serve", "db", "db create", "db destroy", "db reset", "db migrate", "db dump", "db check", "db move", "db backup", "user",
+        "user add", "user list", "user remove", "user password", "user disable", "user enable", "user quota", "token", "token new",
+        "token list", "token revoke", "info", "resample",
+    ])
+    def test_help_is_had_on_a_terminal_of_few_characters(self, words):
+        found = run(*words.split(), "--help", encoding="ascii")
+        assert found.returncode == 0 and found.stdout.startswith(" ".join(["usage: audioserver.py", words]).strip())
+
+
 class TestTheLog:
     def test_one_line_a_request_in_text_and_json(self, tmp_path):
         with Serving(tmp_path / "a") as server:
