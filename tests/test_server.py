@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import long_wav, raw, request, wav
 
+from audiokit.wire.fields import parse_http_date
+
 SOUND = wav(0.5)
 OTHER = wav(0.25, pitch_hz=300.0)
 RECORD = (
@@ -269,6 +271,22 @@ class TestDownloading:
         assert request(address, "GET", target, headers={"If-Match": '"other"'})[0] == 412
         status, _, body = request(address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": '"other"'})
         assert (status, body) == (200, SOUND)
+
+    def test_a_clock_that_was_ahead_gives_no_date_that_is_yet_to_come(self, running):
+        server = running()
+        _, _, record = post(server.address, SOUND)
+        target = "/files/%s/content" % record["id"]
+        then = request(server.address, "GET", target)[1]["last-modified"]
+        services = server.server.services
+        hour_ago = services.now_ms() - 3_600_000
+        server.server.services = services._replace(now_ms=lambda: hour_ago)
+        status, fields, body = request(server.address, "GET", target)
+        assert (status, body) == (200, SOUND)
+        assert parse_http_date(fields["last-modified"]) == hour_ago // 1000
+        for date in (then, fields["last-modified"]):
+            assert request(server.address, "GET", target, headers={"If-Modified-Since": date})[0] == 304
+            status, _, body = request(server.address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": date})
+            assert (status, body) == (200, SOUND), "such a date is no strong validator"
 
     def test_head_says_what_get_would(self, stored):
         address, target, _ = stored
