@@ -159,7 +159,7 @@ def _user_quota(given: argparse.Namespace, storage: Any) -> int:
     )
     if wanted != limits:
         storage.people.limit(account.id, *wanted)
-        _audit(f"account {account.name} has the quota {wanted.as_json()}")
+        _audit(f"account {account.name} has the quota: {wanted}")
     print(json.dumps(wanted.as_json()))
     return OK
 

@@ -57,6 +57,14 @@ def test_the_password_is_the_first_line_of_standard_input_or_of_a_file(folder):
     assert accounts.verify_password("another", kept(folder, "carl").password)
 
 
+def test_a_quota_is_printed_as_json_and_noted_in_words(folder):
+    done = user(folder, "quota", "carl", "--files", "5", "--seconds", "2h")
+    assert json.loads(done.stdout) == {"files": 5, "bytes": None, "seconds": 7200}
+    assert done.stderr == "audioserver: audit: account carl has the quota: files 5, bytes unlimited, seconds 7200\n"
+    done = user(folder, "quota", "carl", "--files", "none", "--seconds", "none")
+    assert set(json.loads(done.stdout).values()) == {None} and "files unlimited" in done.stderr
+
+
 @pytest.mark.parametrize("words, stdin, why", [
     (["add", "root"], "x\n", "the name is taken"),
     (["add", "ROOT"], "x\n", "also in other letters"),
