@@ -57,6 +57,7 @@ from audiokit.wire.workers import Workers, brisk_threads
 from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
+_INTERRUPTED = 130  # as a shell says that SIGINT ended a program
 _ABOUT = "Post raw audio, have it validated, stored, listed, served; one command, standard library only."
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
@@ -246,7 +247,8 @@ class Handler(BaseHTTPRequestHandler):
         return Refusal("not-implemented", f"the method {self.command!r} is not known here")
 
     def _nothing_there(self) -> Refusal:
-        return Refusal("not-found", f"there is nothing at {self.head.path}")
+        hint = "; audio is taken by POST /post" if self.command in ("PUT", "POST") else ""
+        return Refusal("not-found", f"there is nothing at {self.head.path}{hint}")
 
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
@@ -626,6 +628,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("audioserver: interrupted", file=sys.stderr)
+        return _INTERRUPTED
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {_said(error)}", file=sys.stderr)
     except CatalogueError as error:

@@ -179,16 +179,24 @@ def _account(name: str, storage: Any) -> Account:
 
 
 def _password(given: argparse.Namespace, name: str) -> str:
+    try:
+        return accounts.valid_password(_typed(given, name).rstrip("\r\n"))
+    except UnicodeDecodeError:
+        raise Refusal("bad-parameter", "the password is not UTF-8")
+    except EOFError:
+        raise Refusal("bad-parameter", "no password was given")
+
+
+def _typed(given: argparse.Namespace, name: str) -> str:
     if given.password_file is not None:
         with open(given.password_file, encoding="utf-8") as file:
-            text = file.readline()
-    elif sys.stdin.isatty():
-        text = getpass.getpass(f"password of {name}: ")
-        if getpass.getpass("once more: ") != text:
-            raise Refusal("bad-parameter", "the two are not the same")
-    else:
-        text = sys.stdin.readline()
-    return accounts.valid_password(text.rstrip("\r\n"))
+            return file.readline()
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    text = getpass.getpass(f"password of {name}: ")
+    if getpass.getpass("once more: ") != text:
+        raise Refusal("bad-parameter", "the two are not the same")
+    return text
 
 
 def _hashed(password: str) -> str:

@@ -83,6 +83,12 @@ def test_what_cannot_be_done_is_said_in_one_line(folder, words, stdin, why):
     assert kept(folder, "dora") is None
 
 
+def test_a_password_that_is_not_utf_8_is_refused_in_one_line(folder, tmp_path):
+    (tmp_path / "latin").write_bytes(b"w\xf6rd\n")
+    done = user(folder, "add", "dora", "--password-file", tmp_path / "latin")
+    assert (done.returncode, done.stderr) == (1, "audioserver: the password is not UTF-8\n")
+
+
 @pytest.mark.parametrize("words", [
     ["add", "dora", "--password", "x"], ["add", "dora", "x"], ["password", "root", "--password=x"], ["add"],
 ])

@@ -343,6 +343,11 @@ class TestManners:
         assert problem["code"] == code and problem["type"] == "/problems/" + code
         assert problem["status"] == status and body.endswith(b"\n")
 
+    @pytest.mark.parametrize("method, is_told", [("PUT", True), ("POST", True), ("GET", False), ("DELETE", False)])
+    def test_who_sends_audio_to_the_wrong_place_is_told_the_right_one(self, server, method, is_told):
+        _, _, body = request(server.address, method, "/myfile.wav", SOUND if is_told else None)
+        assert ("POST /post" in json.loads(body)["detail"]) == is_told
+
     def test_405_names_what_is_allowed_and_options_too(self, server):
         assert request(server.address, "PUT", "/post")[1]["allow"] == "POST, OPTIONS"
         status, fields, _ = request(server.address, "OPTIONS", "/list")
