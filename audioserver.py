@@ -84,6 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         self.expects_continue = False
         self.had_body = False
         self.keep_alive = True
+        self.is_head = False  # the client takes no content in the answer
         self.is_private = False  # the answer is for the one whose credential came with the request
         self._is_proxied = server.proxies.trust(client_address[0]) if client_address else False
         self.who = NOBODY
@@ -125,9 +126,9 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
-    def refuse(self, refusal: Refusal) -> Response:
-        """The answer to a head that never became whole: of the request before it nothing holds."""
-        self._forget()
+    def refuse(self, refusal: Refusal, block: bytes) -> Response:
+        """The answer to a head of which `block` has come and no more will: of the request before it nothing holds."""
+        self._forget(block)
         return self.problem(refusal)
 
     def problem(self, refusal: Refusal) -> Response:
@@ -182,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
-        self._forget()
+        self._forget(block)
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields
@@ -196,8 +197,12 @@ class Handler(BaseHTTPRequestHandler):
             self._checked = fields
         return True
 
-    def _forget(self) -> None:
-        """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
+    def _forget(self, block: bytes) -> None:
+        """Until a head has been read, nobody knows what it asks, and a body may be behind it.
+
+        That it is HEAD shows at once, and holds however malformed the rest is (RFC 9112 section 6.3).
+        """
+        self.is_head = block.startswith((b"HEAD ", b"\r\nHEAD "))
         self.head, self.command, self.path, self.who = None, "", "", NOBODY
         self.is_private = False
         self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
@@ -572,7 +577,7 @@ class AudioServer(ThreadingHTTPServer):
             asked = {} if handler.head is None else handler.head.fields
             response = response._replace(headers=with_fields(response.headers, self.sharing.fields(asked)))
         is_old = handler.head is not None and handler.head.version == (1, 0)
-        return encode(response, http_date(int(time.time())), handler.command == "HEAD", closing, is_old)
+        return encode(response, http_date(int(time.time())), handler.is_head, closing, is_old)
 
 
 def _place(host: str, port: int) -> str:

@@ -166,7 +166,7 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
 
 def _rate(text: str) -> int:
     low, high = WAV_RATES
-    if not (text.isascii() and text.isdigit() and low <= int(text[:7]) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise Wrong(f"--rate {text}: {low} to {high} Hz, or source", USAGE)
     return int(text)
 
@@ -240,7 +240,7 @@ def _stream(
 ) -> List[str]:
     """Convert here, piece by piece, to an open file; the warnings."""
     from .codec.decoder import Undecodable
-    from .conversion_worker import Damage, stream
+    from .transcoding import Damage, stream
 
     try:
         warnings = stream(source, out, wanted, info, lambda: interrupts is not None and interrupts.came)

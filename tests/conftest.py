@@ -79,6 +79,32 @@ def repeating(monkeypatch):
 
 
 @pytest.fixture
+def clock():
+    """A clock that goes on when the test says so."""
+    from test_jobs import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def member(tiny, repeating, clock, tmp_path):
+    """A function that begins the server of a cluster whose data is in a folder of that name, ending it first where it runs."""
+    from members import Member
+
+    running = {}
+
+    def start(name, **settings):
+        if name in running:
+            running.pop(name).close()
+        running[name] = Member(tmp_path / name, tiny, clock, **settings)
+        return running[name]
+
+    yield start
+    for one in running.values():
+        one.close()
+
+
+@pytest.fixture
 def far(repeating, running):
     """A server with it.  The address is never spoken to."""
     return running(catalogue="rqlite://127.0.0.1:4001")
@@ -99,8 +125,9 @@ def pair(nodes, store, tmp_path_factory):
     from servers import Server
 
     here, there = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
-    with Server(here, store, "--catalogue", nodes.url) as first:
-        with Server(there, store, "--catalogue", nodes.url) as second:
+    both = "--catalogue", nodes.url, "--jobs", "2"  # on no machine is a long conversion done before one has looked at it
+    with Server(here, store, *both) as first:
+        with Server(there, store, *both) as second:
             yield first, second
 
 

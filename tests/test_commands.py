@@ -17,7 +17,7 @@ import threading
 import pytest
 from command_line import run
 from processes import until
-from support import PROGRAM, ROOT, Running, request, wav
+from support import PROGRAM, ROOT, Running, eventually, request, wav
 
 from audiokit import migrations
 from audiokit.commands import _plain
@@ -326,8 +326,7 @@ def test_sigterm_under_load_breaks_no_answer(tmp_path):
         crew = [threading.Thread(target=client, args=(n,)) for n in range(8)]
         for thread in crew:
             thread.start()
-        while len(kept) < 20:
-            pass
+        eventually(lambda: len(kept) >= 20)
         assert server.end()[0] == 0
         stopping.set()
         for thread in crew:

@@ -124,6 +124,7 @@ REFUSED = [
     (["{in}", "{dir}/out.mp3", "--bitrate", "1"], 2, "1 kbit/s", "a bitrate that Layer III lacks"),
     (["{in}", "{dir}/out.mp3", "--rate", "12345"], 2, "12345", "a rate that Layer III lacks"),
     (["{in}", "{dir}/out.wav", "--rate", "7999"], 2, "7999", "a rate out of range"),
+    (["{in}", "{dir}/out.wav", "--rate", "0080000000"], 2, "0080000000", "one that begins as if it were in range"),
     (["{in}", "{dir}/out.wav", "--bitrate", "128"], 2, "of MP3", "WAV has no bitrate to choose"),
     (["{in}", "{in}"], 2, "the input itself", "the input is never overwritten"),
     (["{text}", "{dir}/out.mp3"], 1, "text", "no audio"),

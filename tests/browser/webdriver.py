@@ -77,7 +77,7 @@ class WebDriverError(Exception):
 
 
 class NoBrowser(Exception):
-    """There is no chromedriver or no Chromium here."""
+    """There is no chromedriver or no Chromium here that starts."""
 
 
 class Element:
@@ -139,7 +139,10 @@ class Browser:
             "timeouts": {"script": 1000 * (SECONDS + 10)},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }
-        return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        try:
+            return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        except WebDriverError as error:  # another version than the driver's, or a system that lets none begin
+            raise NoBrowser(f"Chromium does not start: {error}") from error
 
     def __enter__(self) -> Browser:
         return self
