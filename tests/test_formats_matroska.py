@@ -443,6 +443,13 @@ def test_video_beside_the_audio_is_told():
     assert found.samples == 960 - 312 and found.warnings == ("besides the audio there is video",)
 
 
+def test_tracks_that_stand_twice_are_one():
+    """Tracks is identically recurring (RFC 9559 section 5.1.4): a copy is for files that lose the first."""
+    tracks = element("1654ae6b", track("A_OPUS", private=OPUS_HEAD))
+    found = identify(movie(info(), tracks, tracks, cluster(block(OPUS_20MS))))
+    assert (found.samples, found.warnings) == (960 - 312, ())
+
+
 REFUSED = [
     (head("other") + UNKNOWN, NotAudio, "'other'", "another kind of EBML"),
     (head(), NotAudio, "without a segment", "a head alone"),

@@ -192,6 +192,13 @@ def test_the_delay_of_ac3_is_left_out_where_the_end_is_told(edits, ticks, sample
     assert (info.codec, info.samples, info.truncated, info.duration_declared) == ("ac3", samples, False, None), why
 
 
+def test_the_box_of_opus_may_have_its_bytes_the_other_way_round():
+    """GStreamer 1.22 copies OpusHead, whose fields are little endian, into dOps, whose fields are big endian."""
+    for rate in (8000, 44100, 48000, 96000, 192000):
+        copied = entry(b"Opus", box(b"dOps", b"\0\2" + struct.pack("<HIHB", 312, rate, 0, 0)), rate=48000)
+        assert identify(plain(copied, ticks=960, timescale=48000)).samples == 40 * 960 - 312, rate
+
+
 def test_a_header_that_lies_is_told_and_not_believed():
     info = identify(plain(declared=409600))
     assert (

@@ -60,6 +60,7 @@ CODECS = [
     (fmt(3, 1, 8000, 32), bytes(400), "pcm_f32le", 100, 32, "float", True, "floats"),
     (fmt(3, 1, 8000, 64), bytes(800), "pcm_f64le", 100, 64, "float", True, "doubles"),
     (fmt(6, 2, 8000, 8), bytes(200), "pcm_alaw", 100, 8, "alaw", False, "A-law"),
+    (fmt(6, 2, 8000, 0), bytes(200), "pcm_alaw", 100, 8, "alaw", False, "A-law that tells no bits"),
     (fmt(7, 2, 8000, 8), bytes(200), "pcm_mulaw", 100, 8, "ulaw", False, "mu-law"),
     (
         fmt(0x11, 1, 8000, 4, block=36),
