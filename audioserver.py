@@ -79,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         self.expects_continue = False
         self.had_body = False
         self.keep_alive = True
+        self.is_head = False  # the client takes no content in the answer
         self.is_private = False  # the answer is for the one whose credential came with the request
         self._is_proxied = server.proxies.trust(client_address[0]) if client_address else False
         self.who = NOBODY
@@ -120,9 +121,9 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
-    def refuse(self, refusal: Refusal) -> Response:
-        """The answer to a head that never became whole: of the request before it nothing holds."""
-        self._forget()
+    def refuse(self, refusal: Refusal, block: bytes) -> Response:
+        """The answer to a head of which `block` has come and no more will: of the request before it nothing holds."""
+        self._forget(block)
         return self.problem(refusal)
 
     def problem(self, refusal: Refusal) -> Response:
@@ -177,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
-        self._forget()
+        self._forget(block)
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields
@@ -191,8 +192,12 @@ class Handler(BaseHTTPRequestHandler):
             self._checked = fields
         return True
 
-    def _forget(self) -> None:
-        """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
+    def _forget(self, block: bytes) -> None:
+        """Until a head has been read, nobody knows what it asks, and a body may be behind it.
+
+        That it is HEAD shows at once, and holds however malformed the rest is (RFC 9112 section 6.3).
+        """
+        self.is_head = block.startswith((b"HEAD ", b"\r\nHEAD "))
         self.head, self.command, self.path, self.who = None, "", "", NOBODY
         self.is_private = False
         self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
@@ -206,7 +211,8 @@ class Handler(BaseHTTPRequestHandler):
         name = parse_host(head.host)[0].lower()
         if name == "localhost" or is_ip_literal(name) or name in self.server.settings.allowed_host:
             return
-        raise Refusal("misdirected-host", f"this server does not answer for the host {name!r}", close=True)
+        detail = f"this server does not answer for the host {name!r} unless --allowed-host names it"
+        raise Refusal("misdirected-host", detail, close=True)
 
     def _check_site(self) -> None:
         """A change that another site's page asks for is refused, unless --cors-origin names the site.
@@ -458,15 +464,14 @@ class AudioServer(ThreadingHTTPServer):
         try:
             socketserver.TCPServer.server_bind(self)
         except OSError as error:
-            raise OSError(f"cannot listen on {self.server_address}: {error.strerror or error}") from error
+            raise OSError(f"cannot listen on {_place(*self.server_address[:2])}: {error.strerror or error}") from error
         self.server_name, self.server_port = self.server_address[:2]
         self.socket.setblocking(False)
 
     @property
     def url(self) -> str:
         """Where the server is to be found."""
-        host, port = self.server_address[:2]
-        return f"{self.scheme}://[{host}]:{port}" if ":" in host else f"{self.scheme}://{host}:{port}"
+        return f"{self.scheme}://{_place(*self.server_address[:2])}"
 
     @property
     def draining(self) -> bool:
@@ -566,7 +571,11 @@ class AudioServer(ThreadingHTTPServer):
             asked = {} if handler.head is None else handler.head.fields
             response = response._replace(headers=with_fields(response.headers, self.sharing.fields(asked)))
         is_old = handler.head is not None and handler.head.version == (1, 0)
-        return encode(response, http_date(int(time.time())), handler.command == "HEAD", closing, is_old)
+        return encode(response, http_date(int(time.time())), handler.is_head, closing, is_old)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _certificate(settings: Settings) -> Any:  # -> Certificate | None
@@ -618,12 +627,19 @@ def main(arguments: Optional[List[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
-        print(f"audioserver: {error}", file=sys.stderr)
+        print(f"audioserver: {_said(error)}", file=sys.stderr)
     except CatalogueError as error:
         refusal = refusal_of(error)
         words = str(refusal) if isinstance(refusal, Refusal) else f"the catalogue is broken: {error}"
         print(f"audioserver: {words}", file=sys.stderr)
     return 1
+
+
+def _said(error: Exception) -> str:
+    """What an error says to whoever typed the command: which file, and what is wrong with it, without a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run(given: argparse.Namespace) -> int:

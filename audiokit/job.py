@@ -216,6 +216,11 @@ def told(
     }
 
 
+def untold(id: str) -> Dict[str, Any]:
+    """What a client is told of a job of which nothing is known but its id."""
+    return told(Job(id, Path(), Order(None, id, "", ""), True, 0.0), None)
+
+
 def _seconds_left(job: Job) -> Optional[float]:
     """By how long it took so far; None while nobody can know."""
     if job.began is None or job.progress <= 0:

@@ -83,6 +83,32 @@ def repeating(monkeypatch):
 
 
 @pytest.fixture
+def clock():
+    """A clock that goes on when the test says so."""
+    from test_jobs import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def member(tiny, repeating, clock, tmp_path):
+    """A function that begins the server of a cluster whose data is in a folder of that name, ending it first where it runs."""
+    from members import Member
+
+    running = {}
+
+    def start(name, **settings):
+        if name in running:
+            running.pop(name).close()
+        running[name] = Member(tmp_path / name, tiny, clock, **settings)
+        return running[name]
+
+    yield start
+    for one in running.values():
+        one.close()
+
+
+@pytest.fixture
 def far(repeating, running):
     """A server with it.  The address is never spoken to."""
     return running(catalogue="rqlite://127.0.0.1:4001")

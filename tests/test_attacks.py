@@ -21,7 +21,7 @@ import pytest
 from support import ROOT, begun_since, eventually, long_wav, raw, request, wav
 
 from audiokit import routes
-from audiokit.uploads import FollowingDigest
+from audiokit.digests import FollowingDigest
 from audiokit.wire import pace, reactor
 from audiokit.wire.pace import GOES, LAGS, LOST, Pace
 from audiokit.wire.responses import Response

@@ -24,11 +24,11 @@ from relay import Cut, Relay
 from servers import Server
 from support import ROOT, wav
 
-from audiokit.accounts import TOKEN_CHANCE_BYTES, new_token
 from audiokit.catalogue import CatalogueDown
 from audiokit.catalogue.address import parse
 from audiokit.catalogue.people import People
 from audiokit.catalogue.rqlite import RqliteCatalogue
+from audiokit.credentials import TOKEN_CHANCE_BYTES, new_token
 from audiokit.engines import SCHEMA
 from storage import Storage
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -98,6 +99,23 @@ class TestServe:
                 found = how(*words, "--data", tmp_path / "var")
                 assert found.returncode == 1 and str(server.process.pid) in found.stderr, words
             assert request(server.address, "GET", "/health")[0] == 200
+
+
+    def test_what_keeps_it_from_starting_is_named_in_one_line_without_a_number(self, tmp_path):
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "catalogue.db").write_text("no database\n" * 99)
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+            port = taken.getsockname()[1]
+            cases = [
+                (["--data", tmp_path / "a", "--port", port], f"cannot listen on 127.0.0.1:{port}: "),
+                (["--data", tmp_path / "broken", "--port", "0"], f"{tmp_path / 'broken' / 'catalogue.db'}: this is no catalogue"),
+                (["--data", tmp_path / "a", "--port", "0", "--ui", tmp_path / "none"], f"{tmp_path / 'none'}: "),
+                (["--data", tmp_path / "broken" / "catalogue.db", "--port", "0"], "catalogue.db: "),
+            ]
+            for words, said in cases:
+                found = run("serve", *words)
+                assert found.returncode == 1 and found.stdout == "" and said in found.stderr, words
+                assert found.stderr.count("\n") == 1 and "Errno" not in found.stderr and "('" not in found.stderr, words
 
 
 class TestTheLog:

@@ -12,7 +12,6 @@ import pytest
 from support import ROOT, eventually, request, wav
 from tiny_rqlite import TinyRqlite
 
-from audiokit.accounts import hash_password
 from audiokit.catalogue import CatalogueDown
 from audiokit.catalogue.address import parse
 from audiokit.catalogue.links import Drops, Links
@@ -21,6 +20,7 @@ from audiokit.catalogue.once import KEPT_MS, Once
 from audiokit.catalogue.people import People
 from audiokit.catalogue.rqlite import RqliteCatalogue
 from audiokit.catalogue.sessions import Sessions
+from audiokit.credentials import hash_password
 from audiokit.links import Drop, Link
 
 SCHEMA = (ROOT / "schema.sql").read_text("utf-8")

@@ -409,6 +409,16 @@ class TestManners:
             *_, head, body = raw(server.address, first + then).split(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["code"] == "bad-request", then
 
+    def test_who_asks_with_HEAD_gets_no_content_however_malformed_the_rest_is(self, server, pass_time):
+        """RFC 9110 section 9.3.2, RFC 9112 section 6.3: whatever the status is, such an answer ends with its head."""
+        for ask in (b"HEAD / HTTP/1.1\r\nHost : x\r\n\r\n", b"HEAD / HTTP/1.1\r\n\r\n", b"\r\nHEAD  /", b"HEAD / HTTP/2.0\r\n\r\n",
+                    b"HEAD / HTTP/1.1\r\nA: b\n", b"HEAD /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: x"):
+            head, end, content = raw(server.address, ask).partition(b"\r\n\r\n")
+            assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 ")) and end and not content, ask
+            assert b"\r\nContent-Length: 0" not in head, "the length of what GET would have been told"
+        late = raw(server.address, b"HEAD /hea", end=False, then=lambda: pass_time(10.1))
+        assert late.startswith(b"HTTP/1.1 408 ") and late.endswith(b"\r\n\r\n")
+
     def test_a_head_that_takes_too_long_is_told_and_ended(self, server, pass_time):
         answer = raw(server.address, b"GET /hea", end=False, then=lambda: pass_time(10.1))
         assert answer.startswith(b"HTTP/1.1 408 ")

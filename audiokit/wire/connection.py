@@ -265,7 +265,7 @@ class Connection:
         except Refusal as refusal:
             self.closing = True
             self.started = time.monotonic()
-            out.append(self._encoded(self.handler.refuse(refusal)))
+            out.append(self._encoded(self.handler.refuse(refusal, self.buffer)))
             data = b"".join(out)
             out.clear()
             self._send(data)
@@ -502,7 +502,7 @@ class Connection:
         self._continue_sending(goes_on=settled)  # else `advance` is who called, and goes on by itself
 
     def _add_file(self, sending: Sending, response: Response) -> None:
-        is_head = self.handler.command == "HEAD"
+        is_head = self.handler.is_head
         body = response.file
         if not is_head:  # first of all, so that whatever happens it is closed
             self.files = (body.fd,)
@@ -601,9 +601,9 @@ class Connection:
 
     def _refuse_and_close(self, refusal: Refusal) -> None:
         self.closing = True
-        self.buffer = b""
+        block, self.buffer = self.buffer, b""
         self.started = time.monotonic()
-        self._send(self._encoded(self.handler.refuse(refusal)))
+        self._send(self._encoded(self.handler.refuse(refusal, block)))
 
     def _finish_connection(self) -> None:
         """Say that nothing more will come; then let the client read before the socket closes.
