@@ -87,17 +87,18 @@ class Heirs:
         for row in self._board.all_named(silent).values():
             renewed, since = seen[row.id]
             if row.renewed_ms == renewed:
-                is_hopeless = now - since >= _UNTAKEN * self._silent_s or not self._can_be_taken(row)
                 self._silent.add(row.id)
-                self._submit(self._settle, row, self.give_up if is_hopeless else self.take_over)
+                self._submit(self._settle, row, now - since >= _UNTAKEN * self._silent_s)
 
     def hear_anew(self) -> None:
         """The catalogue is away: who could not be heard was not silent."""
         self._seen.clear()
 
-    def _settle(self, row: Posted, act: Callable[[Posted], None]) -> None:
+    def _settle(self, row: Posted, is_late: bool) -> None:
+        """Take it over, where that can be; who hung itself finds it late, and is perhaps the first who has room."""
         try:
-            act(row)
+            if not self._can_be_taken(row) or not self.take_over(row) and is_late:
+                self.give_up(row)
         finally:
             self._silent.discard(row.id)
 
@@ -124,20 +125,23 @@ class Heirs:
 
     # -- taking over -------------------------------------------------------------------------------------
 
-    def take_over(self, row: Posted) -> None:
-        """Go on with a job whose server is silent, from its beginning, unless this one is busy or another is faster."""
+    def take_over(self, row: Posted) -> bool:
+        """Go on with a job whose server is silent, from its beginning, unless another is faster; False where there is no room."""
         try:
             with self._taking:
                 self._jobs.check_room(len(self.adopting))
                 job = self._heir(row)
                 self._stamps.go_on_from([row.renewed_ms])
                 if not self._board.take_over(row, written(self._jobs.status(job), job), self._stamps.next_ms()):
-                    return
+                    return True
                 with self._lock:
                     self._adopting[job.id] = job
-        except (Refusal, *AWAY):
-            return  # it is silent still, and the next round finds it
+        except Refusal:
+            return False
+        except AWAY:
+            return True  # perhaps there is: it is silent still, and the next round finds it
         self._adopt(job)
+        return True
 
     def _heir(self, row: Posted) -> Job:
         left = left_by(row)

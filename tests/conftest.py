@@ -59,6 +59,10 @@ def tiny(monkeypatch):
     """A store on loopback; its keys are in the environment, and no others."""
     from tiny_s3 import ENVIRONMENT, TinyS3  # here: most tests need none
 
+    from audiokit.blobs import s3
+
+    # A server begins without a store that is silent for two seconds: here it may be held up for longer.
+    monkeypatch.setattr(s3, "_HASTY", s3._HASTY._replace(connect=60.0, silence=60.0))
     for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
         monkeypatch.setenv(name, value)
     with TinyS3() as one:

@@ -230,13 +230,14 @@ class TestUploading:
         assert len(on_disk(server.data)) == 1
 
 
-class TestDownloading:
-    @pytest.fixture(scope="class")
-    def stored(self, both_ways):
-        status, _, record = post(both_ways.address, SOUND, "/post?name=stored.wav&overwrite=true")
-        assert status in (200, 201)
-        return both_ways.address, "/files/%s/content" % record["id"], record
+@pytest.fixture(scope="module")
+def stored(both_ways):
+    status, _, record = post(both_ways.address, SOUND, "/post?name=stored.wav&overwrite=true")
+    assert status in (200, 201)
+    return both_ways.address, "/files/%s/content" % record["id"], record
 
+
+class TestDownloading:
     RANGES = [
         ("bytes=0-3", 206, slice(0, 4), "first bytes"),
         ("bytes=-4", 206, slice(-4, None), "a suffix"),
