@@ -42,7 +42,7 @@ from audiokit.keyfile import BadKey
 from audiokit.pages import Pages
 from audiokit.peaks import PeakCache
 from audiokit.preconditions import applied
-from audiokit.settings import BadSetting, Settings, add_flags
+from audiokit.settings import HOW_WRITTEN, BadSetting, Settings, add_flags
 from audiokit.wire.answers import Answer, Later, Login
 from audiokit.wire.bodies import Framing, expects_continue, framing
 from audiokit.wire.cors import Sharing
@@ -57,6 +57,7 @@ from audiokit.wire.workers import Workers, brisk_threads
 from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
+_MORE = "Without a command it serves, and takes the flags of serve: see serve --help. COMMAND --help tells all of any other."
 _INTERRUPTED = 130  # as a shell says that SIGINT ended a program
 _ABOUT = "Post raw audio, have it validated, stored, listed, served; one command, standard library only."
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
@@ -626,15 +627,17 @@ def _serve(settings: Settings) -> int:
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command line; returns the exit status."""
     _open_standard_streams()
-    parser = argparse.ArgumentParser(prog="audioserver.py", description=_ABOUT)
+    parser = argparse.ArgumentParser(prog="audioserver.py", description=_ABOUT, epilog=_MORE)
     parser.add_argument("--version", action="version", version=f"audioserver {__version__}")
     actions = parser.add_subparsers(dest="command", metavar="COMMAND")
-    add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
+    add_flags(actions.add_parser("serve", help="serve HTTP (the default)", epilog=HOW_WRITTEN))
     commands.add_db(actions.add_parser("db", help="administer the catalogue and its bytes"))
     account_commands.add_user(actions.add_parser("user", help="administer accounts"))
     account_commands.add_token(actions.add_parser("token", help="make, list and revoke API tokens"))
-    commands.add_info(actions.add_parser("info", help="say what local files are"))
-    resample_command.add_arguments(actions.add_parser("resample", help="convert a file to MP3 or WAV, any rate"))
+    about = "say what local files are; exit status 1 when any is not audio"
+    commands.add_info(actions.add_parser("info", help="say what local files are", description=about))
+    about = "convert a file to MP3 or WAV, any rate"
+    resample_command.add_arguments(actions.add_parser("resample", help=about, description=about))
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         words.insert(0, "serve")

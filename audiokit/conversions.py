@@ -208,17 +208,17 @@ class Conversions(Converter):
         task.job.on_progress(progress)
 
     def _ended(self, task: _Task, said: Optional[Dict[str, Any]]) -> bool:
-        """What a worker said at last, None where it died; whether the whole job is over."""
+        """What a worker said at last, None where it died, nothing where there was none; whether the whole job is over."""
         job = task.job
         job.open.discard(task)
         if job.outcome is not None or self._is_closed:
             job.outcome = job.outcome or _ENDED
             return not job.open
-        if said is None:
+        if not said:
             if task.tries < _TRIES:
                 self._add(job, [task])
                 return False
-            return self._give_up(job, _DIED)
+            return self._give_up(job, _DIED if said is None else _UNBORN)
         if "failure" in said:
             return self._give_up(job, Outcome(failure=Refusal(said["failure"], said["words"])))
         task.share = 1.0
@@ -276,10 +276,10 @@ class _Worker:
                 self._child.kill()
 
     def carry_out(self, task: _Task, on_progress: Callable[[float], None]) -> Optional[Dict[str, Any]]:
-        """Have the child do it: what it says at last, None when it died over it."""
+        """Have the child do it: what it says at last, None when it died over it, nothing when there can be no child."""
         child = self.begin()
         if child is None or task.job.outcome is not None:
-            return None
+            return {}
         try:
             child.stdin.write(task.order)
         except OSError:
@@ -316,3 +316,4 @@ class _Worker:
 
 _ENDED = Outcome(failure=cancelled())
 _DIED = Outcome(failure=Refusal("internal", "the process that converted it died, and so did the next one"))
+_UNBORN = Outcome(failure=Refusal("busy", "no process can be begun to convert it", headers=[("Retry-After", "5")]))

@@ -267,6 +267,11 @@ TABLE: Tuple[Setting, ...] = (
     Setting("log", "text", log_format, "access log on standard error: text, json or none"),
     Setting("portable", "no", yes_or_no, "use only what every platform has: select, no sendfile, no pread"),
 )
+_SHOWN = {size: "SIZE", room: "SIZE", seconds: "TIME", count: "N", some: "N", workers: "N", port: "PORT"}  # in the help
+HOW_WRITTEN = (
+    "A SIZE is a number of bytes, or such as 64KiB or 16G (powers of 1024) or 16GB (of 1000). A TIME is a number of seconds, or "
+    "such as 500ms, 5m, 12h or 7d. Each setting is an environment variable, too; the flag counts where both are there."
+)
 _BY_NAME: Dict[str, Setting] = {setting.name: setting for setting in TABLE}
 
 
@@ -320,4 +325,4 @@ def add_flags(parser: argparse.ArgumentParser, names: Optional[List[str]] = None
         if setting.parse is yes_or_no:
             parser.add_argument(setting.flag, dest=setting.name, action="store_const", const="yes", help=about)
         else:
-            parser.add_argument(setting.flag, dest=setting.name, metavar="VALUE", help=about)
+            parser.add_argument(setting.flag, dest=setting.name, metavar=_SHOWN.get(setting.parse, "VALUE"), help=about)

@@ -181,6 +181,11 @@ class TestTheInterpreter:
         assert found.returncode == 0 and found.stdout.startswith(" ".join(["usage: audioserver.py", words]).strip())
 
 
+    def test_help_says_how_sizes_and_times_are_written(self):
+        text = " ".join(run("serve", "--help").stdout.split())
+        assert "--max-upload SIZE largest" in text and "--grace TIME time" in text and "A SIZE is" in text and "A TIME is" in text
+
+
 class TestTheLog:
     def test_one_line_a_request_in_text_and_json(self, tmp_path):
         with Serving(tmp_path / "a") as server:

@@ -375,8 +375,9 @@ def test_a_thousand_mixed_conversions_leave_nothing(running):
 def test_a_worker_that_cannot_be_begun_is_told_in_words(running, monkeypatch):
     server = running(jobs=1)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    status, _, body = resample(server, "", HERE)
-    assert (status, json.loads(body)["code"]) == (500, "internal")
+    status, fields, body = resample(server, "", HERE)
+    assert (status, json.loads(body)["code"]) == (503, "busy") and "no process" in json.loads(body)["detail"]
+    assert fields["retry-after"] == "5", "too many processes or open files: it may pass"
     monkeypatch.undo()
     assert resample(server, "", HERE)[0] == 200
     eventually(lambda: not temporary_files(server))
