@@ -11,11 +11,14 @@ from functools import lru_cache
 
 import pytest
 
+from audiokit.codec.bits import words
+from audiokit.codec.blocks import SHORT
 from audiokit.codec.decoder import Decoder
 from audiokit.codec.encoder import BadParameters, Encoder, segment_samples
 from audiokit.codec.info_tag import StreamRecord
 from audiokit.codec.parameters import parameters
-from audiokit.codec.side_info import parse_side_info
+from audiokit.codec.requantize import region_bounds
+from audiokit.codec.side_info import parse_side_info, read_lsf_scalefactors
 from audiokit.formats.mpeg_header import (
     BITRATES,
     SAMPLE_RATES,
@@ -144,6 +147,13 @@ def test_extremes_are_valid_files_of_their_exact_length(why, sound, options):
         assert len(decoded(data)) == whole, why
 
 
+@pytest.mark.parametrize("samples", [0, 1, 47])
+def test_the_shortest_stream_has_two_frames_without_which_ffmpeg_refuses_it(samples):
+    data = encoded(bytes(2 * samples), 32000, 1)
+    assert len(take_apart(data[parse_header(data).frame_bytes :])) == 2
+    assert len(decoded(data)) == 2 * samples
+
+
 def test_silence_stays_silence():
     pcm = bytes(4 * 4000)
     assert decoded(encoded(pcm, 44100, 2, bitrate_kbps=128)) == pcm
@@ -190,6 +200,41 @@ def test_a_click_is_coded_in_short_blocks():
     found = take_apart(encoded(pcm, 32000, 1, bitrate_kbps=64, with_info=False))
     types = [row[0].block_type for _, side in found for row in side.granules]
     assert "".join(map(str, types)).strip("0") in ("123", "1223")
+
+
+@pytest.mark.parametrize("rate, begin", [(48000, 0), (48000, 576), (44100, 300)])
+def test_a_tone_behind_its_own_attack_is_not_lost(rate, begin):
+    """Attacks want all bits there are; the granule behind one has little entropy, and is heard all the same."""
+    values = [0] * (2 * begin)
+    for n in range(3 * 576):
+        values += [round(16000 * math.sin(n * hertz * 2 * math.pi / rate + 0.5)) for hertz in (1000, 1500)]
+    pcm = struct.pack("<%dh" % len(values), *values)
+    after = decoded(encoded(pcm, rate, 2, bitrate_kbps=128))
+    for first in range(begin, begin + 3 * 576, 192):  # a third of a granule
+        part = slice(4 * first, 4 * (first + 192))
+        assert signal_to_noise(pcm[part], after[part]) > 20
+
+
+def test_at_24_khz_nothing_depends_on_the_band_whose_begin_is_disputed():
+    """ffmpeg's band 18 begins at line 330, not at 332: no region may end there, nor a step of the scalefactors."""
+    pcm = music(24000, 1, 0.3) + bytes(random.Random(2).choices(range(256), k=2 * 3000))
+    long_granules = 0
+    for options in ({"bitrate_kbps": 160}, {"bitrate_kbps": 48}, {"quality": 2}):
+        data = encoded(pcm, 24000, 1, with_info=False, **options)
+        main = b""
+        for header, side in take_apart(data):
+            main, at = main[-255:] + data[4 + header.side_info_bytes : header.frame_bytes], len(main[-255:])
+            data = data[header.frame_bytes :]
+            (one,), = side.granules
+            if one.block_type == SHORT:
+                continue
+            long_granules += 1
+            end = region_bounds(one, 24000)[1]
+            assert not 330 <= end <= 332 or end == 2 * one.big_values
+            position = 8 * (at - side.main_data_begin)
+            factors, _, _ = read_lsf_scalefactors(words(main), position, one, False)
+            assert factors[17] == factors[18]
+    assert long_granules > 20
 
 
 class TestInfo:

@@ -46,7 +46,11 @@ __all__ = ["BadParameters", "Encoder", "Parameters", "parameters"]
 CHUNK = 200  # granules a run: 3.6 s at 32 kHz; shorter runs are slower, longer ones hardly faster
 # The filterbanks delay by 481 and 576 samples, of which the decoder's own share is 529.
 _FRONT = ENCODER_DELAY - 528  # samples of silence that bring the delay to what is told
+_LEAST_FRAMES = 2  # of a whole stream: ffmpeg refuses one of a single frame behind the Info frame
 _LEAST_SHARE = 0.1  # of a frame's mean, what any granule's channel gets
+# What it gets before another takes more than the mean: its entropy and what scalefactors and codes cost besides,
+# within this share of the mean.  A tone behind its own attack has little entropy and is silent below that.
+_CODING_BITS, _EARNED_SHARE = 150, 0.4
 _NO_SCFSI = ((0, 0, 0, 0), (0, 0, 0, 0))
 
 
@@ -86,6 +90,7 @@ class Encoder:
         self._pcm = bytearray(lead_in[-history:].rjust(history, b"\0"))
         self._placeholder = self.record.info_frame(0) if with_info else b""
         self._is_finished = False
+        self._is_continued = bool(lead_in)  # frames are in front of these
         self._switch = WindowSwitch(channels)
         constant = self.parameters.bitrate_kbps
         self._rate = VariableRate(layout) if constant is None else ConstantRate(layout, constant)
@@ -124,6 +129,8 @@ class Encoder:
         if lead_out is None:
             # The encoder's own 528 samples of delay and the decoder's must be pushed out.
             frames = -(-(samples + ENCODER_DELAY - _FRONT + DECODER_DELAY) // frame)
+            if not self._is_continued:
+                frames = max(frames, _LEAST_FRAMES)
         else:
             frames, rest = divmod(samples - _FRONT, frame)
             if rest:
@@ -216,6 +223,13 @@ def _shares(entropies: Sequence[float], bits: int) -> List[int]:
     """
     mean_bits = bits / len(entropies)
     mean = sum(entropies) / len(entropies)
-    shares = [max(mean_bits + entropy - mean, _LEAST_SHARE * mean_bits) for entropy in entropies]
+    shares = [
+        max(
+            mean_bits + entropy - mean,
+            min(entropy + _CODING_BITS, _EARNED_SHARE * mean_bits),
+            _LEAST_SHARE * mean_bits,
+        )
+        for entropy in entropies
+    ]
     factor = bits / (sum(shares) or 1.0)
     return [int(share * factor) for share in shares]

@@ -13,7 +13,7 @@ import struct
 from functools import lru_cache
 from typing import Callable, List, NamedTuple, Sequence, Tuple
 
-from .tables import HUFFMAN_LINBITS, SFB_LONG, SFB_SHORT, count1_codes, huffman_codes
+from .tables import DISPUTED_BANDS, HUFFMAN_LINBITS, SFB_LONG, SFB_SHORT, count1_codes, huffman_codes
 
 PAIRS = 288
 
@@ -92,6 +92,8 @@ def long_splits(sample_rate: int) -> Tuple[Split, ...]:
         bands = next((n for n, edge in enumerate(edges) if edge >= 2 * pairs), len(edges) - 1)
         zero = min(max(round(0.3 * bands), 1), 16)
         one = min(max(round(0.35 * bands), 1), 8)
+        if zero + one == DISPUTED_BANDS.get(sample_rate):
+            one -= 1
         second = min(zero + one, len(edges) - 1)
         out.append(Split(min(edges[zero] // 2, pairs), min(edges[second] // 2, pairs), zero - 1, one - 1))
     return tuple(out)

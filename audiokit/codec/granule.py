@@ -24,7 +24,7 @@ from .entropy import PAIRS, Split, choose, long_splits, switched_splits, write
 from .frame import MAX_PART2_3_LENGTH, Granule, StreamFormat
 from .quantize import HIGHEST_GAIN, LOWEST_GAIN, Levels, lowest_gain, search_gain
 from .scalefactors import Scalefactors, band_edges, encode
-from .tables import SFB_LONG, SFB_SHORT
+from .tables import DISPUTED_BANDS, SFB_LONG, SFB_SHORT
 
 _UNPACK = struct.Struct("<%di" % GRANULE).unpack
 _GLOBAL_GAIN = 210  # global_gain of gain 0 (2.4.3.4.7.1)
@@ -192,6 +192,9 @@ def wanted_scalefactors(spectrum: Spectrum, shaping: float) -> Tuple[Scalefactor
     share = shaping / 2  # a gain has four steps an octave, a scalefactor two
     wanted = [(top - gain) * share if is_heard else 0.0 for gain, is_heard in zip(gains, heard)]
     is_short = spectrum.block_type == SHORT
+    disputed = DISPUTED_BANDS.get(spectrum.layout.sample_rate)
+    if disputed and not is_short:
+        wanted[disputed - 1 : disputed + 1] = [max(wanted[disputed - 1 : disputed + 1])] * 2
     scalefactors = encode(wanted, spectrum.layout.is_lsf, is_short, subblock_gain)
     return scalefactors, [gain + 2 * want for gain, want in zip(gains, wanted)]
 

@@ -194,6 +194,10 @@ SFB_LONG: Dict[int, Tuple[int, ...]] = {
         576,
     ),
 }
+# Where decoders do not agree on the begin of a long band: at 24 kHz ffmpeg, and the browsers built on it, have 330 for
+# the standard's 332.  Who ends no region there, and gives that band and the one below one scalefactor, is understood
+# by both.
+DISPUTED_BANDS: Dict[int, int] = {24000: 18}
 SFB_SHORT: Dict[int, Tuple[int, ...]] = {
     8000: (
         0, 8, 16, 24, 36, 52, 72, 96, 124, 160, 162, 164, 166, 192,
