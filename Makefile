@@ -21,7 +21,7 @@ test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass be
 	@$(MAKE) --no-print-directory -j2 test-sound test-rest TEST_PYTHON=$(TEST_PYTHON)
 
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
-        tests/test_waveform.py tests/test_windows.py tests/test_formats_*.py tests/test_audiometa.py tests/test_storage.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
+        tests/test_segments.py tests/test_transcoding.py tests/test_waveform.py tests/test_windows.py tests/test_formats_*.py tests/test_audiometa.py tests/test_storage.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
 MARK = not slow
 test-sound:  ## The half of `test` that is formats, codec and what a fault leaves; the two run beside each other
 	$(TEST_PYTHON) -m pytest -m "$(MARK)" $(SOUND)

@@ -27,6 +27,9 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
+if sys.flags.isolated or getattr(sys.flags, "safe_path", False):  # -I and -P leave a program's own folder out
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
 import audiometa
 from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
@@ -54,6 +57,8 @@ from audiokit.wire.workers import Workers, brisk_threads
 from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
+_INTERRUPTED = 130  # as a shell says that SIGINT ended a program
+_ABOUT = "Post raw audio, have it validated, stored, listed, served; one command, standard library only."
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
 _AUDITED = (401, 403, 429)
@@ -247,7 +252,8 @@ class Handler(BaseHTTPRequestHandler):
         return Refusal("not-implemented", f"the method {self.command!r} is not known here")
 
     def _nothing_there(self) -> Refusal:
-        return Refusal("not-found", f"there is nothing at {self.head.path}")
+        hint = "; audio is taken by POST /post" if self.command in ("PUT", "POST") else ""
+        return Refusal("not-found", f"there is nothing at {self.head.path}{hint}")
 
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
@@ -608,7 +614,8 @@ def _serve(settings: Settings) -> int:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="audioserver.py", description=__doc__.splitlines()[0])
+    _open_standard_streams()
+    parser = argparse.ArgumentParser(prog="audioserver.py", description=_ABOUT)
     parser.add_argument("--version", action="version", version=f"audioserver {__version__}")
     actions = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
@@ -626,6 +633,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("audioserver: interrupted", file=sys.stderr)
+        return _INTERRUPTED
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
         print(f"audioserver: {_said(error)}", file=sys.stderr)
     except CatalogueError as error:
@@ -635,10 +645,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return 1
 
 
+def _open_standard_streams() -> None:
+    """One that was closed becomes the null device: else the first file that is opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
 def _said(error: Exception) -> str:
     """What an error says to whoever typed the command: which file, and what is wrong with it, without a number."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)
 
 

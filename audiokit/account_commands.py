@@ -159,7 +159,7 @@ def _user_quota(given: argparse.Namespace, storage: Any) -> int:
     )
     if wanted != limits:
         storage.people.limit(account.id, *wanted)
-        _audit(f"account {account.name} has the quota {wanted.as_json()}")
+        _audit(f"account {account.name} has the quota: {wanted}")
     print(json.dumps(wanted.as_json()))
     return OK
 
@@ -179,16 +179,24 @@ def _account(name: str, storage: Any) -> Account:
 
 
 def _password(given: argparse.Namespace, name: str) -> str:
+    try:
+        return credentials.valid_password(_typed(given, name).rstrip("\r\n"))
+    except UnicodeDecodeError:
+        raise Refusal("bad-parameter", "the password is not UTF-8")
+    except EOFError:
+        raise Refusal("bad-parameter", "no password was given")
+
+
+def _typed(given: argparse.Namespace, name: str) -> str:
     if given.password_file is not None:
         with open(given.password_file, encoding="utf-8") as file:
-            text = file.readline()
-    elif sys.stdin.isatty():
-        text = getpass.getpass(f"password of {name}: ")
-        if getpass.getpass("once more: ") != text:
-            raise Refusal("bad-parameter", "the two are not the same")
-    else:
-        text = sys.stdin.readline()
-    return credentials.valid_password(text.rstrip("\r\n"))
+            return file.readline()
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    text = getpass.getpass(f"password of {name}: ")
+    if getpass.getpass("once more: ") != text:
+        raise Refusal("bad-parameter", "the two are not the same")
+    return text
 
 
 def _hashed(password: str) -> str:

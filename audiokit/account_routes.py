@@ -359,7 +359,7 @@ def _change_user(request: Any, given: Dict[str, Any]) -> Response:
     if "quota" in given:
         limits = _limits(account, given["quota"])
         people.limit(account.id, *limits)
-        _changed(request, f"account {account.name} has the quota {limits.as_json()}")
+        _changed(request, f"account {account.name} has the quota: {limits}")
     return json_response(_said_of_user(people, _account(request)))
 
 

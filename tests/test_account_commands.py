@@ -57,6 +57,14 @@ def test_the_password_is_the_first_line_of_standard_input_or_of_a_file(folder):
     assert credentials.verify_password("another", kept(folder, "carl").password)
 
 
+def test_a_quota_is_printed_as_json_and_noted_in_words(folder):
+    done = user(folder, "quota", "carl", "--files", "5", "--seconds", "2h")
+    assert json.loads(done.stdout) == {"files": 5, "bytes": None, "seconds": 7200}
+    assert done.stderr == "audioserver: audit: account carl has the quota: files 5, bytes unlimited, seconds 7200\n"
+    done = user(folder, "quota", "carl", "--files", "none", "--seconds", "none")
+    assert set(json.loads(done.stdout).values()) == {None} and "files unlimited" in done.stderr
+
+
 @pytest.mark.parametrize("words, stdin, why", [
     (["add", "root"], "x\n", "the name is taken"),
     (["add", "ROOT"], "x\n", "also in other letters"),
@@ -73,6 +81,12 @@ def test_what_cannot_be_done_is_said_in_one_line(folder, words, stdin, why):
     done = user(folder, *words, stdin=stdin)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, why
     assert kept(folder, "dora") is None
+
+
+def test_a_password_that_is_not_utf_8_is_refused_in_one_line(folder, tmp_path):
+    (tmp_path / "latin").write_bytes(b"w\xf6rd\n")
+    done = user(folder, "add", "dora", "--password-file", tmp_path / "latin")
+    assert (done.returncode, done.stderr) == (1, "audioserver: the password is not UTF-8\n")
 
 
 @pytest.mark.parametrize("words", [

@@ -299,6 +299,29 @@ class TestTurns:
     def test_who_waits_for_a_request_comes_before_a_crowd_of_newcomers(self, held):
         assert "polite" in held(b"", HERE % b"crowd")[:17]
 
+    def test_one_long_answer_is_a_turn(self, running):
+        """Else sixteen of them would be made for one who reads slowly: the others would wait, and all be kept in memory."""
+        at, go, begun, order = running(), threading.Event(), threading.Event(), []
+        routes.ROUTES["/hold"] = {"GET": routes.Rule(lambda _: begun.set() or go.wait(60) and Response(204), "read")}
+        routes.ROUTES["/long"] = {
+            "GET": routes.Rule(lambda ask: order.append(ask.head.query) or Response(200, (), bytes(300_000)), "read")
+        }
+        try:
+            with connect(at.address) as greedy, connect(at.address) as polite, connect(at.address) as holder:
+                for sock in (greedy, polite):  # they are known as those that wait for a request
+                    sock.sendall(ASK)
+                    assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+                holder.sendall(HERE.replace(b"/here?%s", b"/hold"))
+                assert begun.wait(60)
+                greedy.sendall((HERE % b"greedy").replace(b"/here", b"/long") * 16)
+                polite.sendall((HERE % b"polite").replace(b"/here", b"/long"))
+                go.set()
+                assert polite.recv(1000).startswith(b"HTTP/1.1 200")
+                assert order.index("polite") < 8
+        finally:
+            for path in ("/hold", "/long"):
+                routes.ROUTES.pop(path)
+
     def test_pipelining_leaves_the_others_their_turn(self, held):
         begin = (HERE % b"crowd")[:20]
         order = held(begin, (HERE % b"crowd")[20:] + HERE % b"more" * 100)

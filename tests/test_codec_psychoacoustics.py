@@ -13,7 +13,7 @@ from audiokit.codec import scalefactors
 from audiokit.codec.analysis import HISTORY
 from audiokit.codec.blocks import GRANULE, LONG, SHORT, START, STOP
 from audiokit.codec.tables import PRETAB, SFB_LONG, SLEN
-from audiokit.codec.transients import BEHIND, BLOCK, LEAK, LOOKAHEAD, WindowSwitch, block_types
+from audiokit.codec.transients import BEHIND, BLOCK, LEAK, LOOKAHEAD, WindowSwitch, attacks, block_types
 
 RATES = sorted(SFB_LONG)
 
@@ -112,6 +112,15 @@ class TestWindows:
         rng = random.Random(1)
         samples = [round(rng.gauss(0, 3000)) for _ in range(20 * GRANULE)]
         assert set(WindowSwitch(1).types(struct.pack("<%dh" % len(samples), *samples))) == {LONG}
+
+    def test_amid_attacks_a_smaller_one_counts(self):
+        energies = [1e6] * 40
+        energies[20] = 12e6
+        assert attacks(energies) == []
+        energies[2], energies[8] = 40e6, 100e6
+        assert attacks(energies) == [2, 8, 20]
+        energies[20], energies[39] = 1e6, 12e6  # long after them
+        assert attacks(energies) == [2, 8]
 
     def test_run_by_run_is_as_in_one(self):
         rng = random.Random(2)

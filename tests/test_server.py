@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import long_wav, raw, request, wav
 
+from audiokit.wire.fields import parse_http_date
+
 SOUND = wav(0.5)
 OTHER = wav(0.25, pitch_hz=300.0)
 RECORD = (
@@ -271,6 +273,22 @@ class TestDownloading:
         status, _, body = request(address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": '"other"'})
         assert (status, body) == (200, SOUND)
 
+    def test_a_clock_that_was_ahead_gives_no_date_that_is_yet_to_come(self, running):
+        server = running()
+        _, _, record = post(server.address, SOUND)
+        target = "/files/%s/content" % record["id"]
+        then = request(server.address, "GET", target)[1]["last-modified"]
+        services = server.server.services
+        hour_ago = services.now_ms() - 3_600_000
+        server.server.services = services._replace(now_ms=lambda: hour_ago)
+        status, fields, body = request(server.address, "GET", target)
+        assert (status, body) == (200, SOUND)
+        assert parse_http_date(fields["last-modified"]) == hour_ago // 1000
+        for date in (then, fields["last-modified"]):
+            assert request(server.address, "GET", target, headers={"If-Modified-Since": date})[0] == 304
+            status, _, body = request(server.address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": date})
+            assert (status, body) == (200, SOUND), "such a date is no strong validator"
+
     def test_head_says_what_get_would(self, stored):
         address, target, _ = stored
         get, head = request(address, "GET", target), request(address, "HEAD", target)
@@ -325,6 +343,11 @@ class TestManners:
         problem = json.loads(body)
         assert problem["code"] == code and problem["type"] == "/problems/" + code
         assert problem["status"] == status and body.endswith(b"\n")
+
+    @pytest.mark.parametrize("method, is_told", [("PUT", True), ("POST", True), ("GET", False), ("DELETE", False)])
+    def test_who_sends_audio_to_the_wrong_place_is_told_the_right_one(self, server, method, is_told):
+        _, _, body = request(server.address, method, "/myfile.wav", SOUND if is_told else None)
+        assert ("POST /post" in json.loads(body)["detail"]) == is_told
 
     def test_405_names_what_is_allowed_and_options_too(self, server):
         assert request(server.address, "PUT", "/post")[1]["allow"] == "POST, OPTIONS"

@@ -48,7 +48,7 @@ _MONO_MARGIN = -2.0  # one channel is heard alone
 # ear.  Where bits are scarce nothing is hidden anyhow, and shaping only costs: from so many bits a
 # sample down it is lost by so much a bit.
 _SHAPING, _LEAST_SHAPING = 0.45, 0.1
-_PLENTY, _SHAPING_LOST = 1.45, 0.8
+_PLENTY, _SHAPING_LOST = 1.45, 0.5
 
 
 def _cutoff_hertz(kbps_a_channel: float) -> float:

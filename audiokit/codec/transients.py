@@ -29,6 +29,10 @@ BEHIND = 11  # blocks of the granule before that are this granule's own
 LEAK = 2
 
 _RATIO = 16.0  # an attack is so many times the mean of what went before
+# Amid other attacks, as in applause and rain, it is this: a long block between two of them holds others that the mean,
+# which is high then, hides.  They crowd where so many came that the sum of what each adds, which fades, is enough.
+_RATIO_AMID = 4.0
+_CROWD, _CROWDED, _FADING = 0.25, 0.3, 0.97  # an attack adds; enough (two within 20 blocks); a block leaves
 _DECAY = 0.8  # of that mean, a block
 _FLOOR = BLOCK // 2 * 40.0**2  # energy of a block below which nothing is an attack
 
@@ -43,12 +47,15 @@ def block_energies(even: bytes, odd: bytes) -> List[float]:
 
 
 def attacks(energies: Sequence[float]) -> List[int]:
-    """The numbers of the blocks much louder than the decaying mean of those before them."""
+    """The numbers of the blocks much louder than the decaying mean of those before them, less so amid others."""
     out: List[int] = []
     mean = energies[0] if energies else 0.0
+    crowd = 0.0
     for number, energy in enumerate(energies):
-        if energy > _FLOOR and energy > _RATIO * mean:
+        crowd *= _FADING
+        if energy > _FLOOR and energy > (_RATIO_AMID if crowd > _CROWDED else _RATIO) * mean:
             out.append(number)
+            crowd = min(crowd + _CROWD, 1.0)
         mean += (1 - _DECAY) * (energy - mean)
     return out
 

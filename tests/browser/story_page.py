@@ -623,6 +623,16 @@ class TestForEveryone:
             assert page.browser.script("return document.documentElement.scrollWidth") <= width, name
 
 
+class TestTheDescription:
+    def test_a_line_for_curl_that_is_copied_is_whole_and_does_no_harm(self, page):
+        page.browser.go(page.server.url + "/docs")
+        page.browser.until("document.querySelectorAll('main code').length > 40")
+        lines = page.browser.script("return [...document.querySelectorAll('main pre code')].map((code) => code.textContent).join('\\n')")
+        assert "/links/ID?download=DOWNLOAD&expires=EXPIRES&signature=SIGNATURE" in lines, "a link is nothing without these"
+        for change in ('"admin":false', '"disabled":false', '"shared":false', '"download":true', '"metadata":{"KEY":"VALUE"}'):
+            assert change in lines
+
+
 class TestALot:
     def test_a_hundred_thousand_rows_are_scrolled(self, page, running, seeding):
         process, folder = seeding
