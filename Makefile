@@ -8,7 +8,7 @@ test-sound test-rest test-all browser stores cluster: export PYTHONDONTWRITEBYTE
 # Tests need pytest alone: other plugins that are installed have a hand in each of thousands of tests, and are left out.
 test-sound test-rest test-all browser stores cluster: export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 # Data folders of the quick tests are in memory where there is room for them: they sync what no test takes the power from.
-IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 2000000 {print "/dev/shm"}')
+IN_MEMORY := $(shell test -w /dev/shm && df -Pk /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 2000000 {print "/dev/shm"}')
 test-sound test-rest: export TMPDIR := $(or $(TMPDIR),$(IN_MEMORY),/tmp)
 
 help:  ## Show this help
@@ -21,7 +21,7 @@ test: $(filter .venv/bin/python,$(TEST_PYTHON))  ## Everything that must pass be
 	@$(MAKE) --no-print-directory -j2 test-sound test-rest TEST_PYTHON=$(TEST_PYTHON)
 
 SOUND = $(wildcard tests/test_codec_*.py tests/test_conversion_*.py tests/test_resampl*.py tests/test_peaks*.py \
-        tests/test_waveform.py tests/test_windows.py tests/test_formats_*.py tests/test_audiometa.py tests/test_storage.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
+        tests/test_segments.py tests/test_transcoding.py tests/test_waveform.py tests/test_windows.py tests/test_formats_*.py tests/test_audiometa.py tests/test_storage.py tests/test_faults.py tests/test_crash.py tests/test_attacks.py)
 MARK = not slow
 test-sound:  ## The half of `test` that is formats, codec and what a fault leaves; the two run beside each other
 	$(TEST_PYTHON) -m pytest -m "$(MARK)" $(SOUND)
@@ -39,21 +39,22 @@ test-all: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The slow tests as well
 	.venv/bin/python -m pip install -qq --disable-pip-version-check -r tests/requirements.txt
 
 browser: $(filter .venv/bin/python,$(TEST_PYTHON))  ## The page in a real Chromium (chromium, chromium-driver)
-	@test -d build/axe || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.10.2 || echo "axe-core cannot be had: its stories are skipped"
+	@test -d build/axe || npm install --silent --no-audit --no-fund --fetch-retries=1 --fetch-timeout=60000 --prefix build/axe axe-core@4.10.2 || echo "axe-core cannot be had: its stories are skipped"
 	$(TEST_PYTHON) -m pytest tests/browser -o python_files="story_*.py" -rs
 
 SCHEMATHESIS = build/schemathesis/bin
 schemathesis:  ## /openapi.json held against the running server by schemathesis, in a venv of its own
-	@test -x $(SCHEMATHESIS)/schemathesis || { $(PYTHON) -m venv build/schemathesis && $(SCHEMATHESIS)/python -m pip install \
-		-qq --disable-pip-version-check schemathesis==4.32.5 openapi-spec-validator==0.9.0; } || true
-	@if test -x $(SCHEMATHESIS)/schemathesis; then \
+	@test -x $(SCHEMATHESIS)/openapi-spec-validator || { $(PYTHON) -m venv build/schemathesis && $(SCHEMATHESIS)/python -m pip install \
+		-qq --disable-pip-version-check --retries 1 --timeout 60 schemathesis==4.32.5 openapi-spec-validator==0.9.0; } || true
+	@if test -x $(SCHEMATHESIS)/schemathesis && test -x $(SCHEMATHESIS)/openapi-spec-validator; then \
 		$(SCHEMATHESIS)/openapi-spec-validator audiokit/ui/openapi.json \
 		&& $(PYTHON) tests/agreement.py $(SCHEMATHESIS)/schemathesis; \
 	else echo "schemathesis cannot be had here: whether /openapi.json agrees with the server is not tried"; fi
 
-check:  ## Compile everything; ruff too where it is installed
+RUFF = ruff 0.17.6
+check:  ## Compile everything; ruff too where it is installed in that version: others have other rules
 	$(PYTHON) -W error -m compileall -q audioserver.py storage.py audiometa.py audiokit tests bench
-	@if command -v ruff >/dev/null; then ruff check .; else echo "ruff is not installed: skipped"; fi
+	@if ruff --version 2>/dev/null | grep -qx '$(RUFF)'; then ruff check .; else echo "$(RUFF) is not installed: skipped"; fi
 
 corpus:  ## How true the readers are, on the corpus where it is at hand
 	$(PYTHON) bench/corpus.py

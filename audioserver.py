@@ -27,6 +27,9 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Optional, Tuple
 
+if sys.flags.isolated or getattr(sys.flags, "safe_path", False):  # -I and -P leave a program's own folder out
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
 import audiometa
 from audiokit import account_commands, commands, resample_command, routes
 from audiokit.accesslog import AccessLog
@@ -54,6 +57,8 @@ from audiokit.wire.workers import Workers, brisk_threads
 from storage import CatalogueError, DataFolderBusy, MigrationError, Storage, storage_at
 
 __version__ = "0.1.0"
+_INTERRUPTED = 130  # as a shell says that SIGINT ended a program
+_ABOUT = "Post raw audio, have it validated, stored, listed, served; one command, standard library only."
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
 _AUDITED = (401, 403, 429)
@@ -79,6 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         self.expects_continue = False
         self.had_body = False
         self.keep_alive = True
+        self.is_head = False  # the client takes no content in the answer
         self.is_private = False  # the answer is for the one whose credential came with the request
         self._is_proxied = server.proxies.trust(client_address[0]) if client_address else False
         self.who = NOBODY
@@ -120,9 +126,9 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as bug:
             return self.bug(bug)
 
-    def refuse(self, refusal: Refusal) -> Response:
-        """The answer to a head that never became whole: of the request before it nothing holds."""
-        self._forget()
+    def refuse(self, refusal: Refusal, block: bytes) -> Response:
+        """The answer to a head of which `block` has come and no more will: of the request before it nothing holds."""
+        self._forget(block)
         return self.problem(refusal)
 
     def problem(self, refusal: Refusal) -> Response:
@@ -177,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
-        self._forget()
+        self._forget(block)
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields
@@ -191,8 +197,12 @@ class Handler(BaseHTTPRequestHandler):
             self._checked = fields
         return True
 
-    def _forget(self) -> None:
-        """Until a head has been read, nobody knows what it asks, and a body may be behind it."""
+    def _forget(self, block: bytes) -> None:
+        """Until a head has been read, nobody knows what it asks, and a body may be behind it.
+
+        That it is HEAD shows at once, and holds however malformed the rest is (RFC 9112 section 6.3).
+        """
+        self.is_head = block.startswith((b"HEAD ", b"\r\nHEAD "))
         self.head, self.command, self.path, self.who = None, "", "", NOBODY
         self.is_private = False
         self.keep_alive, self.framing, self.expects_continue, self.had_body = False, _NO_BODY, False, True
@@ -206,7 +216,8 @@ class Handler(BaseHTTPRequestHandler):
         name = parse_host(head.host)[0].lower()
         if name == "localhost" or is_ip_literal(name) or name in self.server.settings.allowed_host:
             return
-        raise Refusal("misdirected-host", f"this server does not answer for the host {name!r}", close=True)
+        detail = f"this server does not answer for the host {name!r} unless --allowed-host names it"
+        raise Refusal("misdirected-host", detail, close=True)
 
     def _check_site(self) -> None:
         """A change that another site's page asks for is refused, unless --cors-origin names the site.
@@ -241,7 +252,8 @@ class Handler(BaseHTTPRequestHandler):
         return Refusal("not-implemented", f"the method {self.command!r} is not known here")
 
     def _nothing_there(self) -> Refusal:
-        return Refusal("not-found", f"there is nothing at {self.head.path}")
+        hint = "; audio is taken by POST /post" if self.command in ("PUT", "POST") else ""
+        return Refusal("not-found", f"there is nothing at {self.head.path}{hint}")
 
     def _not_allowed(self, methods: Dict[str, Any]) -> Refusal:
         allowed = _allowed(methods)
@@ -458,15 +470,14 @@ class AudioServer(ThreadingHTTPServer):
         try:
             socketserver.TCPServer.server_bind(self)
         except OSError as error:
-            raise OSError(f"cannot listen on {self.server_address}: {error.strerror or error}") from error
+            raise OSError(f"cannot listen on {_place(*self.server_address[:2])}: {error.strerror or error}") from error
         self.server_name, self.server_port = self.server_address[:2]
         self.socket.setblocking(False)
 
     @property
     def url(self) -> str:
         """Where the server is to be found."""
-        host, port = self.server_address[:2]
-        return f"{self.scheme}://[{host}]:{port}" if ":" in host else f"{self.scheme}://{host}:{port}"
+        return f"{self.scheme}://{_place(*self.server_address[:2])}"
 
     @property
     def draining(self) -> bool:
@@ -566,7 +577,11 @@ class AudioServer(ThreadingHTTPServer):
             asked = {} if handler.head is None else handler.head.fields
             response = response._replace(headers=with_fields(response.headers, self.sharing.fields(asked)))
         is_old = handler.head is not None and handler.head.version == (1, 0)
-        return encode(response, http_date(int(time.time())), handler.command == "HEAD", closing, is_old)
+        return encode(response, http_date(int(time.time())), handler.is_head, closing, is_old)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _certificate(settings: Settings) -> Any:  # -> Certificate | None
@@ -599,7 +614,8 @@ def _serve(settings: Settings) -> int:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="audioserver.py", description=__doc__.splitlines()[0])
+    _open_standard_streams()
+    parser = argparse.ArgumentParser(prog="audioserver.py", description=_ABOUT)
     parser.add_argument("--version", action="version", version=f"audioserver {__version__}")
     actions = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_flags(actions.add_parser("serve", help="serve HTTP (the default)"))
@@ -617,13 +633,30 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("audioserver: interrupted", file=sys.stderr)
+        return _INTERRUPTED
     except (BadKey, BadSetting, DataFolderBusy, MigrationError, OSError, Refusal) as error:
-        print(f"audioserver: {error}", file=sys.stderr)
+        print(f"audioserver: {_said(error)}", file=sys.stderr)
     except CatalogueError as error:
         refusal = refusal_of(error)
         words = str(refusal) if isinstance(refusal, Refusal) else f"the catalogue is broken: {error}"
         print(f"audioserver: {words}", file=sys.stderr)
     return 1
+
+
+def _open_standard_streams() -> None:
+    """One that was closed becomes the null device: else the first file that is opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
+def _said(error: Exception) -> str:
+    """What an error says to whoever typed the command: which file, and what is wrong with it, without a number."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -152,7 +152,8 @@ class Storage:
             self._arrivals = Arrivals(
                 self._catalogue, self._blobs, self._ownership, self.removals, self._named, self.limits, clock_ms
             )
-            self._health = Health(self._catalogue, self._ownership, self._spool, self.is_far)
+            written = [self._spool.folder] if self.is_far else [self._spool.folder, self.data / "files"]
+            self._health = Health(self._catalogue, self._ownership, self._spool, written, self.is_far)
             self.people, self.sessions = People(self._catalogue), Sessions(self._catalogue)
             self.results = Results(
                 Board(self._catalogue), self._blobs, self._ownership, self.removals, self._spool.check_room, clock_ms

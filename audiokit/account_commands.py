@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from . import accounts
+from . import accounts, credentials
 from .accounts import Account
 from .commands import OK, fail
 from .settings import BadSetting, add_flags, count, seconds, size
@@ -159,7 +159,7 @@ def _user_quota(given: argparse.Namespace, storage: Any) -> int:
     )
     if wanted != limits:
         storage.people.limit(account.id, *wanted)
-        _audit(f"account {account.name} has the quota {wanted.as_json()}")
+        _audit(f"account {account.name} has the quota: {wanted}")
     print(json.dumps(wanted.as_json()))
     return OK
 
@@ -179,20 +179,28 @@ def _account(name: str, storage: Any) -> Account:
 
 
 def _password(given: argparse.Namespace, name: str) -> str:
+    try:
+        return credentials.valid_password(_typed(given, name).rstrip("\r\n"))
+    except UnicodeDecodeError:
+        raise Refusal("bad-parameter", "the password is not UTF-8")
+    except EOFError:
+        raise Refusal("bad-parameter", "no password was given")
+
+
+def _typed(given: argparse.Namespace, name: str) -> str:
     if given.password_file is not None:
         with open(given.password_file, encoding="utf-8") as file:
-            text = file.readline()
-    elif sys.stdin.isatty():
-        text = getpass.getpass(f"password of {name}: ")
-        if getpass.getpass("once more: ") != text:
-            raise Refusal("bad-parameter", "the two are not the same")
-    else:
-        text = sys.stdin.readline()
-    return accounts.valid_password(text.rstrip("\r\n"))
+            return file.readline()
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    text = getpass.getpass(f"password of {name}: ")
+    if getpass.getpass("once more: ") != text:
+        raise Refusal("bad-parameter", "the two are not the same")
+    return text
 
 
 def _hashed(password: str) -> str:
-    return accounts.hash_password(password, os.urandom(accounts.SALT_BYTES))
+    return credentials.hash_password(password, os.urandom(credentials.SALT_BYTES))
 
 
 # -- token --------------------------------------------------------------------------------------------------
@@ -205,7 +213,7 @@ def _token_new(given: argparse.Namespace, storage: Any) -> int:
         return fail(f"{account.name} is no admin: its token cannot have the scope admin")
     note, now_ms = accounts.valid_note(given.note), _now_ms()
     expires_ms = _expiry(given.expires, now_ms)
-    token = accounts.new_token(os.urandom(accounts.TOKEN_CHANCE_BYTES))
+    token = credentials.new_token(os.urandom(credentials.TOKEN_CHANCE_BYTES))
     if not storage.people.add_token(token.id, account.id, token.digest, scopes, note, now_ms, expires_ms):
         return fail(f"the token of {account.name} was not made: the account is gone")
     _audit(f"token {token.id} of {account.name} made: {','.join(scopes)}, expires {_moment(expires_ms) or 'never'}")
@@ -236,8 +244,8 @@ def _token_list(given: argparse.Namespace, storage: Any) -> int:
 
 def _token_revoke(given: argparse.Namespace, storage: Any) -> int:
     id = given.id
-    if id.startswith(accounts.TOKEN_PREFIX):
-        id = id[len(accounts.TOKEN_PREFIX):].partition("_")[0]
+    if id.startswith(credentials.TOKEN_PREFIX):
+        id = id[len(credentials.TOKEN_PREFIX):].partition("_")[0]
     if not storage.people.revoke(id):
         return fail(f"there is no token {id[:20]!r}")
     _audit(f"token {id} revoked")

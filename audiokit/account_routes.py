@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable, Dict, Iterable, Optional
 
-from . import accounts, json_bodies, sessions
+from . import accounts, credentials, json_bodies, sessions
 from .accounts import OPEN, TOKEN, Account, Token, Who
 from .json_bodies import moment
 from .parameters import bad, one_of
@@ -80,7 +80,7 @@ def change_me(request: Any) -> Answer:
 
 def _change_me(request: Any, given: Dict[str, Any]) -> Pending:
     _check_given(given, _ME)
-    accounts.valid_password(given["password"])
+    credentials.valid_password(given["password"])
 
     def change(outcome: Any) -> Response:
         if isinstance(outcome, Refusal):  # a 401 would say that it is the credential that is wrong
@@ -137,7 +137,7 @@ def _session(request: Any, outcome: Any) -> Response:
     value = sessions.new_value(services.chance(sessions.CHANCE_BYTES))
     _end_session(request)
     if not services.storage.sessions.begin(
-        accounts.secret_digest(value), outcome.account, now_ms, now_ms + seconds * 1000
+        credentials.secret_digest(value), outcome.account, now_ms, now_ms + seconds * 1000
     ):
         raise _without_dialog(accounts.unauthorized("name and password do not fit"))
     services.audit(f"log-in of {outcome.label} from {request.address}")
@@ -169,7 +169,7 @@ def log_out(request: Any) -> Answer:
 def _end_session(request: Any) -> None:
     value = sessions.shown(request.fields, request.is_secure)
     if value is not None:
-        request.services.storage.sessions.end(accounts.secret_digest(value))
+        request.services.storage.sessions.end(credentials.secret_digest(value))
 
 
 # -- tokens ----------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def _make_token(request: Any, account: Optional[Account], given: Dict[str, Any])
     expires_ms = None if lasts is None else now_ms + lasts
     if account is not None and len(people.tokens(account.id)) >= MOST_TOKENS:
         raise Refusal("over-quota", f"{account.name} has {MOST_TOKENS} tokens: end some", limit=MOST_TOKENS)
-    token = accounts.new_token(services.chance(accounts.TOKEN_CHANCE_BYTES))
+    token = credentials.new_token(services.chance(credentials.TOKEN_CHANCE_BYTES))
     if account is None or not people.add_token(token.id, account.id, token.digest, scopes, note, now_ms, expires_ms):
         raise Refusal("not-found", "the account is gone")
     services.audit(f"token {token.id} of {account.name} made by {request.who.label}: {','.join(scopes)}")
@@ -323,7 +323,7 @@ def _add_user(request: Any, given: Dict[str, Any]) -> Response:
 
 
 def _hashed(request: Any, password: str) -> str:
-    return request.services.authenticator.hashed(accounts.valid_password(password))
+    return request.services.authenticator.hashed(credentials.valid_password(password))
 
 
 def _set_password(request: Any, id: int, name: str, hashed: str) -> None:
@@ -359,7 +359,7 @@ def _change_user(request: Any, given: Dict[str, Any]) -> Response:
     if "quota" in given:
         limits = _limits(account, given["quota"])
         people.limit(account.id, *limits)
-        _changed(request, f"account {account.name} has the quota {limits.as_json()}")
+        _changed(request, f"account {account.name} has the quota: {limits}")
     return json_response(_said_of_user(people, _account(request)))
 
 

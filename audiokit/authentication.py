@@ -18,23 +18,10 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
-from . import accounts
-from .accounts import (
-    BASIC,
-    EVERYBODY,
-    NOBODY,
-    PUBLIC_READER,
-    READ,
-    SESSION,
-    TOKEN,
-    Account,
-    Basic,
-    Guesses,
-    Who,
-    network_of,
-    too_many,
-    unauthorized,
-)
+from . import credentials
+from .accounts import BASIC, EVERYBODY, NOBODY, PUBLIC_READER, READ, SESSION, TOKEN, Account, Who, unauthorized
+from .credentials import Basic
+from .guesses import Guesses, network_of, too_many
 from .sessions import shown as shown_cookie
 from .wire.answers import Login
 from .wire.problems import Refusal
@@ -63,7 +50,7 @@ class Authenticator:
 
     def __init__(
         self, people: Any, settings: Any, chance: Callable[[int], bytes], *, may_be_open: bool, sessions: Any = None,
-        on_bug: Callable[[BaseException], None], audit: Callable[[str], None], parameters: str = accounts.PARAMETERS,
+        on_bug: Callable[[BaseException], None], audit: Callable[[str], None], parameters: str = credentials.PARAMETERS,
         clock: Callable[[], float] = time.monotonic, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """`may_be_open`: everybody may come in while there is no account; `parameters` of hashes made anew.
@@ -137,7 +124,7 @@ class Authenticator:
         return hashlib.blake2b(shown, key=self._key, digest_size=16).digest()
 
     def _who_shows(self, field: str, digest: bytes, address: str, now: float) -> Union[Who, Login]:
-        shown = accounts.parse_authorization(field)
+        shown = credentials.parse_authorization(field)
         if shown is None:
             raise unauthorized("the credential is neither Basic nor a token")
         address = network_of(address)
@@ -181,7 +168,7 @@ class Authenticator:
     def _who_has(self, text: str, digest: bytes, address: str, now: float) -> Who:
         """Whose token it is.  A right one always gets in: nobody guesses 256 bits."""
         now_ms = self._clock_ms()
-        found = self._people.token(accounts.secret_digest(text))
+        found = self._people.token(credentials.secret_digest(text))
         if found is None or found[1].is_disabled or (found[0].expires_ms or now_ms + 1) <= now_ms:
             self._check_guesses("", address, now)
             with self._lock:
@@ -202,7 +189,7 @@ class Authenticator:
         value = shown_cookie(fields, is_secure)
         if value is None or self._sessions is None:
             return None
-        account = self._people.logged_in(accounts.secret_digest(value), self._clock_ms())
+        account = self._people.logged_in(credentials.secret_digest(value), self._clock_ms())
         return None if account is None or account.is_disabled else account.who(SESSION)
 
     # -- passwords -------------------------------------------------------------------------------------
@@ -215,7 +202,7 @@ class Authenticator:
 
     def hashed(self, password: str) -> str:
         """What is kept of a new password.  Takes a fraction of a second: not for the loop."""
-        return accounts.hash_password(password, self._chance(accounts.SALT_BYTES), self._parameters)
+        return credentials.hash_password(password, self._chance(credentials.SALT_BYTES), self._parameters)
 
     def _login(self, shown: Basic, digest: bytes, address: str) -> Login:
         waiting = len(self._asking)
@@ -256,13 +243,13 @@ class Authenticator:
             return Refusal("draining", "the server is shutting down", headers=[("Retry-After", "5")], close=True)
         generation = self._people.generation()  # before the row: what changes in between is noticed
         account = self._people.named(shown.name)
-        kept = account.password if account is not None else accounts.stand_in(self._parameters)
-        is_right = accounts.verify_password(shown.password, kept)
+        kept = account.password if account is not None else credentials.stand_in(self._parameters)
+        is_right = credentials.verify_password(shown.password, kept)
         if account is None or not is_right or account.is_disabled:
             # A name that is no account's may be a password in the wrong field: it is not written down.
             self._audit(f"log-in failed: {account.name if account else 'no such account'} from {address}")
             return unauthorized("name and password do not fit")
-        if accounts.is_outdated(account.password, self._parameters):
+        if credentials.is_outdated(account.password, self._parameters):
             fresh = self.hashed(shown.password)
             if self._people.hash_anew(account, fresh):
                 account, generation = account._replace(password=fresh), self._people.generation()

@@ -42,9 +42,9 @@ def add_db(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--deep", action="store_true", help="read every file and verify its sha256")
             action.add_argument("--fix", action="store_true", help="repair what can be repaired")
         if name == "move":
-            action.add_argument("--to", metavar="URL", help="where to move the catalogue: rqlite://HOST:4001,… or folder")
+            action.add_argument("--to", metavar="URL", help="where to move the catalogue: rqlite://HOST:4001,... or folder")
             whither = action.add_mutually_exclusive_group()
-            whither.add_argument("--blobs", dest="to_blobs", metavar="URL", help="where to move the audio: s3://… or folder")
+            whither.add_argument("--blobs", dest="to_blobs", metavar="URL", help="where to move the audio: s3://... or folder")
             whither.add_argument("--home", dest="to_blobs", action="store_const", const=_FOLDER, help="the same as --blobs folder")
             whither.add_argument("--cancel", action="store_true", help="give up a move that was begun")
             action.add_argument("--from-blobs", dest="blobs", metavar="URL", help="the store where the audio is now "

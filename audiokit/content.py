@@ -38,13 +38,15 @@ class Kept(NamedTuple):
 
 def answer(request: Any, kept: Kept, kind: str = "attachment") -> Response:
     """What a GET or HEAD of it gets; `kind` is for Content-Disposition."""
-    etag = _etag(kept)
+    etag, now = _etag(kept), request.services.now_ms() / 1000
+    if kept.since > now:  # stored while the clock was ahead; section 8.8.2.1 wants no date that is yet to come
+        kept = kept._replace(since=int(now))
     if is_current(request.fields, request.head.method, etag, kept.since):
         return Response(304, _validators(kept))
     ranges = None
     # A range is asked of a GET alone (section 14.2), and only while If-Range still holds.
     if request.head.method == "GET" and "range" in request.fields:
-        if if_range_matches(request.fields, etag, kept.since, request.services.now_ms() / 1000):
+        if if_range_matches(request.fields, etag, kept.since, now):
             ranges = parse_ranges(request.fields["range"], kept.size)
     if kept.address is not None and _may_go_elsewhere(request, ranges):
         return Response(307, (("Location", kept.address()), ("Cache-Control", "no-store")))

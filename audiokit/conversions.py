@@ -49,17 +49,11 @@ class _Job:
     """One conversion on its way; the lock of `Conversions` guards it."""
 
     def __init__(
-        self,
-        order: Dict[str, Any],
-        seconds: float,
-        on_progress: Callable[[float], None],
-        on_done: Callable[[Outcome], None],
+        self, order: Dict[str, Any], seconds: float, on_progress: Callable[[float], None], on_done: Callable[[Outcome], None],
     ) -> None:
         self.order, self.on_progress, self.on_done = order, on_progress, on_done
         self.is_short = seconds <= _SHORT
-        self.served = (
-            0  # when a worker last took one of its tasks: the one who waited longest comes first
-        )
+        self.served = 0  # when a worker last took one of its tasks: the one who waited longest comes first
         self.segments: List[_Task] = []
         self.samples = 0  # of the result
         self.open: Set[_Task] = set()  # tasks that wait or are under way
@@ -103,26 +97,16 @@ class Conversions(Converter):
             thread.start()
 
     def begin(
-        self,
-        source: str,
-        target: str,
-        conversion: Conversion,
-        seconds: float,
-        on_progress: Callable[[float], None],
-        on_done: Callable[[Outcome], None],
+        self, source: str, target: str, conversion: Conversion, seconds: float,
+        on_progress: Callable[[float], None], on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
         """See `Converter`."""
         order = {"source": source, "target": target, "conversion": conversion._asdict()}
         return self._begin(_Job(order, seconds, on_progress, on_done))
 
     def summarise(
-        self,
-        source: str,
-        target: str,
-        region: Optional[Tuple[int, int, int]],
-        seconds: float,
-        on_done: Callable[[Outcome], None],
-        pcm: Optional[Dict[str, Any]] = None,
+        self, source: str, target: str, region: Optional[Tuple[int, int, int]], seconds: float,
+        on_done: Callable[[Outcome], None], pcm: Optional[Dict[str, Any]] = None,
     ) -> Callable[[], None]:
         """See `Converter`."""
         order = {"source": source, "target": target, "peaks": region, "pcm": pcm}

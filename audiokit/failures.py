@@ -9,6 +9,7 @@ from .blobs.errors import StoreDown, StoreError
 from .catalogue.errors import CatalogueDown, CatalogueRefused
 from .wire.problems import Refusal, is_full
 
+AWAY = (OSError, sqlite3.Error)  # what the catalogue raises that cannot be asked just now
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _FROZEN = "the audio is being moved"  # as the triggers of schema.sql say it
 

@@ -1,7 +1,9 @@
 """A job as the board of a cluster has it: what a server writes there, and what another one reads.
 
 A status there is what clients are told, and beside it, while the job is not over, what only servers are told: who is at
-it, and what it would take to go on.  Pure.  Raises KeyError, TypeError and ValueError for what another version wrote.
+it, and what it would take to go on.  Servers of two versions may share a board while a cluster is brought up to date: of
+a status only the members that this version tells are shown, and those that are missing as if nothing were known yet.  Pure.
+`left_by` raises KeyError, TypeError and ValueError for what another version wrote: what it does not know might matter.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, Dict, NamedTuple, Optional
 
 from . import job_notes
 from .catalogue.jobs import GONE, Posted
-from .job import DONE, FAILED, Job, Order, Result, cancelled, rfc3339
+from .job import DONE, FAILED, Job, Order, Result, cancelled, rfc3339, untold
 from .wire.problems import PROBLEMS, Refusal
 
 _OURS = "ours"  # the member that no client is told
@@ -24,11 +26,10 @@ class FarJob:
 
     def __init__(self, row: Posted) -> None:
         self.row, self.id = row, row.id
-        self.said = json.loads(row.status)
-        self.said.pop(_OURS, None)
+        said = _shown(row)
         if row.state == GONE:
-            self.said = ended(self.said, cancelled(), None)
-        said = self.said
+            said = ended(said, cancelled(), None)
+        self.said = said
         self.state, self.is_over = said["status"], row.is_over
         self.order = Order(None, said["name"], row.mime, said["done"] or "")
         self.warnings = tuple(said["warnings"])
@@ -36,6 +37,12 @@ class FarJob:
         self.failure = _refusal(said["problem"]) if said["problem"] else None
         is_there = row.state == DONE and row.key is not None  # else it is the key of an input
         self.result = Result(row.size, row.sha256, row.since_ms / 1000) if is_there else None
+
+
+def _shown(row: Posted) -> Dict[str, Any]:
+    """What clients are told of it: the members that `told` has, whoever wrote it."""
+    said = json.loads(row.status)
+    return {name: said.get(name, value) for name, value in dict(untold(row.id), status=row.state).items()}
 
 
 class Left(NamedTuple):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from typing import Any, Dict, Optional
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
 
 from .blobs.ownership import Ownership
 from .spool import Spool
@@ -19,9 +21,12 @@ _PROBE = (  # changes nothing, and has to be written for that
 class Health:
     """Of a storage's engines.  Thread-safe: looking twice does no harm."""
 
-    def __init__(self, catalogue: Any, ownership: Ownership, spool: Spool, is_far: bool) -> None:
-        """`is_far`: the bytes are in a store on another machine, which `ownership` knows."""
+    def __init__(
+        self, catalogue: Any, ownership: Ownership, spool: Spool, folders: Sequence[Path], is_far: bool
+    ) -> None:
+        """`folders`: where uploads are written; `is_far`: the bytes are in a store elsewhere, which `ownership` knows."""
         self._catalogue, self._ownership, self._spool, self._is_far = catalogue, ownership, spool, is_far
+        self._folders = folders
         self._blobs_looked_at = -LOOK_SECONDS  # s, monotonic
         self._blobs_are: Optional[str] = None
 
@@ -60,6 +65,9 @@ class Health:
             free, kept = self._spool.free, self._spool.kept_free
         except OSError as error:
             return f"the data folder cannot be read: {error}"
-        if free < 0:
+        if free <= 0:
             return f"{free + kept} bytes are free on the disk, {kept} are kept free: uploads are refused"
+        for folder in self._folders:
+            if not os.access(str(folder), os.W_OK | os.X_OK):
+                return f"{folder} cannot be written: uploads fail"
         return None

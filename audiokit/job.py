@@ -43,13 +43,8 @@ class Converter:
         """A conversion is about to come; quick."""
 
     def begin(
-        self,
-        source: str,
-        target: str,
-        conversion: Conversion,
-        seconds: float,
-        on_progress: Callable[[float], None],
-        on_done: Callable[[Outcome], None],
+        self, source: str, target: str, conversion: Conversion, seconds: float,
+        on_progress: Callable[[float], None], on_done: Callable[[Outcome], None],
     ) -> Callable[[], None]:
         """Begin to convert the file `source`, of about `seconds`, to the file `target`.
 
@@ -61,13 +56,8 @@ class Converter:
         raise NotImplementedError
 
     def summarise(
-        self,
-        source: str,
-        target: str,
-        region: Optional[Tuple[int, int, int]],
-        seconds: float,
-        on_done: Callable[[Outcome], None],
-        pcm: Optional[Dict[str, Any]] = None,
+        self, source: str, target: str, region: Optional[Tuple[int, int, int]], seconds: float,
+        on_done: Callable[[Outcome], None], pcm: Optional[Dict[str, Any]] = None,
     ) -> Callable[[], None]:
         """Begin to make the peaks of the file `source`, or of a region of it; else as `begin`.
 
@@ -136,15 +126,10 @@ class Job:
         self, id: str, folder: Path, order: Order, is_wanted_later: bool, created: float,
         owner: int = 0, by: Optional[str] = None, share: Share = Share(),
     ) -> None:
+        self.id, self.folder, self.order = id, folder, order
+        self.is_wanted_later, self.created = is_wanted_later, created
         self.owner, self.by = owner, by  # the account that began it, and its name
         self.share = share
-        self.id, self.order, self.is_wanted_later, self.created = (
-            id,
-            order,
-            is_wanted_later,
-            created,
-        )
-        self.folder = folder
         self.state = QUEUED
         self.progress = 0.0
         self.began: Optional[float] = None  # s, monotonic
@@ -214,6 +199,11 @@ def told(
         "expires": rfc3339(job.expires) if is_over and job.expires else None,
         "problem": json.loads(failure.body()) if failure else None,
     }
+
+
+def untold(id: str) -> Dict[str, Any]:
+    """What a client is told of a job of which nothing is known but its id."""
+    return told(Job(id, Path(), Order(None, id, "", ""), True, 0.0), None)
 
 
 def _seconds_left(job: Job) -> Optional[float]:

@@ -17,26 +17,13 @@ from .job import DONE, Conversion, Job, Order, Result, Share
 
 def write(job: Job) -> None:
     """Write down what a restart needs to know."""
-    text = json.dumps(
-        {
-            "created": job.created,
-            "owner": job.owner,
-            "by": job.by,
-            "order": order_told(job.order),
-            "expires": job.expires,
-            "warnings": job.warnings,
-            "result": job.result and job.result._asdict(),
-            "share": job.share,
-        }
-    )
+    text = json.dumps({
+        "created": job.created, "owner": job.owner, "by": job.by, "order": order_told(job.order), "expires": job.expires,
+        "warnings": job.warnings, "result": job.result and job.result._asdict(), "share": job.share,
+    })
     path = job.folder / "job.json"
     fresh = path.with_suffix(".new")
-    with open(
-        str(fresh),
-        "w",
-        encoding="utf-8",
-        opener=lambda name, flags: os.open(name, flags, 0o600),
-    ) as file:
+    with open(str(fresh), "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
     os.replace(str(fresh), str(path))
 
@@ -54,11 +41,7 @@ def read(folder: Path) -> Optional[Job]:
         if note["result"] is not None:
             job.result = Result(**note["result"])
             job.state, job.progress = DONE, 1.0
-        is_whole = (
-            os.stat(job.output).st_size == job.result.size
-            if job.result
-            else os.path.exists(job.input)
-        )
+        is_whole = os.stat(job.output).st_size == job.result.size if job.result else os.path.exists(job.input)
     except (OSError, ValueError, KeyError, TypeError):  # not ours, or cut short by the crash
         return None
     if job.result is None:

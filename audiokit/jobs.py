@@ -75,28 +75,15 @@ class Jobs:
     """All jobs of a server.  Thread-safe."""
 
     def __init__(
-        self,
-        folder: Path,
-        converter: Converter,
-        storage: Any,
-        identify: Callable[[Any], Any],
-        *,
-        most: int,
-        result_ttl: float,
-        on_bug: Callable[[BaseException], None],
-        clock: Callable[[], float] = time.time,
-        elsewhere: Optional[Elsewhere] = None,
+        self, folder: Path, converter: Converter, storage: Any, identify: Callable[[Any], Any], *, most: int, result_ttl: float,
+        on_bug: Callable[[BaseException], None], clock: Callable[[], float] = time.time, elsewhere: Optional[Elsewhere] = None,
     ) -> None:
         """`most`: unfinished jobs at once; `result_ttl`: seconds that a result waits.  Sweeps.
 
         Who gives an `elsewhere` calls `resume` when it is ready.
         """
-        self._folder, self._converter, self._storage, self._identify = (
-            Path(folder),
-            converter,
-            storage,
-            identify,
-        )
+        self._folder, self._converter = Path(folder), converter
+        self._storage, self._identify = storage, identify
         self.warm_up = converter.warm_up
         self._most, self._ttl, self._clock = most, result_ttl, clock
         self._elsewhere = elsewhere
@@ -145,9 +132,7 @@ class Jobs:
     def _position(self, job: Job) -> Optional[int]:
         if job.state != QUEUED:
             return None
-        ahead = [
-            one.id for one in self._jobs.values() if one.state == QUEUED
-        ]  # in the order they came
+        ahead = [one.id for one in self._jobs.values() if one.state == QUEUED]  # in the order they came
         return ahead.index(job.id) + 1 if job.id in ahead else None
 
     def follow(self, job: Job, watcher: Callable[[Job], None]) -> Callable[[], None]:

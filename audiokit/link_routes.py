@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, Optional
 
-from . import accounts, content, json_bodies, links, quotas
+from . import accounts, content, credentials, json_bodies, links, quotas
 from .accounts import ALL
 from .json_bodies import moment
 from .links import Drop, Link
@@ -178,7 +178,7 @@ def _made_drop(request: Any, given: Dict[str, Any]) -> Response:
         given.get("bytes"),
         given.get("minutes"),
     )
-    if not services.storage.drops.add(drop, accounts.secret_digest(token)):
+    if not services.storage.drops.add(drop, credentials.secret_digest(token)):
         raise _too_many("the account has so many drops that")
     services.audit(f"drop {drop.id} made by {who.label}, expires {moment(drop.expires_ms)}")
     body = {
@@ -243,7 +243,7 @@ def _open_drop(request: Any) -> Drop:
     """The drop of this token; what is no token, unknown, removed or expired looks the same."""
     services, token = request.services, request.id
     drop = (
-        services.storage.drops.shown(accounts.secret_digest(token))
+        services.storage.drops.shown(credentials.secret_digest(token))
         if links.is_drop_token(token)
         else None
     )

@@ -4,7 +4,7 @@ only upload.
 A signed link says what it allows, and a keyed digest (HMAC with SHA-256, RFC 2104) over the method,
 the path and every parameter says that this server made it: whatever is changed, left out or added,
 the digest does not fit.  A drop's link is a secret of 256 bits, of which only the digest is kept
-(audiokit/accounts.py).
+(audiokit/credentials.py).
 
 Pure: the key, the time and every chance are parameters.  Never says of a link more than that it
 does not fit.  Raises `Refusal`.

@@ -37,6 +37,10 @@ class Limits(NamedTuple):
             "seconds": None if self.ms is None else seconds(self.ms),
         }
 
+    def __str__(self) -> str:
+        """For the log."""
+        return ", ".join(f"{what} {'unlimited' if most is None else most}" for what, most in self.as_json().items())
+
 
 class Usage(NamedTuple):
     """What is there."""

@@ -2,12 +2,14 @@
 
 It asks the same worker processes as the service does.  Exit status: 0 converted, 1 not converted (said in one line
 on standard error), 2 wrong usage, 130 interrupted.  Whatever happens, no partial result is left: it is made beside
-OUT under another name, which it changes at the end.
+OUT under another name, which it changes at the end.  What is no file (a pipe, a device) is written to and never
+replaced; a link goes on to name what it named.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -16,7 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List, Optional, TextIO
+from typing import Any, BinaryIO, Callable, ContextManager, Dict, List, Optional, TextIO
 
 from .formats.info import AudioInfo, NotAudio
 from .offers import DECODED, DEFAULT_BITRATE, DEFAULT_RATE, WAV_RATES, is_decoded, is_resampled, rates_in_words
@@ -113,12 +115,13 @@ def _run(
     wanted = _wanted(given, info)
     if given.output != "-" and os.path.exists(given.output) and os.path.samefile(source, given.output):
         raise Wrong(f"{given.output} is the input itself", USAGE)
-    # Beside OUT: only within one file system a rename is one step.  A folder, since segments lie there too.
-    place = folder if given.output == "-" else Path(given.output).absolute().parent
-    if given.stream and given.output == "-":
-        warnings = _stream(given, source, wanted, info, sys.stdout.buffer)
+    if given.jobs < 1:
+        raise Wrong(f"--jobs {given.jobs}: it takes a process to convert", USAGE)
+    if given.stream and _is_filled(given.output):
+        with _opened(given.output) as out:
+            warnings = _stream(given, source, wanted, info, out)
     else:
-        with interrupts, tempfile.TemporaryDirectory(prefix=".resample-", suffix=".part", dir=place) as beside:
+        with interrupts, _beside(given.output, folder) as beside:
             made = Path(beside) / "result"
             if given.stream:
                 with open(made, "wb") as out:
@@ -163,7 +166,7 @@ def _wanted(given: argparse.Namespace, info: AudioInfo) -> Dict[str, Any]:
 
 def _rate(text: str) -> int:
     low, high = WAV_RATES
-    if not (text.isascii() and text.isdigit() and low <= int(text[:7]) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise Wrong(f"--rate {text}: {low} to {high} Hz, or source", USAGE)
     return int(text)
 
@@ -184,7 +187,7 @@ def _convert(
         ended.set()
 
     bar = Progress(sys.stderr)
-    conversions = Conversions(max(given.jobs, 1) if info.duration > _SHORT else 1)
+    conversions = Conversions(given.jobs if info.duration > _SHORT else 1)
     try:
         cancel = conversions.begin(source, target, Conversion(**wanted), info.duration, bar.show, on_done)
         while not ended.wait(0.1):
@@ -201,16 +204,34 @@ def _convert(
     return outcomes[0].warnings
 
 
+def _is_filled(output: str) -> bool:
+    """Whether OUT is written to, not replaced: standard output, and what is there and no file, such as a device."""
+    return output == "-" or os.path.exists(output) and not os.path.isfile(output)
+
+
+def _opened(output: str) -> ContextManager[BinaryIO]:
+    return contextlib.nullcontext(sys.stdout.buffer) if output == "-" else open(output, "wb")
+
+
+def _beside(output: str, folder: Path) -> ContextManager[str]:
+    """A folder, since segments lie there too, beside OUT: only within one file system a rename is one step."""
+    place = folder if _is_filled(output) else os.path.dirname(os.path.realpath(output))
+    try:
+        return tempfile.TemporaryDirectory(prefix=".resample-", suffix=".part", dir=place)
+    except OSError as error:
+        raise Wrong(f"{output}: {error.strerror}")  # not the folder's name, which nobody chose
+
+
 def _deliver(given: argparse.Namespace, made: Path) -> None:
-    if given.output == "-":
-        with open(made, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer, _PIECE)
-        sys.stdout.buffer.flush()
+    if _is_filled(given.output):
+        with open(made, "rb") as file, _opened(given.output) as out:
+            shutil.copyfileobj(file, out, _PIECE)
+            out.flush()
         return
     mask = os.umask(0)  # as an ordinary new file would have it: workers make theirs private
     os.umask(mask)
     os.chmod(made, 0o666 & ~mask)
-    os.replace(made, given.output)
+    os.replace(made, os.path.realpath(given.output))
 
 
 def _stream(
@@ -219,7 +240,7 @@ def _stream(
 ) -> List[str]:
     """Convert here, piece by piece, to an open file; the warnings."""
     from .codec.decoder import Undecodable
-    from .conversion_worker import Damage, stream
+    from .transcoding import Damage, stream
 
     try:
         warnings = stream(source, out, wanted, info, lambda: interrupts is not None and interrupts.came)

@@ -1,6 +1,6 @@
 """The page's log-in as a cookie: made, found and taken back.  Pure: text in, text out.
 
-The cookie is a secret of 256 bits, of which only the digest is kept (audiokit/accounts.py). No
+The cookie is a secret of 256 bits, of which only the digest is kept (audiokit/credentials.py). No
 script can read it (HttpOnly), no other site's page has it sent along (SameSite=Strict), and under
 TLS it never leaves in the clear (Secure). Never raises: a cookie that is malformed is none.
 """

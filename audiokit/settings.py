@@ -209,7 +209,7 @@ TABLE: Tuple[Setting, ...] = (
     Setting("blobs", "", store, "where the audio is kept instead of the folder: "
             "`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`; see docs/scale.md"),
     Setting("catalogue", "", cluster, "where the catalogue is kept instead of the folder: "
-            "`rqlite://HOST:4001,HOST:4001,…`; see docs/scale.md"),
+            "`rqlite://HOST:4001,HOST:4001,...`; see docs/scale.md"),
     Setting("redirect_downloads", "no", yes_or_no, "let clients fetch the bytes from the store itself, by an address "
             "that expires"),
     Setting("redirect_ttl", "1h", seconds, "how long such an address works; players come back to it when they seek"),

@@ -10,11 +10,10 @@ the one that made it is no more.
               removed of ours
     remove    on the board; its own server sees that within a second and stops
 
-A server that changes nothing about its job for a minute is taken to be dead.  Whoever sees that, and has room, takes the
-job over and begins it anew; what nobody takes has failed.  No two clocks are compared for that.  A word on the board says
-who has a job: a server that hung, and wakes, sees that it is another's by then, makes no file of it and names no result.
-A server that is back earlier begins its unfinished jobs again, as after any restart.  Where the catalogue or the store is
-away when a job ends, its server tries again until they are back.  Raises `Refusal`, and what the catalogue raises.
+A job whose server is silent for a minute is another one's (heirs.py): a server that hung, and wakes, sees that, makes no
+file of it and names no result.  A server that is back earlier begins its unfinished jobs again, as after any restart.  Where
+the catalogue or the store is away when a job ends, its server tries again until they are back.  Raises `Refusal`, and what
+the catalogue raises.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from functools import partial
-from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Set, Tuple, Union
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
-from .catalogue.jobs import GONE, Due, Made, Posted, undone
+from .catalogue.jobs import GONE, Made, Posted, undone
 from .catalogue.rows import Statement
-from .failures import refusal_of
-from .far_job import FarJob, ended, is_held, left_by, written
+from .failures import AWAY, refusal_of
+from .far_job import FarJob, is_held, written
+from .heirs import Heirs, Stamps
 from .job import DONE, FAILED, Delivered, Job, Share, gone, unknown
 from .jobs import Elsewhere, Jobs
 from .wire.problems import Refusal
@@ -39,13 +38,10 @@ from .wire.workers import Lane, Workers
 
 PULSE_S = 1.0  # between looks at the board, while there is anything to see
 SILENT_S = 60.0  # without a word of its server another takes a job: longer than a restart, or a new leader, takes
-_UNTAKEN = 10  # times that; then a job that nobody takes has failed
-_TAKEN_MOST = 3  # times that a job is taken over: perhaps it is what its servers die of
 _CREW = 4  # threads that send results and write rows: they wait for other machines, not for a core
 _WITHDRAWN = 1000  # ids remembered of what was refused while the catalogue is away; no more of its writes can come late
 _SPANS = 100  # of a result whose delivery is remembered: a client of many pieces has to wait for its end to expire
 _PATIENCE_S = 5.0  # for what waits for another machine while we end
-_AWAY = (OSError, sqlite3.Error)  # what the catalogue raises that cannot be asked
 AnyJob = Union[Job, FarJob]
 
 
@@ -67,25 +63,24 @@ class SharedJobs(Elsewhere):
     ) -> None:
         """`make(elsewhere=…)` gives this server's own jobs; `results` has the board and the results."""
         self._results, self._board = results, results.board
-        self._ttl, self._on_bug, self._clock = result_ttl, on_bug, clock
+        self._on_bug, self._clock = on_bug, clock
         self._pulse_s, self._silent_s = pulse_s, silent_s
         self._lock = threading.Lock()
-        self._latest_ms = 0  # of what was posted or renewed: it never goes back
         self._posted: Dict[str, Tuple[Any, float]] = {}  # of ours: what the board was told, and when
         self._ending: Dict[str, _End] = {}
-        self._taking = threading.Lock()  # one at a time, or more would be taken over than there is room for
-        self._adopting: Dict[str, Job] = {}  # taken over, their input on its way
-        self._waiting: List[Job] = []  # those of them whose input could not be had just now
         self._put_off: List[_End] = []
         self._withdrawn: Deque[str] = deque(maxlen=_WITHDRAWN)  # refused, and perhaps on the board all the same
         self._followers: Dict[str, List[_Follower]] = {}
-        self._seen: Dict[str, Tuple[int, float]] = {}  # of all: what the board said, and since when
-        self._silent: Set[str] = set()  # those of them that are about to be taken over or given up here
         self._next_round, self._is_clearing = 0.0, False
         self._crew = Workers(_CREW, "job-ends", on_bug)
-        self._takings = Lane(self._crew, _CREW // 2)  # their inputs may take minutes to come, and ends must not wait for that
         self._stirred, self._over = threading.Event(), threading.Event()
+        self._stamps = Stamps(clock)
         self._jobs = make(elsewhere=self)
+        self._heirs = Heirs(
+            self._jobs, results, self._stamps, silent_s=silent_s, expiry=lambda: clock() + result_ttl,
+            submit=Lane(self._crew, _CREW // 2).submit,  # inputs may take minutes to come, and ends must not wait for that
+            stir=self._stirred.set,
+        )
         self.warm_up, self.check_room = self._jobs.warm_up, self._jobs.check_room
         self.add, self.cancel = self._jobs.add, self._jobs.cancel
         self._jobs.resume()
@@ -181,7 +176,7 @@ class SharedJobs(Elsewhere):
                 text = json.dumps(delivered.spans[:_SPANS])
                 if text == row.delivered or self._board.note_delivered(id, row.delivered, text):
                     return
-        except _AWAY:
+        except AWAY:
             pass  # it stays until it expires
 
     def remove(self, job: AnyJob) -> None:
@@ -206,7 +201,7 @@ class SharedJobs(Elsewhere):
     def post(self, job: Job) -> None:
         """A job is about to begin: from now on every server knows of it; Refusal `busy`."""
         try:
-            self._board.post(job.id, job.owner, self._said(job), job.order.mime, self._now_ms(), job.share.key)
+            self._board.post(job.id, job.owner, self._said(job), job.order.mime, self._stamps.next_ms(), job.share.key)
         except (OSError, sqlite3.IntegrityError) as error:
             raise refusal_of(error) from error
 
@@ -248,12 +243,12 @@ class SharedJobs(Elsewhere):
             self._bring(end)
             status = json.dumps(self._jobs.status(job, end.state, end.failure))
             is_known = self._board.finish(
-                job.id, end.state, status, end.made, int(1000 * job.expires), job.share.holder, self._now_ms(),
+                job.id, end.state, status, end.made, int(1000 * job.expires), job.share.holder, self._stamps.next_ms(),
             )
             if not is_known:  # it was removed, or given up, or another server took it
                 self._drop(end)
                 self._lose(job)
-        except (Refusal, *_AWAY) as error:
+        except (Refusal, *AWAY) as error:
             if job.id in self._jobs.unfinished():
                 return self._fell_short(end, error)
             is_known = False
@@ -292,16 +287,6 @@ class SharedJobs(Elsewhere):
         if made is not None:
             self._results.disown(made.key)
 
-    def _go_on_from(self, renewed_ms: Iterable[int]) -> None:
-        """What is posted next is newer than that, whatever the clocks say, and said before they were set."""
-        with self._lock:
-            self._latest_ms = max(self._latest_ms, *renewed_ms, 0)
-
-    def _now_ms(self) -> int:
-        with self._lock:
-            self._latest_ms = max(int(1000 * self._clock()), self._latest_ms + 1)
-            return self._latest_ms
-
     # -- the board's thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -317,8 +302,8 @@ class SharedJobs(Elsewhere):
                 if time.monotonic() >= self._next_round:
                     self._go_round()
                     self._next_round = time.monotonic() + self._silent_s / 4
-            except _AWAY:
-                self._seen.clear()  # who could not be heard was not silent
+            except AWAY:
+                self._heirs.hear_anew()
             except Exception as bug:  # the edge of a thread: the next look may go better
                 self._on_bug(bug)
             self._try_again()
@@ -330,18 +315,14 @@ class SharedJobs(Elsewhere):
 
     def _mine(self) -> Dict[str, Job]:
         """The jobs that this server is at, those too whose input is on its way."""
-        with self._lock:
-            adopting = dict(self._adopting)
-        return {**adopting, **self._jobs.unfinished()}
+        return {**self._heirs.adopting, **self._jobs.unfinished()}  # in this order: what has begun meanwhile is in both
 
     def _try_again(self) -> None:
         with self._lock:
             put_off, self._put_off = self._put_off, []
-            waiting, self._waiting = self._waiting, []
         for end in put_off:
             self._crew.submit(self._announce, end)
-        for job in waiting:
-            self._takings.submit(self._adopt, job)
+        self._heirs.try_again()
 
     def _look(self) -> None:
         """See what became of ours and of those that are followed, and tell how far ours are."""
@@ -356,7 +337,7 @@ class SharedJobs(Elsewhere):
                 is_ending = id in self._ending
             if id not in wanted and not is_ending:  # what is ending finds out by itself
                 self._lose(job)
-        self._go_on_from(rows[id].renewed_ms for id in wanted)
+        self._stamps.go_on_from(rows[id].renewed_ms for id in wanted)
         self._advance(wanted)
         for id in list(self._followers):
             if id in rows:
@@ -373,13 +354,12 @@ class SharedJobs(Elsewhere):
                 news.append((id, said["status"], self._said(job), job.share.holder))
                 before, since = gist, now
             posted[id] = (before, since)
-        self._board.advance(news, self._now_ms())
+        self._board.advance(news, self._stamps.next_ms())
         self._posted = posted
 
     def _lose(self, job: Job) -> None:
         """It was removed, or another server has it now; then whoever was told of it here is told of that."""
-        with self._lock:
-            self._adopting.pop(job.id, None)
+        self._heirs.drop(job.id)
         row = self._board.named(job.id)
         if row is None or row.is_over:
             return self._jobs.remove(job)
@@ -397,123 +377,25 @@ class SharedJobs(Elsewhere):
             one.watcher(job)
 
     def _go_round(self) -> None:
-        """What any server does for all: end what expired, give up what nobody is at."""
-        now_ms, now = int(1000 * self._clock()), time.monotonic()
-        due: Due = self._board.due(now_ms)
-        seen = {}
-        for id, renewed in due.unfinished.items():
-            before, since = self._seen.get(id, (None, now))
-            seen[id] = (renewed, since if before == renewed else now)
-        self._seen, known = seen, {*self._mine(), *self._silent}
-        silent = [id for id, (_, since) in seen.items() if now - since >= self._silent_s and id not in known]
-        for row in self._board.all_named(silent).values():
-            renewed, since = seen[row.id]
-            if row.renewed_ms == renewed:
-                is_hopeless = now - since >= _UNTAKEN * self._silent_s or not self._can_be_taken(row)
-                self._silent.add(row.id)
-                self._takings.submit(self._settle, row, self._give_up if is_hopeless else self._take_over)
+        """What any server does for all: end what expired, forget what is gone, and see whose server is silent."""
+        now_ms = int(1000 * self._clock())
+        due = self._board.due(now_ms)
+        self._heirs.look(due.unfinished, self._mine())
         if due.expired and not self._is_clearing:
             self._is_clearing = True
             self._crew.submit(self._clear, due.expired)
         if due.is_forgettable:
             self._board.forget(now_ms)
 
-    def _settle(self, row: Posted, act: Callable[[Posted], None]) -> None:
-        try:
-            act(row)
-        finally:
-            self._silent.discard(row.id)
-
     def _clear(self, ids: List[str]) -> None:
         """End what expired; beside the board's thread, which a slow store must not keep from saying that we live."""
         try:
             for id in ids:
                 self._results.remove(id)
-        except _AWAY:
+        except AWAY:
             pass  # the next round finds them again
         finally:
             self._is_clearing = False
-
-    # -- what another server was at ------------------------------------------------------------------------
-
-    def _can_be_taken(self, row: Posted) -> bool:
-        """Whether the board says what was to be done, and the store has what it is to be done with."""
-        if not self._results.are_shared:
-            return False
-        try:
-            heir = self._heir(row)
-        except (KeyError, TypeError, ValueError):  # a server of another version wrote it
-            return False
-        return heir.share.times <= _TAKEN_MOST and bool(row.key or heir.order.source)
-
-    def _take_over(self, row: Posted) -> None:
-        """Go on with a job whose server is silent, from its beginning, unless this one is busy or another is faster."""
-        try:
-            with self._taking:
-                self._jobs.check_room(len(self._adopting))
-                job = self._heir(row)
-                self._go_on_from([row.renewed_ms])
-                if not self._board.take_over(row, self._said(job), self._now_ms()):
-                    return
-                with self._lock:
-                    self._adopting[job.id] = job
-        except (Refusal, *_AWAY):
-            return  # it is silent still, and the next round finds it
-        self._adopt(job)
-
-    def _heir(self, row: Posted) -> Job:
-        left = left_by(row)
-        share = Share(secrets.token_hex(16), row.key, left.times + 1)
-        return self._jobs.another(row.id, left.order, left.created, row.owner, left.by, share)
-
-    def _adopt(self, job: Job) -> None:
-        """Fetch its input and begin; meanwhile it is renewed as the others are."""
-        self._stirred.set()
-        with self._lock:
-            if self._adopting.get(job.id) is not job:  # it was removed while it waited
-                return
-        is_settled = True  # also by a bug: it falls silent then, and another server may do better
-        try:
-            is_settled = self._is_adopted(job)
-        finally:
-            with self._lock:
-                if is_settled:
-                    self._adopting.pop(job.id, None)
-                else:
-                    self._waiting.append(job)
-
-    def _is_adopted(self, job: Job) -> bool:
-        """Whether it has begun, or failed, or is to fall silent; else an engine is away, and it is tried again."""
-        try:
-            self._jobs.adopt(job, partial(self._results.lend, job.share.key or job.order.source))
-            return True
-        except FileNotFoundError:
-            failure = Refusal("not-found", "the file that was to be converted has been removed, and its server is gone")
-        except Refusal as refusal:
-            failure = refusal
-        if failure.code in ("busy", "no-space"):
-            return failure.code == "no-space"  # perhaps another server has some
-        try:
-            self._fail(job, failure)
-        except _AWAY:
-            return False
-        return True
-
-    def _fail(self, job: Job, failure: Refusal) -> None:
-        job.expires = self._clock() + self._ttl
-        status = json.dumps(self._jobs.status(job, FAILED, failure))
-        if self._board.finish(job.id, FAILED, status, None, int(1000 * job.expires), job.share.holder, self._now_ms()):
-            self._results.carry_out(job.share.key)
-
-    def _give_up(self, row: Posted) -> None:
-        why = Refusal("busy", "the server that was at it has not been heard of for some time: begin again")
-        expires = self._clock() + self._ttl
-        try:
-            status = json.dumps(ended(json.loads(row.status), why, expires))
-            if self._board.give_up(row, status, int(1000 * expires)):
-                self._results.carry_out(row.key)
-        except _AWAY:
-            pass  # the next round finds it again
 
 
 class _Follower:

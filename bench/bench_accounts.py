@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from audiokit import accounts  # noqa: E402
+from audiokit import credentials  # noqa: E402
 from audioserver import AudioServer, Handler  # noqa: E402
 
 ROUNDS, TURNS = 15, 4000
@@ -46,7 +46,7 @@ def password_ms(server, name, password):
     found = []
     for _ in range(7):
         began = time.process_time()
-        server.authenticator._outcome(accounts.Basic(name, password), os.urandom(16), "10.0.0.1")
+        server.authenticator._outcome(credentials.Basic(name, password), os.urandom(16), "10.0.0.1")
         found.append((time.process_time() - began) * 1e3)
     return statistics.median(found)
 
@@ -68,14 +68,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder, AudioServer(("127.0.0.1", 0), data=folder) as server:
         print(f"open mode                    {cost_us(server, stored(server)):8.2f} us")
         people = server.storage.people
-        people.add("ann", accounts.hash_password("sesame", os.urandom(16)), False, 0)
+        people.add("ann", credentials.hash_password("sesame", os.urandom(16)), False, 0)
         ann = people.named("ann").id
-        token = accounts.new_token(os.urandom(accounts.TOKEN_CHANCE_BYTES))
+        token = credentials.new_token(os.urandom(credentials.TOKEN_CHANCE_BYTES))
         people.add_token(token.id, ann, token.digest, ("read",), "", 0, None)
         server.authenticator.changed()
         mine = stored(server, ann)
         basic = "Basic " + base64.b64encode(b"ann:sesame").decode()
-        shown = accounts.Basic("ann", "sesame")
+        shown = credentials.Basic("ann", "sesame")
         server.authenticator._outcome(shown, server.authenticator._digest(basic.encode()), "127.0.0.1")
         print(f"a remembered password        {cost_us(server, mine, basic):8.2f} us")
         print(f"a token                      {cost_us(server, mine, 'Bearer ' + token.text):8.2f} us")

@@ -669,7 +669,9 @@ def say(text):
 
 
 def header():
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = ""
+    with contextlib.suppress(OSError):  # no git here
+        commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
     return (f"{time.strftime('%Y-%m-%d')} commit {commit} CPython {platform.python_version()} SQLite {sqlite3.sqlite_version} "
             f"on {os.cpu_count()} x {cpu}")

@@ -59,6 +59,10 @@ def tiny(monkeypatch):
     """A store on loopback; its keys are in the environment, and no others."""
     from tiny_s3 import ENVIRONMENT, TinyS3  # here: most tests need none
 
+    from audiokit.blobs import s3
+
+    # A server begins without a store that is silent for two seconds: here it may be held up for longer.
+    monkeypatch.setattr(s3, "_HASTY", s3._HASTY._replace(connect=60.0, silence=60.0))
     for name, value in {**ENVIRONMENT, "AWS_CONFIG_FILE": os.devnull}.items():
         monkeypatch.setenv(name, value)
     with TinyS3() as one:
@@ -76,6 +80,32 @@ def repeating(monkeypatch):
         nodes.is_twice = True
         monkeypatch.setattr(storage, "open_catalogue", lambda *_: Watched(nodes))
         yield
+
+
+@pytest.fixture
+def clock():
+    """A clock that goes on when the test says so."""
+    from test_jobs import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def member(tiny, repeating, clock, tmp_path):
+    """A function that begins the server of a cluster whose data is in a folder of that name, ending it first where it runs."""
+    from members import Member
+
+    running = {}
+
+    def start(name, **settings):
+        if name in running:
+            running.pop(name).close()
+        running[name] = Member(tmp_path / name, tiny, clock, **settings)
+        return running[name]
+
+    yield start
+    for one in running.values():
+        one.close()
 
 
 @pytest.fixture
@@ -99,8 +129,9 @@ def pair(nodes, store, tmp_path_factory):
     from servers import Server
 
     here, there = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
-    with Server(here, store, "--catalogue", nodes.url) as first:
-        with Server(there, store, "--catalogue", nodes.url) as second:
+    both = "--catalogue", nodes.url, "--jobs", "2"  # on no machine is a long conversion done before one has looked at it
+    with Server(here, store, *both) as first:
+        with Server(there, store, *both) as second:
             yield first, second
 
 

@@ -183,7 +183,7 @@ INCOMPLETE = [  # row 42: the client stops in the middle; one refusal or none, a
 _HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[!#-'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n")
 
 
-def converse(address, data: bytes, *, step: int = 0, timeout: float = 10.0) -> bytes:
+def converse(address, data: bytes, *, step: int = 0, timeout: float = 60.0) -> bytes:
     """All that the server answers to `data`, sent at once or in steps, until it closes."""
     with socket.create_connection(address, timeout=timeout) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

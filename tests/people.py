@@ -8,7 +8,7 @@ import os
 
 from support import request
 
-from audiokit import accounts
+from audiokit import accounts, credentials
 
 QUICK = "scrypt$16$8$1"  # a log-in makes it anew with today's parameters: where that matters, tests say so
 
@@ -24,13 +24,13 @@ class Person:
     def __init__(self, server, name, admin=False, password="sesame of " + "ann"):
         self.server, self.name, self.password = server, name, password
         self.people = server.server.storage.people
-        assert self.people.add(name, accounts.hash_password(password, os.urandom(16), QUICK), admin, now_ms())
+        assert self.people.add(name, credentials.hash_password(password, os.urandom(16), QUICK), admin, now_ms())
         self.id = self.people.named(name).id
         self.every = self.token(*[scope for scope in accounts.SCOPES if admin or scope != "admin"])
 
     def token(self, *scopes, expires_ms=None):
         """A token of these scopes."""
-        token = accounts.new_token(os.urandom(accounts.TOKEN_CHANCE_BYTES))
+        token = credentials.new_token(os.urandom(credentials.TOKEN_CHANCE_BYTES))
         assert self.people.add_token(token.id, self.id, token.digest, scopes, "", now_ms(), expires_ms)
         return token.text
 

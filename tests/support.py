@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
@@ -25,6 +26,12 @@ VECTORS = SHARED / "mpeg" / "vectors"
 
 # The program as a process.  What is installed beside Python takes no part in it, nor in the time that it takes to begin.
 PROGRAM = [sys.executable, "-S", str(ROOT / "audioserver.py")]
+
+# Whoever runs the tests may have settings, keys and proxies of their own, which have no say in them.
+for _name in [name for name in os.environ if name.startswith(("AUDIOSERVER_", "AWS_")) and name != "AUDIOSERVER_PORTABLE"]:
+    del os.environ[_name]
+for _name in ("no_proxy", "NO_PROXY"):
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "127.0.0.1,localhost,::1"]))
 
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="skipped: the corpus is not beside this checkout")
 needs_vectors = pytest.mark.skipif(
@@ -66,6 +73,11 @@ def eventually(check, seconds: float = 60.0):
         time.sleep(0.002)
 
 
+def begun_since(before) -> list:
+    """The threads that were not there `before`, which `threading.enumerate` gave; those of earlier tests may end meanwhile."""
+    return [thread for thread in threading.enumerate() if thread not in before]
+
+
 def request(address, method: str, target: str, body=None, headers=None) -> Tuple[int, Dict[str, str], bytes]:
     """One request on a connection of its own: (status, fields by lower-case name, body)."""
     connection = http.client.HTTPConnection(*address, timeout=60)
@@ -85,7 +97,8 @@ def raw(address, data: bytes, *, end: bool = True, timeout: float = 60.0, then=N
     with socket.create_connection(address, timeout=timeout) as sock:
         sock.sendall(data)
         if end:
-            sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # it has ended already: what it said of that is still here
+                sock.shutdown(socket.SHUT_WR)
         if then:
             assert request(address, "GET", "/health")[0] == 200
             then()
@@ -126,6 +139,7 @@ class Running:
 
         # AUDIOSERVER_PORTABLE=yes runs the whole suite on the paths that every platform has.
         settings.setdefault("portable", os.environ.get("AUDIOSERVER_PORTABLE") == "yes")
+        settings.setdefault("linger_timeout", 60.0)  # a test may be held up for seconds in the middle of what it sends
         self.data = data
         if "catalogue" not in settings:
             _seed(Path(data))

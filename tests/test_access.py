@@ -457,6 +457,7 @@ def test_the_detail_of_no_refusal_repeats_a_credential(house):
 
 
 def test_ids_of_accounts_are_owners_of_files(house):
+    house.file()
     owner = house.server.server.storage.people.named("ann").id
     rows = house.server.server.storage._catalogue.read("SELECT DISTINCT owner FROM files")
     assert (owner,) in rows and (0,) not in rows

@@ -14,7 +14,7 @@ from people import QUICK, Person, ask, basic
 from support import ROOT, Running, eventually, wav
 
 import audioserver
-from audiokit import accounts, migrations
+from audiokit import credentials, migrations
 from audiokit.settings import BadSetting
 from storage import Storage
 
@@ -29,7 +29,7 @@ def user(data, *words, stdin=""):
 def cheap():
     """Passwords are hashed with parameters that cost nothing; what they cost is seen where the command is a process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts.hash_password, "__defaults__", (QUICK,))
+        patch.setattr(credentials.hash_password, "__defaults__", (QUICK,))
         yield
 
 
@@ -51,10 +51,18 @@ def kept(data, name):
 
 
 def test_the_password_is_the_first_line_of_standard_input_or_of_a_file(folder):
-    assert accounts.verify_password("open sesame", kept(folder, "root").password)
-    assert accounts.verify_password("pass w\u00f6rd", kept(folder, "carl").password)
+    assert credentials.verify_password("open sesame", kept(folder, "root").password)
+    assert credentials.verify_password("pass w\u00f6rd", kept(folder, "carl").password)
     assert user(folder, "password", "carl", stdin="another\n").returncode == 0
-    assert accounts.verify_password("another", kept(folder, "carl").password)
+    assert credentials.verify_password("another", kept(folder, "carl").password)
+
+
+def test_a_quota_is_printed_as_json_and_noted_in_words(folder):
+    done = user(folder, "quota", "carl", "--files", "5", "--seconds", "2h")
+    assert json.loads(done.stdout) == {"files": 5, "bytes": None, "seconds": 7200}
+    assert done.stderr == "audioserver: audit: account carl has the quota: files 5, bytes unlimited, seconds 7200\n"
+    done = user(folder, "quota", "carl", "--files", "none", "--seconds", "none")
+    assert set(json.loads(done.stdout).values()) == {None} and "files unlimited" in done.stderr
 
 
 @pytest.mark.parametrize("words, stdin, why", [
@@ -75,6 +83,12 @@ def test_what_cannot_be_done_is_said_in_one_line(folder, words, stdin, why):
     assert kept(folder, "dora") is None
 
 
+def test_a_password_that_is_not_utf_8_is_refused_in_one_line(folder, tmp_path):
+    (tmp_path / "latin").write_bytes(b"w\xf6rd\n")
+    done = user(folder, "add", "dora", "--password-file", tmp_path / "latin")
+    assert (done.returncode, done.stderr) == (1, "audioserver: the password is not UTF-8\n")
+
+
 @pytest.mark.parametrize("words", [
     ["add", "dora", "--password", "x"], ["add", "dora", "x"], ["password", "root", "--password=x"], ["add"],
 ])
@@ -86,7 +100,7 @@ def test_a_token_is_printed_alone_once_and_listed_without_its_secret(folder):
     done = run("token", "new", "root", "--scope", "read,admin", "--expires", "12h", "--note", "for the player",
                "--data", folder)
     token = done.stdout.rstrip("\n")
-    assert done.returncode == 0 and accounts.is_token(token) and token not in done.stderr
+    assert done.returncode == 0 and credentials.is_token(token) and token not in done.stderr
     done = run("token", "list", "--json", "--data", folder)
     listed = {row["id"]: row for row in map(json.loads, done.stdout.splitlines())}[token.split("_")[1]]
     assert listed["account"] == "root" and listed["scopes"] == "read,admin" and listed["note"] == "for the player"
@@ -131,7 +145,7 @@ def test_beside_a_running_server_they_hold_within_a_second(server):
         input="sesame\n", text=True, timeout=60, stderr=subprocess.DEVNULL,
     )
     assert added.returncode == 0
-    assert server.server.storage.people.named("ann").password.startswith(accounts.PARAMETERS + "$")
+    assert server.server.storage.people.named("ann").password.startswith(credentials.PARAMETERS + "$")
     eventually(lambda: status() == 401)
     mine = {"Authorization": basic("ann", "sesame")}
     assert status(**mine) == 200 and status("/info?name=old.wav", **mine) == 404

@@ -10,7 +10,7 @@ import pytest
 from people import QUICK, Person, ask, basic
 from support import Running, request, wav
 
-from audiokit import accounts
+from audiokit import credentials
 
 SOUND = wav()
 fresh = itertools.count()
@@ -75,7 +75,7 @@ def test_a_log_in_is_a_cookie_that_opens_what_the_account_may(house):
     assert house.anybody("GET", "/users", Cookie=value)[0] == 403
     assert house.anybody("GET", "/users", Cookie=house.cookie(name="ROOT"))[0] == 200, ("names have no case")
     rows = house.server.server.storage._catalogue.read("SELECT digest FROM sessions")
-    assert (accounts.secret_digest(value.partition("=")[2]),) in rows, ("of the cookie only the digest is kept")
+    assert (credentials.secret_digest(value.partition("=")[2]),) in rows, ("of the cookie only the digest is kept")
 
 
 def test_a_log_out_ends_the_cookie_here_and_in_the_browser(still):

@@ -107,7 +107,7 @@ def opened(blobs, key, start, stop, size):
                     out += source.read(buffer)
                 except BlockingIOError:
                     waited = selector.register(source.fileno(), selectors.EVENT_READ)
-                    assert selector.select(20), "the store is silent"
+                    assert selector.select(60), "the store is silent"
                     selector.unregister(waited.fileobj)
     finally:
         source.close()

@@ -12,10 +12,10 @@ from support import ROOT, wav
 
 import audiometa
 import storage as storage_module
-from audiokit.accounts import hash_password
 from audiokit.blobs import FileOps
 from audiokit.catalogue import Catalogue
 from audiokit.catalogue.moving import Differs, move_rows
+from audiokit.credentials import hash_password
 from audioserver import main
 from storage import Storage
 

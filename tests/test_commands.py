@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import threading
 
 import pytest
 from command_line import run
-from support import PROGRAM, ROOT, Running, request, wav
+from processes import until
+from support import PROGRAM, ROOT, Running, eventually, request, wav
 
 from audiokit import migrations
 from audiokit.commands import _plain
@@ -98,6 +100,85 @@ class TestServe:
                 found = how(*words, "--data", tmp_path / "var")
                 assert found.returncode == 1 and str(server.process.pid) in found.stderr, words
             assert request(server.address, "GET", "/health")[0] == 200
+
+
+    def test_what_keeps_it_from_starting_is_named_in_one_line_without_a_number(self, tmp_path):
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "catalogue.db").write_text("no database\n" * 99)
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+            port = taken.getsockname()[1]
+            cases = [
+                (["--data", tmp_path / "a", "--port", port], f"cannot listen on 127.0.0.1:{port}: "),
+                (["--data", tmp_path / "broken", "--port", "0"], f"{tmp_path / 'broken' / 'catalogue.db'}: this is no catalogue"),
+                (["--data", tmp_path / "a", "--port", "0", "--ui", tmp_path / "none"], f"{tmp_path / 'none'}: "),
+                (["--data", tmp_path / "broken" / "catalogue.db", "--port", "0"], "catalogue.db: "),
+            ]
+            for words, said in cases:
+                found = run("serve", *words)
+                assert found.returncode == 1 and found.stdout == "" and said in found.stderr, words
+                assert found.stderr.count("\n") == 1 and "Errno" not in found.stderr and "('" not in found.stderr, words
+
+
+class TestTheInterpreter:
+    @pytest.mark.parametrize("option, why", [("-OO", "there are no docstrings"), ("-I", "the folder of the program is left out")])
+    def test_its_options_change_nothing(self, tmp_path, option, why):
+        (tmp_path / "a.wav").write_bytes(SOUND)
+        command = [sys.executable, option, "-S", str(ROOT / "audioserver.py"), "info", str(tmp_path / "a.wav")]
+        found = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, cwd=str(tmp_path))
+        assert json.loads(found.stdout)["codec"] == "pcm_s16le" and found.stderr == "", why
+
+    @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no shell that closes streams")
+    def test_a_command_without_standard_streams_does_its_work(self, tmp_path):
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *PROGRAM]
+        for words in (["db", "create", "--data", tmp_path / "var"], ["info", tmp_path / "var" / "catalogue.db"]):
+            found = subprocess.run([*command, *map(str, words)], timeout=60)
+            assert found.returncode == (1 if "info" in words else 0)
+        assert run("db", "check", "--data", tmp_path / "var").returncode == 0
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="skipped: no named pipes here, on which a command would wait")
+    def test_an_interrupted_command_says_so_in_one_line(self, tmp_path):
+        os.mkfifo(str(tmp_path / "password"))
+        command = [*PROGRAM, "user", "add", "ann", "--data", str(tmp_path / "var"), "--password-file", str(tmp_path / "password")]
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the child would inherit that it is ignored
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        signal.signal(signal.SIGINT, before)
+        writers = []
+
+        def is_read():
+            with contextlib.suppress(OSError):  # nobody reads yet
+                writers.append(os.open(str(tmp_path / "password"), os.O_WRONLY | os.O_NONBLOCK))
+            return writers
+
+        until(is_read, what="the command to read its password", process=process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        os.close(writers[0])
+        assert (process.returncode, err) == (130, b"audioserver: interrupted\n")
+
+    @pytest.mark.skipif(os.name == "nt", reason="skipped: Windows has no terminals of a program's own")
+    def test_a_prompt_that_is_left_by_the_end_of_input_is_no_fault(self, tmp_path):
+        ours, theirs = os.openpty()
+        command = [*PROGRAM, "user", "add", "ann", "--data", str(tmp_path / "var")]
+        process = subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, start_new_session=True)
+        said = b""
+        while not said.endswith(b": "):  # what was typed before the prompt is thrown away
+            byte = process.stderr.read(1)
+            assert byte, said
+            said += byte
+        os.write(ours, b"\x04")
+        _, err = process.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert process.returncode == 1 and err.endswith(b"audioserver: no password was given\n") and b"Traceback" not in err
+
+    @pytest.mark.parametrize("words", [
+        "", "serve", "db", "db create", "db destroy", "db reset", "db migrate", "db dump", "db check", "db move", "db backup", "user",
+        "user add", "user list", "user remove", "user password", "user disable", "user enable", "user quota", "token", "token new",
+        "token list", "token revoke", "info", "resample",
+    ])
+    def test_help_is_had_on_a_terminal_of_few_characters(self, words):
+        found = run(*words.split(), "--help", encoding="ascii")
+        assert found.returncode == 0 and found.stdout.startswith(" ".join(["usage: audioserver.py", words]).strip())
 
 
 class TestTheLog:
@@ -245,8 +326,7 @@ def test_sigterm_under_load_breaks_no_answer(tmp_path):
         crew = [threading.Thread(target=client, args=(n,)) for n in range(8)]
         for thread in crew:
             thread.start()
-        while len(kept) < 20:
-            pass
+        eventually(lambda: len(kept) >= 20)
         assert server.end()[0] == 0
         stopping.set()
         for thread in crew:

@@ -28,7 +28,7 @@ def test_the_four_lines(running, tmp_path):
 
     def curl(*words, folder=tmp_path):
         words = [word.replace("http://localhost:8000", server.url) for word in words]
-        done = subprocess.run([CURL, "-sS", "-m", "20", *words], capture_output=True, timeout=30, cwd=str(folder))
+        done = subprocess.run([CURL, "-sS", "-m", "100", *words], capture_output=True, timeout=120, cwd=str(folder))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -45,7 +45,7 @@ def test_the_four_lines(running, tmp_path):
 def command(*words, data, said=""):
     """What a command of the program prints on standard output."""
     words = [sys.executable, str(ROOT / "audioserver.py"), *words, "--data", str(data)]
-    done = subprocess.run(words, input=said, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(words, input=said, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -73,8 +73,8 @@ class House:
 
     def curl(self, target, *words):
         """(status, body) of one curl."""
-        words = [CURL, "-sS", "-m", "20", "-w", "\n%{http_code}", *words, self.url + target]
-        done = subprocess.run(words, capture_output=True, timeout=30, cwd=str(self.folder))
+        words = [CURL, "-sS", "-m", "100", "-w", "\n%{http_code}", *words, self.url + target]
+        done = subprocess.run(words, capture_output=True, timeout=120, cwd=str(self.folder))
         body, _, status = done.stdout.rpartition(b"\n")
         return int(status), body
 

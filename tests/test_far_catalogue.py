@@ -11,7 +11,7 @@ import pytest
 from support import request, wav
 from tiny_rqlite import Watched
 
-from audiokit.accounts import hash_password
+from audiokit.credentials import hash_password
 from audiokit.removals import NOTES_KEPT_MS
 from storage import Storage
 

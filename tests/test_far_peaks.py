@@ -59,7 +59,7 @@ def test_a_region_brings_only_what_it_shows_until_the_whole_is_kept(running, tin
     assert peaks(server, far, "width=100")[2] == peaks(home, near, "width=100")[2] and fetched() == [None]
     is_over = threading.Event()
     server.server.peaks._crew.submit(is_over.set)  # behind what is done once it is answered
-    assert is_over.wait(20)
+    assert is_over.wait(60)
     assert peaks(server, far, "width=9&from=100&to=390")[2] == peaks(home, near, "width=9&from=100&to=390")[2]
     assert fetched() == [], "what the whole shows of it"
     assert len([name for name in left(server)]) == len(regions) + 1

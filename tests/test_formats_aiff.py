@@ -84,6 +84,8 @@ def test_ima4_is_counted_in_packets_or_in_samples():
             samples,
             None,
         ), frames
+    one = identify(form(comm(1, 1, 16, compression=b"ima4"), ssnd(bytes(34)), kind=b"AIFC"))
+    assert one.samples == 64, "one packet rather than a packet for one sample"
     cut = identify(form(comm(1, 300, 16, compression=b"ima4"), ssnd(bytes(34 * 3)), kind=b"AIFC"))
     assert cut.samples == 192 and cut.duration_declared == 300 * 64 / 8000
 

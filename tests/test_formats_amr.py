@@ -54,6 +54,26 @@ def test_frames_end_where_a_first_byte_is_none():
     assert info.warnings == (f"frame sync lost at byte {6 + 50 * 32}: 1 s are playable",)
 
 
+ZEROS = [
+    # mode, whole frames, zeros behind, seconds, why
+    (7, 50, 500, 1.0, "zeros look like damaged frames of 4.75 kbit/s, as they are in a file made longer"),
+    (0, 50, 500, 1.0, "behind true frames of 4.75 kbit/s, too"),
+    (0, 50, 2_500_000, 1.0, "in more than one read"),
+    (7, 50, 3, 1.0, "a few are not a frame that is cut"),
+]
+
+
+@pytest.mark.parametrize("mode, count, zeros, seconds, why", ZEROS, ids=[row[-1] for row in ZEROS])
+def test_zeros_at_the_end_are_no_frames(mode, count, zeros, seconds, why):
+    whole = amr(count, mode)
+    info = identify(whole + bytes(zeros))
+    assert (info.duration, info.warnings[0].split(":")[0]) == (seconds, f"{zeros} zeros from byte {len(whole)} on"), why
+
+
+def test_a_damaged_frame_amid_others_is_one():
+    assert identify(amr(10, 0) + bytes(1) + b"x" * 12 + amr(10, 0)[6:]).duration == 21 / 50
+
+
 def test_a_long_file_is_counted_over_the_borders_of_reads():
     assert identify(amr(100_000, 7)).duration == 2000.0
 
@@ -84,5 +104,12 @@ def test_garbage_is_amr_that_makes_sense_or_no_audio():
 
 
 def test_a_large_file_of_silence_is_counted_in_steps():
-    info = files.check_reads_little(amr(1)[:6], 1 << 22, 5 << 20)
-    assert info.samples == ((1 << 22) - 6) // 13 * 160
+    data = b"#!AMR\n" + (b"\4" + bytes(12)) * 300_000
+    source = Source(lambda offset, length: data[offset : offset + length], len(data))
+    assert amr_reader.read(source).samples == 300_000 * 160
+    assert source.bytes_read <= len(data) + (1 << 15)
+
+
+def test_a_file_of_zeros_behind_the_magic_is_no_recording():
+    with pytest.raises(Damaged, match="without one whole frame"):
+        files.check_reads_little(b"#!AMR\n", 1 << 22, 6 << 20)

@@ -151,15 +151,26 @@ def test_padding_is_that_of_the_block_in_its_group():
         assert identify(whole).samples == 960 * blocks - 312 - 480, len(groups)
 
 
-def test_the_first_packet_of_vorbis_sounds_nothing():
+VORBIS_DELAYS = [
+    # nanoseconds of CodecDelay, samples, why
+    (0, 1728, "no word of it"),
+    (8_000_000, 1728, "128 samples: half of a short block, which the first packet is and which nothing comes of"),
+    (64_000_000, 1728, "1024 samples: half of a long one"),
+    (10_000_000, 1728 - 160, "another delay is believed"),
+]
+
+
+@pytest.mark.parametrize("delay, samples, why", VORBIS_DELAYS, ids=[row[-1] for row in VORBIS_DELAYS])
+def test_the_first_packet_of_vorbis_sounds_nothing(delay, samples, why):
     modes = 1 | 1 << 6 + 41  # a short and a long one, as the end of the setup header has them
     setup = b"\x05vorbis" + bytes(8) + (modes | 1 << 88).to_bytes(12, "little")
     first = b"\x01vorbis" + struct.pack("<IBIiiiBB", 0, 1, 16000, 0, 64000, 0, 8 | 11 << 4, 1)
     comments = b"\x03vorbis" + bytes(8) + b"\1"
     private = bytes([2, len(first), len(comments)]) + first + comments + setup
     packets = [block(head + b"x" * 30, 10 * n) for n, head in enumerate((b"\0", b"\0", b"\2", b"\2"))]
-    tracks = element("1654ae6b", track("A_VORBIS", 16000, 1, private=private))
-    assert identify(movie(info(), tracks, cluster(*packets))).samples == 128 + 576 + 1024
+    tracks = element("1654ae6b", track("A_VORBIS", 16000, 1, private=private, delay=delay))
+    assert 128 + 576 + 1024 == 1728
+    assert identify(movie(info(), tracks, cluster(*packets))).samples == samples, why
 
 
 ALAC_CONFIG = struct.pack(">IBBBBBBHIII", 4096, 0, 24, 40, 10, 14, 1, 255, 0, 0, 44100)
@@ -430,6 +441,13 @@ def test_video_beside_the_audio_is_told():
     )
     found = identify(movie(info(), tracks, cluster(block(b"frame", number=2), block(OPUS_20MS))))
     assert found.samples == 960 - 312 and found.warnings == ("besides the audio there is video",)
+
+
+def test_tracks_that_stand_twice_are_one():
+    """Tracks is identically recurring (RFC 9559 section 5.1.4): a copy is for files that lose the first."""
+    tracks = element("1654ae6b", track("A_OPUS", private=OPUS_HEAD))
+    found = identify(movie(info(), tracks, tracks, cluster(block(OPUS_20MS))))
+    assert (found.samples, found.warnings) == (960 - 312, ())
 
 
 REFUSED = [

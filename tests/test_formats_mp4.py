@@ -178,6 +178,27 @@ def test_the_pre_skip_of_opus_counts_where_no_edit_list_is(edits, samples, why):
     assert (info.samples, info.truncated, info.duration_declared) == (samples, False, None), why
 
 
+@pytest.mark.parametrize(
+    "edits, ticks, samples, why",
+    [
+        (((1275, 256),), 1536, 40 * 1536, "frames are presented whole, with the decoder's delay"),
+        (((500, 256),), 1536, 500 * 48, "an edit that ends early ends the sound"),
+        (((1245, 256),), 1500, 40 * 1500 - 256, "who tells where the last block ends knows of the delay, too"),
+    ],
+)
+def test_the_delay_of_ac3_is_left_out_where_the_end_is_told(edits, ticks, samples, why):
+    ac3 = entry(b"ac-3", box(b"dac3", b"\x10\x3d\x40"), rate=48000)
+    info = identify(plain(ac3, ticks=ticks, timescale=48000, edits=edits))
+    assert (info.codec, info.samples, info.truncated, info.duration_declared) == ("ac3", samples, False, None), why
+
+
+def test_the_box_of_opus_may_have_its_bytes_the_other_way_round():
+    """GStreamer 1.22 copies OpusHead, whose fields are little endian, into dOps, whose fields are big endian."""
+    for rate in (8000, 44100, 48000, 96000, 192000):
+        copied = entry(b"Opus", box(b"dOps", b"\0\2" + struct.pack("<HIHB", 312, rate, 0, 0)), rate=48000)
+        assert identify(plain(copied, ticks=960, timescale=48000)).samples == 40 * 960 - 312, rate
+
+
 def test_a_header_that_lies_is_told_and_not_believed():
     info = identify(plain(declared=409600))
     assert (

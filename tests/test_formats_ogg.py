@@ -22,6 +22,23 @@ def page(packets, granule, flags=0, serial=7, number=0) -> bytes:
     return head + lacing + b"".join(packets)
 
 
+def test_a_last_page_that_ends_in_zeros_is_held_against_its_checksum():
+    """As a download leaves it that made room for all first and got half of the page."""
+    head = b"OpusHead\x01" + struct.pack("<BHIhB", 2, 312, 44100, 0, 0)
+    packets = [b"\xfc" + bytes([number]) * 29 for number in range(1, 26)]
+    pages = [([head], 0, _FIRST), ([b"OpusTags" + comments()], 0, 0), (packets, 24000, _LAST)]
+    whole = b"".join(
+        audio_files.ogg_page(flags, granule, 7, number, content) for number, (content, granule, flags) in enumerate(pages)
+    )
+    info = identify(whole)
+    assert (info.samples, info.duration_exact, info.truncated, info.warnings) == (24000 - 312, True, False, ())
+    info = identify(whole[:-300] + bytes(300))
+    assert (info.duration_exact, info.truncated) == (False, True) and "its checksum does not hold" in info.warnings[0]
+    quiet = [b"\xfc" + bytes(29)] * 25  # zeros that are meant
+    whole = whole[: whole.rfind(b"OggS")] + audio_files.ogg_page(_LAST, 24000, 7, 2, quiet)
+    assert identify(whole).duration_exact
+
+
 def comments(*pairs: str) -> bytes:
     out = struct.pack("<I4sI", 4, b"test", len(pairs))
     return out + b"".join(struct.pack("<I", len(pair.encode())) + pair.encode() for pair in pairs)

@@ -60,6 +60,7 @@ CODECS = [
     (fmt(3, 1, 8000, 32), bytes(400), "pcm_f32le", 100, 32, "float", True, "floats"),
     (fmt(3, 1, 8000, 64), bytes(800), "pcm_f64le", 100, 64, "float", True, "doubles"),
     (fmt(6, 2, 8000, 8), bytes(200), "pcm_alaw", 100, 8, "alaw", False, "A-law"),
+    (fmt(6, 2, 8000, 0), bytes(200), "pcm_alaw", 100, 8, "alaw", False, "A-law that tells no bits"),
     (fmt(7, 2, 8000, 8), bytes(200), "pcm_mulaw", 100, 8, "ulaw", False, "mu-law"),
     (
         fmt(0x11, 1, 8000, 4, block=36),
@@ -271,6 +272,23 @@ def test_rf64_and_bw64_tell_their_size_in_ds64():
         assert (info.container, info.samples, info.truncated) == (container, 100, False)
 
 
+RF64_PADDED = [
+    # bits, samples that ds64 tells, samples, why
+    (8, 33, 33, "ds64 tells how many samples there are, and so that the last byte is none"),
+    (24, 0, 33, "a byte more than whole samples is padding, too, where nothing tells their number"),
+    (8, 30, 34, "a count that lies by more than a byte of padding is not believed"),
+]
+
+
+@pytest.mark.parametrize("bits, told, samples, why", RF64_PADDED, ids=[row[-1] for row in RF64_PADDED])
+def test_rf64_whose_size_counts_its_padding_has_the_samples_of_ds64(bits, told, samples, why):
+    size = 33 * bits // 8 + 1
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", 1000, size, told, 0))
+    data = chunk(b"data", bytes(size), 0xFFFFFFFF)
+    info = identify(riff(ds64, fmt(1, 1, 8000, bits), data, magic=b"RF64", size=0xFFFFFFFF))
+    assert (info.samples, info.truncated, info.warnings) == (samples, False, ()), why
+
+
 def test_ds64_tells_the_size_of_other_long_chunks_too():
     ds64 = chunk(b"ds64", struct.pack("<QQQI4sQ4sQ", 1000, 200, 100, 2, b"junk", 36, b"more", 1 << 33))
     long = chunk(b"junk", bytes(36), 0xFFFFFFFF)
@@ -342,6 +360,13 @@ def test_fact_tells_where_the_last_block_is_only_filled_up():
         (5, 130, True),
     ):
         info = identify(riff(block, chunk(b"fact", struct.pack("<I", fact)), chunk(b"data", bytes(72))))
+        assert (info.samples, bool(info.warnings)) == (samples, warned), fact
+
+
+def test_fact_tells_where_a_block_of_plain_adpcm_is_only_filled_up():
+    yamaha = fmt(0x20, 2, 8000, 4, block=64)  # 64 samples, two in a byte of each channel in turn
+    for fact, samples, warned in ((100, 100, False), (64, 128, True), (128, 128, False), (0, 128, False)):
+        info = identify(riff(yamaha, chunk(b"fact", struct.pack("<I", fact)), chunk(b"data", bytes(128))))
         assert (info.samples, bool(info.warnings)) == (samples, warned), fact
 
 

@@ -48,6 +48,14 @@ def test_any_other_rate_is_in_a_sub_block():
     assert identify(wv(flags=0x1 | 15 << 23, parts=part)).sample_rate == 37800
 
 
+def test_a_correction_is_no_song_of_its_own():
+    """Of a hybrid stream in two files the second, .wvc, has what makes the first lossless (ID_WVC_BITSTREAM)."""
+    part = b"\x0b\x02" + bytes(4)
+    with pytest.raises(NotAudio, match="a WavPack correction"):
+        identify(wv(flags=0x1 | 0x8 | 9 << 23, parts=part))
+    assert identify(wv(flags=0x1 | 0x8 | 9 << 23, parts=b"\x0a\x02" + bytes(4))).codec_profile == "hybrid"
+
+
 WIDTHS = [
     (0x0, 8, "int", True),
     (0x1, 16, "int", True),

@@ -112,7 +112,7 @@ class Room:
         for _ in range(2):
             barrier = threading.Barrier(3)
             for _ in range(2):
-                self.jobs._crew.submit(barrier.wait, 10)
+                self.jobs._crew.submit(barrier.wait, 60)
             barrier.wait(60)
         if not self.folder.is_dir():
             return []

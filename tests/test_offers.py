@@ -11,9 +11,9 @@ from support import wav
 from test_formats_matroska import block, cluster, element, info, movie, track
 
 import audiometa
-from audiokit import conversion_worker as worker
 from audiokit.codec import resample
 from audiokit.offers import SOURCE_RATES, WAV_RATES, is_decoded
+from audiokit.transcoding import convert
 
 SAMPLES = list(struct.unpack("<400h", wav(0.05)[44:]))
 BIG = struct.pack(">400h", *SAMPLES)
@@ -32,7 +32,7 @@ def test_what_is_decoded_has_the_same_samples_in_every_container(tmp_path, data,
     found = audiometa.identify(source)
     assert found.container == container and is_decoded(found.container, found.codec)
     what = {"format": "wav", "rate": 8000, "channels": 1, "bitrate": None, "quality": None, "dither": "none"}
-    worker.convert(source, found, str(tmp_path / "out"), what, print)
+    convert(source, found, str(tmp_path / "out"), what, print)
     assert list(struct.unpack("<400h", (tmp_path / "out").read_bytes()[44:])) == SAMPLES
 
 

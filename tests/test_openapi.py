@@ -8,7 +8,7 @@ import re
 import pytest
 from support import ROOT, request, wav
 
-from audiokit import listing, peak_routes, resample_routes, routes
+from audiokit import listing, orders, peak_routes, routes
 from audiokit.listing import RECORD_FIELDS, SORTS
 from audiokit.wire.problems import PROBLEMS
 
@@ -108,7 +108,7 @@ def test_the_filters_are_those_of_the_program(path):
 
 
 def test_the_parameters_of_conversions_and_peaks_are_those_of_the_program():
-    assert set(parameters("/resample", "post")) == set(resample_routes.PARAMETERS)
+    assert set(parameters("/resample", "post")) == set(orders.PARAMETERS)
     found = parameters("/files/{id}/peaks", "get")
     assert set(found) == {"width", "from", "to", "bits", "format"}
     assert (found["width"]["minimum"], found["width"]["maximum"]) == (peak_routes.WIDTHS[0], peak_routes.WIDTHS[-1])

@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import signal
+import stat
 import struct
 import subprocess
 import wave
@@ -13,7 +14,7 @@ import wave
 import command_line
 import pytest
 from processes import until
-from support import PROGRAM, wav
+from support import PROGRAM, long_wav, wav
 from test_offers import PCM_IN_MATROSKA
 
 import audiometa
@@ -93,18 +94,45 @@ def test_standard_input_and_output(sound, tmp_path):
     assert as_wav.stdout[44:] == SOUND[44:]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="skipped: no named pipes here")
+@pytest.mark.parametrize("options", [[], ["--stream"]])
+def test_a_pipe_is_written_to_and_not_replaced(sound, tmp_path, options):
+    assert run(sound, tmp_path / "out.mp3").returncode == 0
+    os.mkfifo(str(tmp_path / "pipe.mp3"))
+    reader = os.open(str(tmp_path / "pipe.mp3"), os.O_RDONLY | os.O_NONBLOCK)  # its buffer has room for all of it
+    try:
+        assert run(sound, tmp_path / "pipe.mp3", *options).returncode == 0
+        written = os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+    assert written == (tmp_path / "out.mp3").read_bytes() or options == ["--stream"] and b"Info" not in written[:300]
+    assert written and stat.S_ISFIFO(os.stat(str(tmp_path / "pipe.mp3")).st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["in.wav", "out.mp3", "pipe.mp3"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="skipped: links take a right of their own on Windows")
+def test_a_link_goes_on_to_name_what_it_named(sound, tmp_path):
+    (tmp_path / "there").mkdir()
+    os.symlink(tmp_path / "there" / "out.mp3", tmp_path / "link.mp3")
+    for why in ("it names nothing yet", "it names a file"):
+        assert run(sound, tmp_path / "link.mp3").returncode == 0, why
+        assert (tmp_path / "link.mp3").is_symlink() and (tmp_path / "there" / "out.mp3").stat().st_size, why
+
+
 REFUSED = [
     (["{in}", "{dir}/out.ogg"], 2, ".mp3 or .wav says", "an extension that says nothing"),
     (["{in}", "{dir}/out.mp3", "--bitrate", "1"], 2, "1 kbit/s", "a bitrate that Layer III lacks"),
     (["{in}", "{dir}/out.mp3", "--rate", "12345"], 2, "12345", "a rate that Layer III lacks"),
     (["{in}", "{dir}/out.wav", "--rate", "7999"], 2, "7999", "a rate out of range"),
+    (["{in}", "{dir}/out.wav", "--rate", "0080000000"], 2, "0080000000", "one that begins as if it were in range"),
     (["{in}", "{dir}/out.wav", "--bitrate", "128"], 2, "of MP3", "WAV has no bitrate to choose"),
     (["{in}", "{in}"], 2, "the input itself", "the input is never overwritten"),
     (["{text}", "{dir}/out.mp3"], 1, "text", "no audio"),
     (["{mka}", "{dir}/out.mp3"], 1, "pcm_s16le in matroska is not decoded", "PCM, but not in one piece"),
     (["{fast}", "{dir}/out.mp3"], 1, "800000 Hz is not converted", "a rate that no sound has"),
     (["{dir}/none.wav", "{dir}/out.mp3"], 1, "none.wav", "no file"),
-    (["{in}", "{dir}/none/out.mp3"], 1, "", "no folder"),
+    (["{in}", "{dir}/none/out.mp3"], 1, "none/out.mp3: ", "no folder"),
+    (["{in}", "{dir}/out.mp3", "--jobs", "0"], 2, "--jobs 0", "nobody to convert"),
 ]
 
 
@@ -126,12 +154,10 @@ def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(sound, tmp_path, 
 @pytest.mark.parametrize("number, options", [(signal.SIGINT, []), (signal.SIGTERM, ["--stream"])])
 def test_an_interrupted_run_leaves_no_partial_result(tmp_path, number, options):
     long = tmp_path / "long.wav"
-    tone = SOUND[44:]
-    long.write_bytes(SOUND[:4] + struct.pack("<I", 36 + 600 * len(tone)) + SOUND[8:40]
-                     + struct.pack("<I", 600 * len(tone)) + tone * 600)
+    long.write_bytes(long_wav(1200, 8000))  # a minute's work of a core: whoever interrupts it may be held up for seconds
     before = (tmp_path / "out.mp3")
     before.write_bytes(b"what was there")
-    process = subprocess.Popen([*PROGRAM, "resample", str(long), str(before), *options], stderr=subprocess.PIPE)
+    process = subprocess.Popen([*PROGRAM, "resample", str(long), str(before), "--jobs", "1", *options], stderr=subprocess.PIPE)
     until(lambda: any(".part" in name for name in os.listdir(tmp_path)), what="a partial result", process=process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import socket
 import threading
-import time
 import urllib.request
 
 import pytest
@@ -27,7 +26,7 @@ from audiokit.blobs import FileOps, StoreDown, StoreRefused
 from audiokit.blobs.http_store import Patience
 from audiokit.blobs.s3 import S3Blobs
 
-QUICK = Patience(silence=5.0, first_pause=0.002, longest_pause=0.004)
+QUICK = Patience(silence=60.0, first_pause=0.002, longest_pause=0.004)
 KEY = "ab" * 16
 
 
@@ -136,10 +135,10 @@ def test_no_try_begins_behind_the_deadline(tiny, stores):
 
 def test_nobody_there_is_told_with_where(stores):
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind(("127.0.0.1", 0))  # and does not listen: nobody else can get it meanwhile
         port = sock.getsockname()[1]
-    with pytest.raises(StoreDown, match=f"127.0.0.1:{port}"):
-        stores(f"s3://{BUCKET}/?endpoint=http://127.0.0.1:{port}").mark()
+        with pytest.raises(StoreDown, match=f"127.0.0.1:{port}"):
+            stores(f"s3://{BUCKET}/?endpoint=http://127.0.0.1:{port}").mark()
 
 
 def test_silence_is_an_outage_after_a_while(stores):
@@ -152,7 +151,7 @@ def test_silence_is_an_outage_after_a_while(stores):
 
 
 def test_after_failures_in_a_row_nobody_waits_and_one_finds_out_that_it_is_well(tiny, stores):
-    blobs = stores(tiny.url(), QUICK._replace(tries=1, rest=0.3))
+    blobs = stores(tiny.url(), QUICK._replace(tries=1, rest=600.0))
     tiny.faults += [says(503)] * 5
     for _ in range(5):
         with pytest.raises(StoreDown):
@@ -161,13 +160,8 @@ def test_after_failures_in_a_row_nobody_waits_and_one_finds_out_that_it_is_well(
     with pytest.raises(StoreDown, match="503"):
         blobs.size(KEY)
     assert len(tiny.requests) == asked, "it was asked although nobody should wait"
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            assert blobs.size(KEY) is None
-            break
-        except StoreDown:
-            time.sleep(0.01)
+    blobs._store._breaker._rests_until = 0.0  # its rest is over
+    assert blobs.size(KEY) is None
     assert blobs.size(KEY) is None
 
 
@@ -323,7 +317,7 @@ def test_a_clock_that_is_wrong_is_put_right_by_the_stores_once(tiny, blobs, put,
 def test_a_store_whose_clock_cannot_be_followed_is_told_with_both_clocks(tiny, blobs):
     tiny.ahead = 3600
     tiny.faults += [says(403, "RequestTimeTooSkewed")] * 2
-    with pytest.raises(StoreRefused, match="differ by 3600 s|differ by 3599 s|differ by 3601 s"):
+    with pytest.raises(StoreRefused, match=r"differ by 3[56]\d\d s"):
         blobs.mark()
 
 

@@ -15,7 +15,7 @@ from audiokit.blobs.parts import LARGEST, LARGEST_PUT, MOST_PARTS, SMALLEST_PART
 from audiokit.blobs.place import parse
 from audiokit.blobs.s3 import S3Blobs
 
-QUICK = Patience(silence=5.0, first_pause=0.002, longest_pause=0.004)
+QUICK = Patience(silence=60.0, first_pause=0.002, longest_pause=0.004)
 SMALL = Sizes(single=1000, part=400)
 KEY = "ab" * 16
 NAME = f"p/files/ab/{KEY}"

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import long_wav, raw, request, wav
 
+from audiokit.wire.fields import parse_http_date
+
 SOUND = wav(0.5)
 OTHER = wav(0.25, pitch_hz=300.0)
 RECORD = (
@@ -228,13 +230,14 @@ class TestUploading:
         assert len(on_disk(server.data)) == 1
 
 
-class TestDownloading:
-    @pytest.fixture(scope="class")
-    def stored(self, both_ways):
-        status, _, record = post(both_ways.address, SOUND, "/post?name=stored.wav&overwrite=true")
-        assert status in (200, 201)
-        return both_ways.address, "/files/%s/content" % record["id"], record
+@pytest.fixture(scope="module")
+def stored(both_ways):
+    status, _, record = post(both_ways.address, SOUND, "/post?name=stored.wav&overwrite=true")
+    assert status in (200, 201)
+    return both_ways.address, "/files/%s/content" % record["id"], record
 
+
+class TestDownloading:
     RANGES = [
         ("bytes=0-3", 206, slice(0, 4), "first bytes"),
         ("bytes=-4", 206, slice(-4, None), "a suffix"),
@@ -269,6 +272,22 @@ class TestDownloading:
         assert request(address, "GET", target, headers={"If-Match": '"other"'})[0] == 412
         status, _, body = request(address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": '"other"'})
         assert (status, body) == (200, SOUND)
+
+    def test_a_clock_that_was_ahead_gives_no_date_that_is_yet_to_come(self, running):
+        server = running()
+        _, _, record = post(server.address, SOUND)
+        target = "/files/%s/content" % record["id"]
+        then = request(server.address, "GET", target)[1]["last-modified"]
+        services = server.server.services
+        hour_ago = services.now_ms() - 3_600_000
+        server.server.services = services._replace(now_ms=lambda: hour_ago)
+        status, fields, body = request(server.address, "GET", target)
+        assert (status, body) == (200, SOUND)
+        assert parse_http_date(fields["last-modified"]) == hour_ago // 1000
+        for date in (then, fields["last-modified"]):
+            assert request(server.address, "GET", target, headers={"If-Modified-Since": date})[0] == 304
+            status, _, body = request(server.address, "GET", target, headers={"Range": "bytes=0-3", "If-Range": date})
+            assert (status, body) == (200, SOUND), "such a date is no strong validator"
 
     def test_head_says_what_get_would(self, stored):
         address, target, _ = stored
@@ -324,6 +343,11 @@ class TestManners:
         problem = json.loads(body)
         assert problem["code"] == code and problem["type"] == "/problems/" + code
         assert problem["status"] == status and body.endswith(b"\n")
+
+    @pytest.mark.parametrize("method, is_told", [("PUT", True), ("POST", True), ("GET", False), ("DELETE", False)])
+    def test_who_sends_audio_to_the_wrong_place_is_told_the_right_one(self, server, method, is_told):
+        _, _, body = request(server.address, method, "/myfile.wav", SOUND if is_told else None)
+        assert ("POST /post" in json.loads(body)["detail"]) == is_told
 
     def test_405_names_what_is_allowed_and_options_too(self, server):
         assert request(server.address, "PUT", "/post")[1]["allow"] == "POST, OPTIONS"
@@ -407,6 +431,16 @@ class TestManners:
         for then in (b"G@T /", b"GET / HTTP/1.1\r\nHost : x\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", b"GET /cut"):
             *_, head, body = raw(server.address, first + then).split(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["code"] == "bad-request", then
+
+    def test_who_asks_with_HEAD_gets_no_content_however_malformed_the_rest_is(self, server, pass_time):
+        """RFC 9110 section 9.3.2, RFC 9112 section 6.3: whatever the status is, such an answer ends with its head."""
+        for ask in (b"HEAD / HTTP/1.1\r\nHost : x\r\n\r\n", b"HEAD / HTTP/1.1\r\n\r\n", b"\r\nHEAD  /", b"HEAD / HTTP/2.0\r\n\r\n",
+                    b"HEAD / HTTP/1.1\r\nA: b\n", b"HEAD /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: x"):
+            head, end, content = raw(server.address, ask).partition(b"\r\n\r\n")
+            assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 ")) and end and not content, ask
+            assert b"\r\nContent-Length: 0" not in head, "the length of what GET would have been told"
+        late = raw(server.address, b"HEAD /hea", end=False, then=lambda: pass_time(10.1))
+        assert late.startswith(b"HTTP/1.1 408 ") and late.endswith(b"\r\n\r\n")
 
     def test_a_head_that_takes_too_long_is_told_and_ended(self, server, pass_time):
         answer = raw(server.address, b"GET /hea", end=False, then=lambda: pass_time(10.1))

@@ -426,8 +426,19 @@ def test_health_says_what_is_wrong(tmp_path):
     ops = SmallDisk()
     with Storage(tmp_path, ops=ops, free_space_kept=100) as storage:
         assert storage.health() == {}
-        ops.free = 50
-        assert "50 bytes are free" in storage.health()["disk"]
+        for ops.free in (50, 100):
+            assert f"{ops.free} bytes are free" in storage.health()["disk"]
+        ops.free = 101
+        assert storage.health() == {}
+
+
+@pytest.mark.parametrize("folder, words", [("uploads", "cannot be read"), ("files", "files cannot be written")])
+def test_a_folder_that_is_lost_under_the_server_is_ill_health(tmp_path, folder, words):
+    with Storage(tmp_path) as storage:
+        (tmp_path / folder).rename(tmp_path / "elsewhere")
+        assert words in storage.health()["disk"]
+        (tmp_path / "elsewhere").rename(tmp_path / folder)
+        assert storage.health() == {}
 
 
 # -- the folder ---------------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from audio_files import aiff
 from support import ROOT, wav
 
 import audiometa
-from audiokit import conversion_worker as worker
 from audiokit import waveform
 from audiokit.codec.decoder import Decoder
 from audiokit.codec.pcm import PcmReader
 from audiokit.codec.peaks import PIXEL, Summary, pairs
+from audiokit.summarising import _at_first_rate, summarise
+from audiokit.transcoding import Piece
 from audiokit.waveform import Kept, Span, Torn, Waveform, Writer
 
 
@@ -226,7 +227,7 @@ def made(tmp_path, data, region=None):
     """What the worker makes of a file's bytes."""
     source = io.BytesIO(data)
     info = audiometa.identify(source)
-    worker.summarise(source, info, str(tmp_path / "peaks"), region)
+    summarise(source, info, str(tmp_path / "peaks"), region)
     return info, io.BytesIO((tmp_path / "peaks").read_bytes())
 
 
@@ -276,7 +277,7 @@ def test_a_region_of_pcm_is_as_fine_as_is_asked_for(tmp_path, part):
     (0.0, None, 1), (0.0, 3.0, 7), (1.0, 2.0, 25), (1.001, 7.3, 3), (5.0, 9.0, 100), (9.9, None, 2), (0.5, 9.75, 1), (2.0, 9.0, 5),
 ])
 def test_a_wide_region_by_itself_is_what_the_whole_shows_of_it(tmp_path, monkeypatch, channels, start, stop, width):
-    monkeypatch.setattr(worker, "_PIECE", 1000)  # pieces and pixels end apart
+    monkeypatch.setattr("audiokit.summarising.PIECE", 1000)  # pieces and pixels end apart
     data = riff(1, 16, channels, noise(2 * 80_001 * channels))
     span = Span(start, stop, width)
     _, whole = made(tmp_path, data)
@@ -298,8 +299,8 @@ def test_mp3_shows_what_it_decodes_to(tmp_path, name):
 
 
 def test_where_the_rate_changes_a_pixel_stays_as_long():
-    pieces = [worker.Piece(bytes(4 * 4410), 44100, 0.5), worker.Piece(bytes(4 * 4800), 48000, 1.0)]
-    lengths = [(rate, len(pcm) // 4) for rate, pcm in worker._at_first_rate(iter(pieces), 2)]
+    pieces = [Piece(bytes(4 * 4410), 44100, 0.5), Piece(bytes(4 * 4800), 48000, 1.0)]
+    lengths = [(rate, len(pcm) // 4) for rate, pcm in _at_first_rate(iter(pieces), 2)]
     assert {rate for rate, _ in lengths} == {44100}
     assert abs(sum(frames for _, frames in lengths) - 8820) <= 1
 

@@ -13,9 +13,9 @@ from test_storage import upload
 from test_waveform import riff
 
 import audiometa
-from audiokit import conversion_worker as worker
 from audiokit import windows
 from audiokit.blobs import StoreDown
+from audiokit.summarising import bare, summarise
 from audiokit.waveform import Kept
 from audiokit.wire.problems import Refusal
 from storage import Storage
@@ -47,8 +47,8 @@ def fetched(tiny):
 
 def shown(path, region, pcm=None):
     with open(path, "rb") as file:
-        info = worker._bare(file, pcm) if pcm else audiometa.identify(file)
-        worker.summarise(file, info, path + ".peaks", region)
+        info = bare(file, pcm) if pcm else audiometa.identify(file)
+        summarise(file, info, path + ".peaks", region)
     with open(path + ".peaks", "rb") as file:
         return Kept(file).everything()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from support import begun_since
 
 from audiokit.wire.workers import Crowds, Lane, Workers
 
@@ -34,21 +35,21 @@ def test_tasks_run_and_one_that_raises_ends_no_thread(crew, bugs):
 
 
 def test_a_crew_that_has_nothing_to_do_has_no_threads(crew, bugs):
-    before = threading.active_count()
-    idle, done = Workers(4, "idle", bugs.append), threading.Event()
-    assert threading.active_count() == before
+    before, done = threading.enumerate(), threading.Event()
+    idle = Workers(4, "idle", bugs.append)
+    assert not begun_since(before)
     idle.submit(done.set)
-    assert done.wait(60) and threading.active_count() == before + 4
+    assert done.wait(60) and len(begun_since(before)) == 4
     idle.close()
-    assert threading.active_count() == before
+    assert not begun_since(before)
 
 
 def test_a_crew_that_was_closed_before_its_first_task_does_it_at_once_and_begins_nobody(bugs):
-    before = threading.active_count()
+    before = threading.enumerate()
     closed, done = Workers(4, "closed", bugs.append), []
     closed.close()
     closed.submit(done.append, 1)
-    assert done == [1] and threading.active_count() == before
+    assert done == [1] and not begun_since(before)
 
 
 def test_a_lane_never_takes_the_whole_crew(crew):

@@ -18,6 +18,7 @@ from support import ROOT
 
 from audiokit.catalogue import CatalogueDown
 from audiokit.catalogue.address import parse
+from audiokit.catalogue.nodes import Patience
 from audiokit.catalogue.rqlite import RqliteCatalogue
 
 
@@ -184,7 +185,7 @@ class Watched(RqliteCatalogue):
 
     def __init__(self, tiny):
         self.trips, self.threads = 0, set()
-        super().__init__(parse(tiny.url), (ROOT / "schema.sql").read_text("utf-8"))
+        super().__init__(parse(tiny.url), (ROOT / "schema.sql").read_text("utf-8"), patience=Patience(60.0, 60.0, 60.0))
 
     def _trip(self):
         self.trips += threading.current_thread().name != "job-board"  # which asks for nobody's answer

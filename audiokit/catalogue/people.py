@@ -1,6 +1,6 @@
 """The rows of accounts and tokens, behind the catalogue's door.
 
-Never sees a password or a token: only what is kept of them (audiokit/accounts.py).  Whoever changes a row here,
+Never sees a password or a token: only what is kept of them (audiokit/credentials.py).  Whoever changes a row here,
 in this process or another, raises the generation that `generation` reads, so that a server notices.
 
 What changes an account is bound to the generation it was decided in: a write that was given up and comes late, when

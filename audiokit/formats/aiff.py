@@ -211,7 +211,7 @@ def _samples(common: _Common, sound: _Sound, warnings: List[str]) -> Tuple[int, 
     if common.name == b"ima4":
         packets = sound.size // (_IMA4_PACKET_BYTES * common.channels)
         there = packets * _IMA4_PACKET_SAMPLES
-        if there - _IMA4_PACKET_SAMPLES < common.frames <= there:
+        if there - _IMA4_PACKET_SAMPLES < common.frames <= there and common.frames != packets:
             return common.frames, None, True  # counted in samples, the last packet is filled up
         promised = common.frames * _IMA4_PACKET_SAMPLES  # counted in packets
         return there, promised if common.frames and promised != there else None, True

@@ -98,7 +98,7 @@ def _lengths(frame_bytes: Tuple[int, ...]) -> bytes:
 def _count(source: Source, position: int, lengths: bytes) -> _Frames:
     empty = bytes(byte for byte in range(256) if lengths[byte] == 1)
     runs = re.compile(b"[" + re.escape(empty) + b"]+")
-    count = 0
+    count, content_end = 0, 0
     while position < source.size:
         data = source.read(position, MAX_READ)
         stop, at = len(data), 0
@@ -108,6 +108,10 @@ def _count(source: Source, position: int, lengths: bytes) -> _Frames:
                 end = runs.match(data, at).end()
                 count, at = count + end - at, end
                 continue
+            if data[at] == 0:  # what a download left empty looks like damaged frames of 4.75 kbit/s
+                content_end = content_end or source.content_end()
+                if position + at >= content_end:
+                    return _Frames(count, position + at, False)
             if not length:
                 return _Frames(count, position + at, False)
             at += length
@@ -124,6 +128,8 @@ def _count(source: Source, position: int, lengths: bytes) -> _Frames:
 def _warnings(source: Source, frames: _Frames, duration: float) -> List[str]:
     if frames.is_cut:
         return [f"the file ends inside a frame, at byte {source.size}"]
+    if source.is_zeros(frames.end, source.size) and frames.end < source.size:
+        return [f"{source.size - frames.end} zeros from byte {frames.end} on: {duration:g} s are playable"]
     if frames.end < source.size:
         return [f"frame sync lost at byte {frames.end}: {duration:g} s are playable"]
     return []

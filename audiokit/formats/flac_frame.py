@@ -102,7 +102,7 @@ def is_whole(frame: bytes) -> bool:
     its bytes.
     """
     number = int.from_bytes(frame, "big")
-    if bin(number).count("1") % 2:
+    if not _is_even(number):
         return False
     power = 1 << number.bit_length().bit_length()
     while power:
@@ -112,6 +112,14 @@ def is_whole(frame: bytes) -> bool:
             high = number >> 15 * power
         power >>= 1
     return number == 0
+
+
+def _is_even(number: int) -> bool:
+    """Whether an even number of bits is set: the same after its halves are laid over one another."""
+    while number >> 64:
+        half = (number.bit_length() + 1) // 2
+        number = number >> half ^ number & (1 << half) - 1
+    return bin(number).count("1") % 2 == 0
 
 
 def parse_frame(data: bytes, position: int, info: StreamInfo) -> Optional[FlacFrame]:

@@ -161,7 +161,9 @@ class _Movie:
         if kind != _AUDIO:
             return
         try:
-            self.tracks.append(audio_track(self._source, values, entry.start))
+            track = audio_track(self._source, values, entry.start)
+            if all(track.number != other.number for other in self.tracks):  # Tracks may stand twice (RFC 9559 5.1.4)
+                self.tracks.append(track)
         except NotAudio as error:
             self.unknown = self.unknown or error
 

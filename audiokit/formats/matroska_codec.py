@@ -201,7 +201,9 @@ def _with_vorbis(track: Track, private: bytes) -> Track:
         return track
     modes = xiph.parse_vorbis_modes(private[position + first + second :])
     clock = xiph.VorbisClock(head, modes)
+    is_first_packet = round(track.delay * head.sample_rate) in (head.blocks[0] // 2, head.blocks[1] // 2)
     return track._replace(
+        delay=0.0 if is_first_packet else track.delay,  # half a block, of which nothing comes out anyway (4.3.8)
         sample_rate=head.sample_rate,
         channels=head.channels,
         packet_samples=(lambda packet, size: clock.samples(packet)) if modes else None,

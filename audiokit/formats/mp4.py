@@ -24,6 +24,7 @@ from audiokit.formats.mp4_codec import Codec, parse_sample_entry
 from audiokit.formats.mpeg_header import HEADER_BYTES, SINGLE_CHANNEL, parse_header
 from audiokit.formats.source import MAX_READ, Source
 
+_AC3_BLOCK = 256  # samples: what frames of AC-3 and E-AC-3 are made of, and the delay of a decoder
 _MAX_TRACKS = 64
 _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
 _MAX_SECONDS = 10**8  # three years: what says more is damaged
@@ -268,8 +269,6 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
             return min(total, media.units - skip), total
         priming = track.codec.pre_skip * track.timescale / track.codec.sample_rate
         return max(media.units - priming, 0), max(media.promised - priming, 0)
-    if track.codec.codec in ("ac3", "eac3") and len(sounding) == 1 and sounding[0][1] <= 256:
-        return media.units, media.promised  # decoders of AC-3 present whole frames, its delay of 256 included
     ratio = track.timescale / (movie.timescale or 1000)
     there = promised = 0.0
     for duration, time in sounding:
@@ -279,6 +278,9 @@ def _presented(movie: _Movie, track: _Track, media: _Media) -> Tuple[float, floa
             length = for_all
         promised += min(length, for_all)
         there += min(length, max(media.units - time, 0))
+    is_ac3 = track.codec.codec in ("ac3", "eac3") and media.promised % _AC3_BLOCK == 0
+    if is_ac3 and 0 < media.promised - promised <= _AC3_BLOCK:
+        return media.units, media.promised  # decoders present whole frames, the delay of 256 included
     return there, promised
 
 

@@ -20,6 +20,7 @@ from audiokit.formats.info import NotAudio
 
 _MAX_CHANNELS = 1024
 _MAX_RATE = 16_000_000
+_MAX_OPUS_INPUT_RATE = 1 << 22  # Hz, in dOps; what says more has its bytes the other way round
 
 
 class Codec(NamedTuple):
@@ -222,7 +223,9 @@ def _from_children(name: bytes, children: Dict[bytes, bytes], offset: int) -> Op
         alac = parse_alac_config(children[b"alac"][4:])
         return Codec("alac", alac.sample_rate, alac.channels, "", bits=alac.bits, sample_format="int")
     if name == b"Opus" and len(children.get(b"dOps", b"")) >= 11:
-        _, channels, pre_skip = struct.unpack_from(">BBH", children[b"dOps"])
+        _, channels, pre_skip, rate = struct.unpack_from(">BBHI", children[b"dOps"])
+        if rate > _MAX_OPUS_INPUT_RATE:  # a copy of OpusHead, whose fields are little endian
+            pre_skip = pre_skip >> 8 | (pre_skip & 0xFF) << 8
         return Codec("opus", 48000, channels, "", pre_skip=pre_skip)
     if name == b"fLaC" and len(children.get(b"dfLa", b"")) >= 8 + STREAMINFO_BYTES:
         info = parse_stream_info(children[b"dfLa"][8:], offset)

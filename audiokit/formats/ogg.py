@@ -14,6 +14,7 @@ no page of audio.
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from audiokit.formats import vorbis_comment, xiph
@@ -30,6 +31,7 @@ _MAX_HEADER_BYTES = 4 << 20  # of one header packet; covers are in the comments
 _TAIL_BYTES = 1 << 16  # a page has at most 65,307 bytes
 _MAX_SECONDS = 10**8  # three years: what says more is damaged
 _MAX_LINKS = 10_000  # streams one behind the other: songs of a radio station
+_FILL = bytes(16)  # what the end of a page may be that a download left empty, if its checksum says so, too
 _PACKET_HEAD_BYTES = 16  # enough for Opus' TOC, Vorbis' mode, FLAC's frame header
 
 _OTHERS = (
@@ -97,9 +99,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         sample_rate=stream.sample_rate,
         channels=stream.channels,
         duration=seconds,
-        duration_exact=True,
+        duration_exact=not length.is_emptied,
         duration_source="samples",
-        truncated=length.is_cut or not length.is_ended,
+        truncated=length.is_cut or length.is_emptied or not length.is_ended,
         bits_per_sample=bits,
         sample_format="int" if bits else None,
         bitrate=round(size * 8 / seconds) if seconds > 0 and not link.others else None,
@@ -119,6 +121,8 @@ def _warnings(source: Source, link: _Link, length: _Length, seconds: float) -> L
         warnings.append("streams of several kinds follow one another; the first is described")
     if length.is_cut:
         warnings.append(f"the file ends inside a page: {seconds:.3f} s are playable")
+    elif length.is_emptied:
+        warnings.append(f"the last page ends in zeros and its checksum does not hold: less than {seconds:.3f} s are playable")
     elif not length.is_ended:
         warnings.append("the last page is not marked as the end of the stream, something may be missing")
     elif length.end < source.size:
@@ -390,6 +394,7 @@ class _Length(NamedTuple):
     is_cut: bool
     is_ended: bool  # the last page says so
     kinds: int  # of the streams one behind the other: codec, rate and channels
+    is_emptied: bool = False  # the last page has zeros where its end was
 
 
 def _length(source: Source, link: _Link) -> _Length:
@@ -398,7 +403,27 @@ def _length(source: Source, link: _Link) -> _Length:
         return _walk(source, link, end.is_cut)
     last = [page for page in end.pages if _is_sounding(page, link)][-1]
     is_ended = any(page.flags & _LAST for page in end.pages if page.serial == link.stream.serial)
-    return _Length(_presented(source, link, last.granule), end.pages[-1].end, end.is_cut, is_ended, 1)
+    samples = _presented(source, link, last.granule)
+    return _Length(samples, end.pages[-1].end, end.is_cut, is_ended, 1, _is_emptied(source, last))
+
+
+def _is_emptied(source: Source, page: _Page) -> bool:
+    """Whether there are zeros where the end of a page was, as in a download that made room for all and got less."""
+    if source.read(max(page.body, page.end - len(_FILL)), len(_FILL)) != _FILL:
+        return False
+    data = source.read(page.offset, page.end - page.offset)
+    told = int.from_bytes(data[22:26], "little")
+    return told != 0 and told != _checksum(data[:22] + bytes(4) + data[26:])
+
+
+# A byte with its bits the other way round
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _checksum(page: bytes) -> int:
+    """The CRC of a page (RFC 3533 section 6): zlib's with all bits the other way round, and nothing inverted."""
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
 
 
 def _walk(source: Source, first: _Link, is_cut: bool) -> _Length:

@@ -215,7 +215,7 @@ class _Data(NamedTuple):
         """The data chunk against the file's size."""
         offset, size = parts.data.offset, parts.data.size
         rest = max(source.size - offset, 0)
-        padding = _W64_PADDING if layout.container == "w64" else 0
+        padding = {"w64": _W64_PADDING, "rf64": 1, "bw64": 1}.get(layout.container, 0)
         if size <= rest:
             return cls(offset, size, None, False, padding)
         if size >= (STREAMED if layout.container == "wav" else _NEVER) or size == _UNKNOWN:
@@ -229,11 +229,11 @@ class _Data(NamedTuple):
 
 def _fact_samples(source: Source, layout: _Layout, parts: _Parts) -> int:
     """Samples a channel that the fact chunk or ds64 claims; 0 where nothing does."""
-    if parts.fact is None or parts.fact.size < 4:
-        return 0
-    width = 8 if layout.container == "w64" and parts.fact.size >= 8 else 4
-    raw = source.read(parts.fact.offset, width)
-    samples = int.from_bytes(raw, "little" if layout.byte_order == "<" else "big")
+    samples = 0 if parts.ds64 is None else _UNKNOWN
+    if parts.fact is not None and parts.fact.size >= 4:
+        width = 8 if layout.container == "w64" and parts.fact.size >= 8 else 4
+        raw = source.read(parts.fact.offset, width)
+        samples = int.from_bytes(raw, "little" if layout.byte_order == "<" else "big")
     if samples == _UNKNOWN:
         samples = (int.from_bytes(source.read(parts.ds64.offset + 16, 8), "little") if parts.ds64 else 0)
     return samples
@@ -267,7 +267,8 @@ def _length(source: Source, wave: WaveFormat, data: _Data, fact: int, warnings: 
     counted = wave.samples_in(data.size)
     if counted:
         promised = wave.samples_in(data.declared or data.size)
-        if 0 < promised - fact < max(wave.samples_per_block, 2):
+        filled = max(wave.samples_per_block or wave.samples_in(wave.block_align), 2)  # G.726 and such have blocks, too
+        if 0 < promised - fact < filled:
             promised = fact  # the last block is filled up
         elif fact and abs(promised - fact) > max(wave.samples_per_block, 1) and fact != promised:
             warnings.append(f"fact says {fact} samples, the data holds {counted}")

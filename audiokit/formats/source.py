@@ -71,6 +71,17 @@ class Source:
                 return False
         return True
 
+    def content_end(self) -> int:
+        """Where the zeros begin that the file ends with; its size where it ends with none."""
+        end = self.size
+        while end:
+            start = max(end - MAX_READ, 0)
+            content = self.read(start, end - start).rstrip(b"\0")
+            if content:
+                return start + len(content)
+            end = start
+        return 0
+
     def part(self, start: int, stop: int) -> Source:
         """The bytes from `start` to `stop` (exclusive) as a source of their own."""
         stop = min(stop, self.size)

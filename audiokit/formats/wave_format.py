@@ -189,7 +189,8 @@ def parse_wave_format(data: bytes, offset: int, byte_order: str = "<") -> WaveFo
         raise NotAudio(f"WAV format 0x{tag:04x} with {channels} channels at {rate} Hz", offset)
     if named is None:
         named, block_align = _named(tag, channels, block_align, bits, byte_order, offset)
-    width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT) else bits
+    width = block_align // channels * 8 if tag in (PCM, IEEE_FLOAT, ALAW, MULAW) else bits
+    valid_bits = valid_bits or (width if tag in (ALAW, MULAW) else 0)
     valid_bits = min(valid_bits, width) if width else valid_bits
     return WaveFormat(tag, named, channels, rate, byte_rate, block_align, width, valid_bits, extra, mask)
 

@@ -33,7 +33,7 @@ _RATES = (
 )  # fmt: skip
 _OTHER_RATE = 15  # the rate is in a sub-block
 _BYTES, _MONO, _HYBRID, _FLOAT, _FINAL, _DSD = 3, 1 << 2, 1 << 3, 1 << 7, 1 << 12, 1 << 31
-_ID_CHANNEL_INFO, _ID_DSD, _ID_RATE = 0x0D, 0x0E, 0x27
+_ID_CORRECTION, _ID_CHANNEL_INFO, _ID_DSD, _ID_RATE = 0x0B, 0x0D, 0x0E, 0x27
 _ID, _IS_ODD, _IS_LARGE = 0x3F, 0x40, 0x80
 
 
@@ -170,6 +170,8 @@ def _first(source: Source, start: int) -> _First:
             break
     if first is None:
         raise NotAudio("starts like WavPack, but its first block does not hold", start)
+    if is_hybrid(first.flags) and _ID_CORRECTION in (name for name, _ in _sub_blocks(source, first)):
+        raise NotAudio("a WavPack correction, which sounds only with the file that it corrects", first.offset)
     channels = told or channels
     if not 0 < channels <= MAX_CHANNELS or not rate:
         raise NotAudio(f"WavPack with {channels} channels at {rate} Hz", first.offset)

@@ -30,9 +30,10 @@ export function example(schema, name = "", isPerson = false) {
   if (schema.enum) return schema.enum[0];
   if (schema.anyOf) return example(schema.anyOf.find(({ type }) => type === "string") ?? schema.anyOf[0], name);
   const type = [schema.type].flat()[0];
-  if (type === "object") return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([key, value]) => [key, example(value, key, isPerson)]));
+  if (type === "object" && !schema.properties) return { KEY: "VALUE" };
+  if (type === "object") return Object.fromEntries(Object.entries(schema.properties).map(([key, value]) => [key, example(value, key, isPerson)]));
   if (type === "array") return [example(schema.items, name)];
-  if (type === "boolean") return true;
+  if (type === "boolean") return schema.default ?? false; // who copies the line makes no admin, and shares nothing
   if (type === "integer" || type === "number") return Math.max(schema.minimum ?? 0, Math.min(schema.maximum ?? 1, 10));
   const usual = { expires: "24h", seconds: "20h", bytes: "10GiB", name: isPerson ? "ann" : FILE };
   return usual[name] ?? name.toUpperCase();
@@ -53,7 +54,9 @@ export function curl(description, origin, path, method, operation) {
   const isUpload = content["*/*"] && path !== "/resample";
   if (/download|content|result|follow/.test(operation.operationId)) words.push("-O", "-J");
   if (operation.operationId === "resample") words.push("-o", "result.mp3");
-  words.push(origin + target + (needed || isUpload ? `?name=${FILE}` : ""));
+  const query = own.filter((part) => part.in === "query" && part.required).map(({ name }) => `${name}=${name.toUpperCase()}`);
+  if (needed || isUpload) query.unshift(`name=${FILE}`);
+  words.push(origin + target + (query.length ? "?" + query.join("&") : ""));
   return words.map(quoted).join(" ");
 }
 

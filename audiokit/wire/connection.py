@@ -39,6 +39,7 @@ HEAD, LOGGING_IN, RECEIVING, WORKING, PENDING, SENDING, STREAMING, LINGERING, CL
 )
 _RECV = errands.SMALL  # bytes a read of the loop takes: a small body, a head, or a thousand pipelined ones
 _TURN = 16  # requests a connection may have answered before others get their turn
+_TURN_BYTES = 1 << 18  # bytes of answers after which they do as well: a list of a thousand files takes milliseconds to make
 _INLINE = 1 << 20  # bytes of an answer in memory that leave from the loop at once
 _LINGER_MAX = 30.0  # s a refused upload may go on sending, as long as it makes progress (nginx's value)
 _BEHIND = 1 << 18  # bytes that a reader of a stream may be behind
@@ -175,7 +176,7 @@ class Connection:
     def advance(self) -> None:
         """Answer the requests that are whole in the buffer."""
         out = []  # answers to pipelined requests leave in one send
-        turns = 0
+        turns = size = 0
         waits_its_turn = False
         while self.state is HEAD and (self.buffer or (self.unwanted is not None and self.unwanted.done)):
             if self.unwanted is not None:
@@ -186,7 +187,7 @@ class Connection:
             if end < 0:
                 self._check_partial(out)
                 break
-            if turns >= _TURN:
+            if turns >= _TURN or size >= _TURN_BYTES:
                 waits_its_turn = True
                 break
             turns += 1
@@ -200,6 +201,7 @@ class Connection:
             if type(answer) is Response and answer.file is None:
                 self._settle_body(answer)
                 out.append(self._encoded(answer))
+                size += len(answer.body)  # made, also where HEAD asks for it
                 if self.closing:
                     self._send(b"".join(out))
                     return
@@ -265,7 +267,7 @@ class Connection:
         except Refusal as refusal:
             self.closing = True
             self.started = time.monotonic()
-            out.append(self._encoded(self.handler.refuse(refusal)))
+            out.append(self._encoded(self.handler.refuse(refusal, self.buffer)))
             data = b"".join(out)
             out.clear()
             self._send(data)
@@ -502,7 +504,7 @@ class Connection:
         self._continue_sending(goes_on=settled)  # else `advance` is who called, and goes on by itself
 
     def _add_file(self, sending: Sending, response: Response) -> None:
-        is_head = self.handler.command == "HEAD"
+        is_head = self.handler.is_head
         body = response.file
         if not is_head:  # first of all, so that whatever happens it is closed
             self.files = (body.fd,)
@@ -601,9 +603,9 @@ class Connection:
 
     def _refuse_and_close(self, refusal: Refusal) -> None:
         self.closing = True
-        self.buffer = b""
+        block, self.buffer = self.buffer, b""
         self.started = time.monotonic()
-        self._send(self._encoded(self.handler.refuse(refusal)))
+        self._send(self._encoded(self.handler.refuse(refusal, block)))
 
     def _finish_connection(self) -> None:
         """Say that nothing more will come; then let the client read before the socket closes.

@@ -122,19 +122,17 @@ class TestUploading:
 
     def test_progress_speed_and_time_left_are_shown_and_a_few_are_in_flight(self, page, slow_line):
         page.open()
-        page.browser.drop([page.write(f"{n}.wav", long_wav(20 + n)) for n in range(5)])
-        page.browser.until(
+        page.browser.drop([page.write(f"{n}.wav", long_wav(60 + n)) for n in range(5)])
+        states = page.browser.until(
             "/\\d.*B of .*B · .*B\\/s · .* left/.test(document.querySelector('.uploads li .told').textContent)"
-        )
-        states = page.browser.script(
-            "return [...document.querySelectorAll('.uploads li')].map((row) => row.dataset.state)"
+            " && document.querySelector('.uploads li progress').value > 0"
+            " && [...document.querySelectorAll('.uploads li')].map((row) => row.dataset.state)"
         )
         assert states.count("sending") + states.count("checking") <= 3 and "waiting" in states
-        page.browser.until("document.querySelector('.uploads li progress').value > 0")
 
     def test_leaving_in_the_middle_warns(self, page, slow_line):
         page.open()
-        page.browser.drop([page.write("long.wav", long_wav(60))])
+        page.browser.drop([page.write("long.wav", long_wav(600))])  # a minute
         page.browser.until("document.querySelector('.uploads li')?.dataset.state === 'sending'")
         page.browser.press("#search")  # browsers warn those alone who have touched the page
         prevented = page.browser.script("return !dispatchEvent(new Event('beforeunload', { cancelable: true }))")
@@ -623,6 +621,16 @@ class TestForEveryone:
         for name, show in views.items():
             show()
             assert page.browser.script("return document.documentElement.scrollWidth") <= width, name
+
+
+class TestTheDescription:
+    def test_a_line_for_curl_that_is_copied_is_whole_and_does_no_harm(self, page):
+        page.browser.go(page.server.url + "/docs")
+        page.browser.until("document.querySelectorAll('main code').length > 40")
+        lines = page.browser.script("return [...document.querySelectorAll('main pre code')].map((code) => code.textContent).join('\\n')")
+        assert "/links/ID?download=DOWNLOAD&expires=EXPIRES&signature=SIGNATURE" in lines, "a link is nothing without these"
+        for change in ('"admin":false', '"disabled":false', '"shared":false', '"download":true', '"metadata":{"KEY":"VALUE"}'):
+            assert change in lines
 
 
 class TestALot:

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from typing import Any, Dict, List, Optional
 
 ELEMENT = (
@@ -53,6 +54,7 @@ ARGUMENTS = [
     "--hide-scrollbars",
 ]
 SECONDS = 60  # the longest that a condition is waited for: nothing that works takes so long
+PASSING = ("stale element reference", "element not interactable", "element click intercepted")  # before anything is done
 _UNTIL = """
 const done = arguments[arguments.length - 1];
 const holds = new Function(arguments[0]);
@@ -77,26 +79,37 @@ class WebDriverError(Exception):
 
 
 class NoBrowser(Exception):
-    """There is no chromedriver or no Chromium here."""
+    """There is no chromedriver or no Chromium here that starts."""
 
 
 class Element:
-    """One element of the page."""
+    """What a JavaScript expression finds in the page; found anew where the page has drawn itself anew meanwhile."""
 
-    def __init__(self, browser: Browser, id: str) -> None:
-        self._browser, self.id = browser, id
+    def __init__(self, browser: Browser, pick: str) -> None:
+        self._browser, self._pick = browser, pick
+        self.id = browser.locate(pick)
 
     def click(self) -> None:
         """Scroll it into view and press it."""
-        self._browser.command("POST", f"element/{self.id}/click", {})
+        self._act("click", {})
 
     def type(self, text: str) -> None:
         """Focus it and type; a file chooser takes paths, one a line."""
-        self._browser.command("POST", f"element/{self.id}/value", {"text": text})
+        self._act("value", {"text": text})
 
     def clear(self) -> None:
         """Empty it."""
-        self._browser.command("POST", f"element/{self.id}/clear", {})
+        self._act("clear", {})
+
+    def _act(self, what: str, body: Dict[str, Any]) -> None:
+        end = time.monotonic() + SECONDS
+        while True:
+            try:
+                return self._browser.command("POST", f"element/{self.id}/{what}", body)
+            except WebDriverError as error:
+                if not str(error).startswith(PASSING) or time.monotonic() > end:
+                    raise
+            self.id = self._browser.locate(self._pick)
 
 
 class Browser:
@@ -139,7 +152,10 @@ class Browser:
             "timeouts": {"script": 1000 * (SECONDS + 10)},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }
-        return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        try:
+            return self.command("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        except WebDriverError as error:  # another version than the driver's, or a system that lets none begin
+            raise NoBrowser(f"Chromium does not start: {error}") from error
 
     def __enter__(self) -> Browser:
         return self
@@ -208,8 +224,20 @@ class Browser:
 
     def find(self, css: str) -> Element:
         """The first element that fits, which is waited for."""
-        self.until(f"document.querySelector({json.dumps(css)})")
-        return Element(self, self.command("POST", "element", {"using": "css selector", "value": css})[ELEMENT])
+        return Element(self, f"document.querySelector({json.dumps(css)})")
+
+    def locate(self, pick: str) -> str:
+        """The id of the element that this JavaScript expression finds; waits for it."""
+        while True:
+            self.until(pick)
+            try:
+                found = self.script("return " + pick)
+            except WebDriverError as error:
+                if not str(error).startswith(PASSING):
+                    raise
+                continue
+            if found is not None:
+                return found[ELEMENT]
 
     def press(self, css: str) -> None:
         """Click on it."""
@@ -221,13 +249,11 @@ class Browser:
             "[...document.querySelectorAll('button, a, label, summary, input')].find((node) => node.checkVisibility() && "
             f"(node.getAttribute('aria-label') || node.textContent).trim().startsWith({json.dumps(text)}))"
         )
-        self.until(pick)
-        return Element(self, self.script("return " + pick)[ELEMENT])
+        return Element(self, pick)
 
     def text(self, css: str) -> str:
-        """The text of the first element that fits."""
-        self.find(css)
-        return self.script("return document.querySelector(arguments[0]).innerText", css)
+        """The text of the first element that fits, which is waited for."""
+        return self.until(f"document.querySelector({json.dumps(css)}).innerText")
 
     # -- hands -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What an upload's bytes go through before they are a file: here the digest that follows the writer."""
+"""The sha256 of a file that is still growing, by who follows the writer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from audiokit.uploads import FollowingDigest
+from audiokit.digests import FollowingDigest
 
 NOISE = random.Random(1).getrandbits(8 * 400_000).to_bytes(400_000, "little")
 
