@@ -327,6 +327,8 @@ class TestTurns:
                 assert begun.wait(60)
                 greedy.sendall((HERE % b"greedy").replace(b"/here", b"/long") * 16)
                 polite.sendall((HERE % b"polite").replace(b"/here", b"/long"))
+                for sock in (greedy, polite):
+                    arrived(at, sock)
                 go.set()
                 assert polite.recv(1000).startswith(b"HTTP/1.1 200")
                 assert order.index("polite") < 8

@@ -282,6 +282,22 @@ def test_segments_put_together_are_one_valid_file_of_the_right_length(rate, opti
         assert signal_to_noise(pcm[near], whole[near]) > 6
 
 
+def test_windows_overlap_where_segments_of_applause_meet():
+    rng, rate = random.Random(3), 16000
+    values = [rng.randrange(-200, 200) for _ in range(60 * 576)]
+    for at in rng.choices(range(len(values) - 64), k=60):
+        loud = rng.choice((1000, 3000, 9000))
+        for n in range(64):
+            values[at + n] += round(rng.uniform(-loud, loud) * (64 - n) / 64)
+    pcm, step, types = struct.pack("<%dh" % len(values), *values), 2 * 5 * 576, []
+    for at in range(0, len(pcm), step):
+        end, encoder = at + step, Encoder(rate, 1, with_info=False, bitrate_kbps=64, lead_in=pcm[:at])
+        part = encoder.encode(pcm[at:end]) + encoder.finish(lead_out=pcm[end:] if end < len(pcm) else None)
+        types += [row[0].block_type for _, side in take_apart(part) for row in side.granules]
+    assert {"".join(map(str, pair)) for pair in zip(types, types[1:])} <= {"00", "01", "12", "22", "23", "30", "31"}
+    assert SHORT in types[:-1] and 0 in types
+
+
 def test_a_segment_that_is_not_last_has_whole_frames():
     encoder = Encoder(32000, 1, with_info=False)
     encoder.encode(bytes(2 * 1153))

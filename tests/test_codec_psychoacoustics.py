@@ -13,7 +13,7 @@ from audiokit.codec import scalefactors
 from audiokit.codec.analysis import HISTORY
 from audiokit.codec.blocks import GRANULE, LONG, SHORT, START, STOP
 from audiokit.codec.tables import PRETAB, SFB_LONG, SLEN
-from audiokit.codec.transients import BEHIND, BLOCK, LEAK, LOOKAHEAD, WindowSwitch, attacks, block_types
+from audiokit.codec.transients import BEHIND, BLOCK, LEAK, LOOKAHEAD, MEMORY, WindowSwitch, attacks, block_types
 
 RATES = sorted(SFB_LONG)
 
@@ -135,3 +135,20 @@ class TestWindows:
             parts += switch.types(pcm[2 * GRANULE * first : 2 * GRANULE * end])[HISTORY:]
         assert whole[HISTORY:] == parts
         assert SHORT in parts
+
+    @pytest.mark.parametrize("claps, why", [(30, "each by itself"), (300, "they crowd"), (900, "where they crowd one calls for the next")])
+    def test_who_goes_on_in_applause_sees_what_the_stream_sees_that_comes_from_far(self, claps, why):
+        rng = random.Random(claps)
+        samples = [rng.randrange(-200, 200) for _ in range(150 * GRANULE)]
+        for at in rng.choices(range(len(samples) - 64), k=claps):
+            loud = rng.choice((1000, 3000, 9000))
+            for n in range(64):
+                samples[at + n] += round(rng.uniform(-loud, loud) * (64 - n) / 64)
+        pcm, size, run = struct.pack("<%dh" % len(samples), *samples), 2 * GRANULE, 12
+        far, all_types = WindowSwitch(1), []
+        for first in range(0, 150 - HISTORY - LOOKAHEAD, run):
+            part = pcm[first * size : (first + HISTORY + run + LOOKAHEAD) * size]
+            types = far.types(part)[HISTORY:]
+            assert WindowSwitch(1, pcm[max(first - MEMORY, 0) * size : first * size]).types(part)[HISTORY:] == types, why
+            all_types += types
+        assert all(after in FOLLOWS[before] for before, after in zip(all_types, all_types[1:])), why

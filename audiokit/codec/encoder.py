@@ -39,7 +39,7 @@ from .info_tag import ENCODER_DELAY, StreamRecord
 from .parameters import BadParameters, Parameters, parameters
 from .quantize import HIGHEST_GAIN
 from .reservoir import Budget, ConstantRate, VariableRate
-from .transients import LOOKAHEAD, WindowSwitch
+from .transients import LOOKAHEAD, MEMORY, WindowSwitch
 
 __all__ = ["BadParameters", "Encoder", "Parameters", "parameters"]
 
@@ -62,7 +62,7 @@ def segment_samples(parameters: Parameters) -> int:
 class Encoder:
     """One stream, or one segment of it."""
 
-    lead_in_samples = HISTORY * GRANULE + _FRONT
+    lead_in_samples = (MEMORY + HISTORY) * GRANULE + _FRONT
     lead_out_samples = LOOKAHEAD * GRANULE
 
     def __init__(
@@ -86,12 +86,13 @@ class Encoder:
         self._layout = layout
         self._sample_bytes = 2 * channels
         self._granule_bytes = GRANULE * self._sample_bytes
-        history = self.lead_in_samples * self._sample_bytes
+        history = (HISTORY * GRANULE + _FRONT) * self._sample_bytes
+        before = lead_in[:-history][-MEMORY * self._granule_bytes :]
         self._pcm = bytearray(lead_in[-history:].rjust(history, b"\0"))
         self._placeholder = self.record.info_frame(0) if with_info else b""
         self._is_finished = False
         self._is_continued = bool(lead_in)  # frames are in front of these
-        self._switch = WindowSwitch(channels)
+        self._switch = WindowSwitch(channels, before[len(before) % self._granule_bytes :])
         constant = self.parameters.bitrate_kbps
         self._rate = VariableRate(layout) if constant is None else ConstantRate(layout, constant)
         self._writer = FrameWriter()

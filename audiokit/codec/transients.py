@@ -18,6 +18,10 @@ from .analysis import HISTORY
 from .blocks import GRANULE, LONG, SHORT, START, STOP
 
 LOOKAHEAD = 2  # granules: the next one's attack is wanted, and its last samples lie behind it
+# Granules in front of HISTORY from which it is known how loud it was and how crowded.  Who begins there may see another
+# attack than who comes from far, and a start block needs its short one: so at the end of a run all look from there.
+MEMORY = 4
+_SETTLED = 3  # granules: the types of two views that are the same in so many are the same from there on
 
 BLOCK = 48  # samples: twelve a granule, four a short window
 BLOCKS = GRANULE // BLOCK
@@ -100,10 +104,10 @@ def block_types(attacked: Sequence[bool], previous: int) -> List[int]:
 class WindowSwitch:
     """The block types of a stream, run by run."""
 
-    def __init__(self, channels: int) -> None:
-        self._channels = channels
+    def __init__(self, channels: int, before: bytes = b"") -> None:
+        """`before`: where a stream goes on, whole granules in front of its HISTORY, at most MEMORY."""
+        self._channels, self._before = channels, before
         self._last = -1  # block type of the granule before the run; -1 before the first run
-        self._attacked = False  # what was already seen of the run's first granule
 
     def types(self, pcm: bytes) -> List[int]:
         """The block type of every granule of `pcm` but the last LOOKAHEAD ones.
@@ -112,13 +116,17 @@ class WindowSwitch:
         with what came before the stream; of that the types are found out too, so that a stream
         which goes on where another ended switches windows as one stream would.
         """
+        size = 2 * GRANULE * self._channels
+        pcm, first = self._before + pcm, len(self._before) // size + HISTORY
         attacked = attacked_granules(pcm, self._channels)
         end = len(attacked) - LOOKAHEAD
+        # The last ones as whoever goes on there sees them
+        view = max(end - HISTORY - MEMORY, 0)
+        seam = max(end + 1 - _SETTLED, first + 1)
+        attacked[seam : end + 1] = attacked_granules(pcm[view * size :], self._channels)[seam - view : end + 1 - view]
         if self._last < 0:
-            self._last = block_types(attacked[: HISTORY + 1], LONG)[-1]
-        else:
-            attacked[HISTORY] = self._attacked
-        types = block_types(attacked[HISTORY : end + 1], self._last)
+            self._last = block_types(attacked[: first + 1], LONG)[-1]
+        types = block_types(attacked[first : end + 1], self._last)
         self._last = (types or [self._last])[-1]
-        self._attacked = attacked[end]
+        self._before = pcm[view * size : (end - HISTORY) * size]
         return [LONG] * HISTORY + types
