@@ -63,6 +63,7 @@ _ABOUT = "Post raw audio, have it validated, stored, listed, served; one command
 _KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 _NO_BODY = Framing(None, False)
 _AUDITED = (401, 403, 429)
+_LARGE_HEAD = 4096  # bytes of a head, which takes thrice as many when read; browsers send about 1000
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -92,6 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         self._asked: Any = None  # the rule and the id of a request whose log-in is looked at
         self._memo: dict = {}  # the last header block and its parse: most requests repeat it
         self._checked: Any = None  # the fields whose Host was found good
+        self._is_large = False  # the head
         self.command, self.path, self.headers = "", "", {}
 
     # -- called by the connection ----------------------------------------------------------------------
@@ -162,6 +164,14 @@ class Handler(BaseHTTPRequestHandler):
         self.server.report(error, number)
         return self.problem(Refusal("internal", f"internal error {number}", close=True, id=number))
 
+    def rest(self) -> None:
+        """Nothing is asked just now: thousands of connections that wait must not each keep a large head."""
+        if self._is_large:
+            self._is_large = False
+            self._memo.clear()
+            self._forget(b"")
+            self.headers, self._checked, self._asked = {}, None, None
+
     def note(self) -> Tuple[str, str, str]:
         """Method, path and who asks of the request under way, for the log."""
         return self.command, routes.without_secret(self.path), self.who.label
@@ -185,6 +195,7 @@ class Handler(BaseHTTPRequestHandler):
     def parse_request(self, block: bytes) -> bool:  # type: ignore[override]
         """Read a whole head strictly by RFC 9112; raises Refusal instead of answering False."""
         self._forget(block)
+        self._is_large = len(block) > _LARGE_HEAD
         self.head = head = parse_head(block, self._memo, self.server.limits)
         self.command, self.path, self.headers = head.method, head.target, head.fields
         fields = head.fields

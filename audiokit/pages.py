@@ -19,6 +19,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .wire.answers import Answer, Later
 from .wire.conditions import is_current
+from .wire.fields import weights
 from .wire.policies import DATA, PAGE
 from .wire.problems import Refusal
 from .wire.responses import Response
@@ -128,16 +129,10 @@ def _hashed(found: Any, current: Dict[str, str]) -> bytes:
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Whether Accept-Encoding allows gzip (RFC 9110 section 12.5.3).
-
-    It is named, or meant by `*`, and not with q=0.
-    """
-    weights: Dict[str, str] = {}
-    for item in accepted.lower().split(","):
-        coding, _, weight = item.partition(";")
-        weights[coding.strip()] = weight.replace(" ", "")
-    weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", "q=0")))
-    return re.fullmatch(r"q=0(?:\.0{0,3})?", weight) is None
+    """Whether Accept-Encoding allows gzip, and does not want the plain form more (RFC 9110 section 12.5.3)."""
+    wanted = weights(accepted)
+    gzip = wanted.get("gzip", wanted.get("x-gzip", wanted.get("*", 0.0)))
+    return gzip > 0 and gzip >= wanted.get("identity", 0.0)
 
 
 def _answer(request: Any, name: str) -> Answer:

@@ -17,6 +17,7 @@ from .peaks import Wanted
 from .waveform import Kept, Span, Torn, Waveform
 from .wire.answers import Answer, Later, Pending
 from .wire.conditions import etag_of, is_current
+from .wire.fields import weights
 from .wire.policies import DATA
 from .wire.problems import Refusal
 from .wire.responses import Response
@@ -63,9 +64,9 @@ def _seconds(given: Dict[str, str], key: str) -> Optional[float]:
 
 
 def _prefers_binary(accept: str) -> bool:
-    """Whether Accept names the binary form and not JSON; weights would be guessing at two kinds."""
-    kinds = {item.partition(";")[0].strip().lower() for item in accept.split(",")}
-    return _MIME["dat"] in kinds and _MIME["json"] not in kinds
+    """Whether Accept names the binary form, and not JSON as well as that."""
+    wanted = weights(accept)
+    return wanted.get(_MIME["dat"], 0.0) > wanted.get(_MIME["json"], 0.0)
 
 
 def peaks(request: Any) -> Answer:

@@ -133,6 +133,18 @@ class TestTrickles:
 
             eventually(is_given_up)
 
+    def test_who_waits_keeps_no_large_head_in_memory(self, server):
+        """Ten thousand connections may wait, a minute each."""
+        large = ASK.replace(b"\r\n\r\n", b"\r\nA: " + b"b" * 30_000 + b"\r\n\r\n")
+        with connect(server.address) as sock:
+            for ask in (large, large, ASK):
+                sock.sendall(ask)
+                assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+                assert request(server.address, "GET", "/health")[0] == 200  # the loop is done with that answer by now
+                (one,) = [one for one in list(server.server.reactor.idle) if one.peer == sock.getsockname()]
+                kept = [one.handler.headers, one.handler.head, one.handler._memo, one.buffer]
+                assert len(repr(kept)) < 1000
+
     def test_pipelining_without_reading_fills_no_memory(self, running):
         server = running(body_timeout=0.5)
         with connect(server.address) as sock:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 
@@ -230,6 +231,32 @@ def test_20_megabytes_of_anything_are_refused_having_read_one(unit, why, front):
     with pytest.raises(NotAudio):
         audiometa.identify_source(source)
     assert source.bytes_read <= 1 << 20
+
+
+@pytest.mark.parametrize("size", (0, 1, 4095, (1 << 14) - 1, 1 << 14, (1 << 14) + 1, 20_480, 50_000))
+def test_a_source_gives_the_bytes_of_the_file_whatever_it_keeps(size):
+    data = random.Random(size).choices(range(256), k=size)
+    source = Source.of_bytes(bytes(data))
+    places = random.Random(1)
+    for _ in range(2000):
+        offset, length = places.randrange(size + 50), places.choice((0, 1, 8, 100, 1024, 1025, 5000, size))
+        assert source.read(offset, length) == bytes(data[offset : offset + length]), (offset, length)
+
+
+def test_headers_side_by_side_and_tags_at_the_end_are_one_read_each():
+    calls = []
+
+    def read_at(offset, length):
+        calls.append((offset, length))
+        return bytes(length)
+
+    source = Source(read_at, 1 << 30)
+    for offset in range(1 << 20, (1 << 20) + 4000, 8):
+        assert len(source.read(offset, 8)) == 8
+    assert calls == [(1 << 20, 4096)]
+    for behind in range(32, 4096, 128):
+        assert len(source.read((1 << 30) - behind, 32)) == 32
+    assert calls[1:] == [((1 << 30) - 4096, 4096)]
 
 
 def test_mutations_of_small_files_are_an_answer_or_a_refusal():

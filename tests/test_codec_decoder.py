@@ -73,6 +73,36 @@ MONO = layer3_stream(3, 44100, SINGLE_CHANNEL, 14)
 SHORT = layer3_stream(3, 44100, JOINT_STEREO, 9)
 
 
+def frames_of(data):
+    """The frames of a stream that is whole."""
+    found = []
+    while data:
+        size = parse_header(data).frame_bytes
+        found.append(data[:size])
+        data = data[size:]
+    return found
+
+
+def damaged_streams():
+    """(why, data, frames that are decoded, whether the last one is cut)."""
+    parts = frames_of(MONO)
+    free = bytes((0xFF, 0xFB, 0x00, 0xC0)).ljust(500, b"\0")
+    joined = b"".join
+    with_free = [part[:2] + bytes((part[2] & 15,)) + part[3:] if n in (4, 8) else part for n, part in enumerate(parts)]
+    tag = b"TAG".ljust(128, b" ")
+    return [
+        ("a frame that lacks bytes costs the next nothing", joined(parts[:5]) + parts[5][:-9] + joined(parts[6:]), 14, False),
+        ("nor the last", joined(parts[:-2]) + parts[-2][:-1] + parts[-1], 14, False),
+        ("nor in free format", 4 * free + free[:-30] + 4 * free, 9, False),
+        ("what is put between costs the frame it is in", joined(parts[:4]) + b"junk" * 20 + joined(parts[4:]), 14, False),
+        ("two frames between junk are frames", joined(parts[:4] + [b"junk"] + parts[4:6] + [b"junk"] + parts[6:]), 14, False),
+        ("a bit rate that became free format is no other stream", joined(with_free), 12, False),
+        ("a header of another stream within the cut frame is none", MONO[:-90] + b"\xff\xf3\x90\xc4" + bytes(40), 13, True),
+        ("the last frame is not filled up by the tag behind it", MONO[:-40] + tag, 13, True),
+        ("not even by most of it", MONO[: -len(parts[-1]) + 30] + tag, 13, True),
+    ]
+
+
 @needs_vectors
 class TestConformance:
     @pytest.mark.parametrize("name", AGREED)
@@ -312,6 +342,15 @@ class TestDamage:
         silent, junk = decoder.report.warnings
         assert silent.endswith("of 14 frames could not be decoded and are silent")
         assert junk == "240 bytes are no part of any frame"
+
+    @pytest.mark.parametrize("why, data, frames, cut", damaged_streams(), ids=[row[0] for row in damaged_streams()])
+    @pytest.mark.parametrize("chunk", [0, 1000])
+    def test_of_a_damaged_stream_the_reader_counts_the_frames_that_are_decoded(self, why, data, frames, cut, chunk):
+        pcm, decoder = decode(data, chunk)
+        assert decoder.report.frames == frames, why
+        assert decoder.report.is_cut == cut, why
+        info = audiometa.identify(io.BytesIO(data), len(data))
+        assert (info.samples, info.truncated) == (len(pcm) // (2 * decoder.channels), cut), why
 
     def test_a_wrong_crc_is_counted_and_the_frame_is_decoded(self):
         frame = bytearray(bytes((0xFF, 0xFA, 0x50, 0xC0)).ljust(208, b"\0"))

@@ -88,6 +88,7 @@ BAD = [
     (b"\x0b\x77" + noise(60000), "."),
     (ac3(1)[:-1], "no frame follows"),
     (b"\x0b\x77" * 10000, "."),
+    (b"\x0b\x77" + bytes(5000), "only zeros"),
     (eac3_frame(kind=1) * 5, "first programme"),
 ]
 

@@ -124,3 +124,12 @@ def test_what_is_no_audio_is_refused_after_little_reading():
         with pytest.raises(adts.NotAudio):
             adts.read(source)
         assert source.bytes_read <= 1 << 20
+
+
+def test_frames_of_another_rate_last_as_long_as_they_say():
+    """As two songs one behind the other have them, or a radio station that changes its encoder."""
+    info = identify(frame() * 10 + frame(rate=7, channels=1) * 20)
+    assert (info.sample_rate, info.channels) == (44100, 2)
+    assert info.duration == 10 * 1024 / 44100 + 20 * 1024 / 22050
+    assert info.warnings == ("from byte 2000 on the frames are of 22050 Hz, channels: 1",)
+    assert not info.truncated and info.audio_bytes == 6000

@@ -70,6 +70,13 @@ def test_zeros_at_the_end_are_no_frames(mode, count, zeros, seconds, why):
     assert (info.duration, info.warnings[0].split(":")[0]) == (seconds, f"{zeros} zeros from byte {len(whole)} on"), why
 
 
+@pytest.mark.parametrize("magic", (b"#!AMR\n", b"#!AMR-WB\n"))
+def test_a_few_frames_before_much_else_are_none(magic):
+    with pytest.raises(Damaged, match="where something else goes on"):
+        identify(magic + b"<html>".ljust(62) + b"\xff" * 500)
+    assert identify(amr(2) + b"\xff garbage").duration == 2 / 50
+
+
 def test_a_damaged_frame_amid_others_is_one():
     assert identify(amr(10, 0) + bytes(1) + b"x" * 12 + amr(10, 0)[6:]).duration == 21 / 50
 

@@ -238,7 +238,7 @@ def test_what_is_no_tag_is_none():
         assert (found.end, found.found, found.tags) == (0, False, {})
 
 
-def test_the_tag_in_front_wins_in_mpeg_audio_and_fills_gaps_elsewhere():
+def test_the_tag_in_front_wins_in_bare_streams_and_fills_gaps_elsewhere():
     tag = read(id3v2(text("TIT2", "ID3") + text("TPE1", "A")))
     base = dict(
         codec="x",
@@ -250,10 +250,8 @@ def test_the_tag_in_front_wins_in_mpeg_audio_and_fills_gaps_elsewhere():
         mime="x",
         tags={"title": "own"},
     )
-    assert id3.merge(AudioInfo(container="mp3", **base), tag).tags == {
-        "title": "ID3",
-        "artist": "A",
-    }
+    for container in ("mp3", "adts", "latm", "ac3", "dts", "amr", "tta"):  # ID3v1 behind it has 30 characters
+        assert id3.merge(AudioInfo(container=container, **base), tag).tags == {"title": "ID3", "artist": "A"}, container
     assert id3.merge(AudioInfo(container="flac", **base), tag).tags == {
         "title": "own",
         "artist": "A",

@@ -136,7 +136,7 @@ def test_a_segment_that_is_empty_from_some_byte_on_lacks_its_end():
     at = len(whole) - 4 * len(block(OPUS_20MS))
     info = identify(whole[:at] + bytes(len(whole) - at))
     assert (info.samples, info.truncated) == (6 * 960 - 312, True)
-    assert info.warnings == (f"what is at byte {at} is no element: 0.113 s are playable",)
+    assert info.warnings == (f"what is at byte {at} is no element: 0.114 s are playable",)
     live = opus(size=UNKNOWN)
     assert not identify(live + bytes(400)).truncated
 

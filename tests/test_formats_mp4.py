@@ -208,6 +208,18 @@ def test_a_header_that_lies_is_told_and_not_believed():
     )
 
 
+DOUBTED = [
+    (plain(ticks=(1 << 31) - 1, declared=0), "cannot be", "times of samples that no codec has"),
+    (plain().replace(b"mdhd", b"junk"), "no mdhd", "a clock that nothing tells"),
+]
+
+
+@pytest.mark.parametrize("data, words, why", DOUBTED, ids=[row[-1] for row in DOUBTED])
+def test_times_that_cannot_be_trusted_are_an_estimate(data, words, why):
+    info = identify(data)
+    assert (info.duration_exact, info.duration_source) == (False, "estimate") and words in info.warnings[-1], why
+
+
 def test_a_cut_file_is_as_long_as_what_is_there():
     whole = plain()
     info = identify(whole[: -15 * 200 - 1])

@@ -51,13 +51,33 @@ def test_version_7_tells_its_last_frame_or_loses_the_decoder_delay(frames, in_la
     assert identify(mpc7(frames, in_last, 0, is_gapless)).samples == samples
 
 
-@pytest.mark.parametrize("bits", (0, 1, 11, 12, 13, 31, 32, 33, 999, 0xFFFF))
+@pytest.mark.parametrize("bits", (1, 11, 12, 13, 31, 32, 33, 999, 0xFFFF))
 def test_version_7_frames_are_counted_wherever_they_begin_in_a_word(bits):
     data = mpc7(9, bits=bits)
     assert not identify(data).truncated
     if bits > 64:
         cut = identify(data[: len(data) - 2 * bits // 8])
         assert cut.truncated and cut.samples < identify(data).samples
+
+
+NO_FRAMES = [
+    (mpc7()[:4] + bytes(70_000), "a header of zeros promises nothing"),
+    (mpc7()[:24] + bytes(70_000), "zeros are no frames"),
+    (b"MP+\x07" + b"The quick brown fox. " * 3000, "text"),
+    (mpc7()[:24] + files.noise(70_000), "frames that are longer than their samples"),
+]
+
+
+@pytest.mark.parametrize("data, why", NO_FRAMES, ids=[row[-1] for row in NO_FRAMES])
+def test_version_7_without_a_few_frames_of_those_promised_is_refused(data, why):
+    with pytest.raises(Damaged, match="Musepack whose header says"):
+        identify(data)
+
+
+def test_version_7_whose_end_is_zeros_lacks_it():
+    whole = mpc7(20)
+    info = identify(whole[: len(whole) // 2] + bytes(len(whole) // 2))
+    assert info.truncated and info.samples < identify(whole).samples * 0.6
 
 
 @pytest.mark.parametrize("samples, silence, power", [(57331, 0, 3), (1, 0, 0), (100_000, 1000, 2), (9999, 0, 7)])

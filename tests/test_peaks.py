@@ -59,11 +59,19 @@ class TestAnswers:
     @pytest.mark.parametrize("parameters, headers", [
         ("format=dat&width=2", {}), ("width=2", {"Accept": "application/octet-stream"}),
         ("format=dat&width=2", {"Accept": "application/json"}),
+        ("width=2", {"Accept": "application/json;q=0.5, application/octet-stream"}),
+        ("width=2", {"Accept": "application/json;q=0, APPLICATION/octet-stream;q=0.1"}),
     ])
     def test_the_binary_form_comes_by_parameter_or_accept(self, shared, parameters, headers):
         status, fields, body = get(shared, post(shared, "a.wav")["id"], parameters, **headers)
         assert (status, fields["content-type"], fields["vary"]) == (200, "application/octet-stream", "Accept")
         assert body == struct.pack("<iIiiIi", 2, 1, 8000, 8192, 2, 1) + bytes([0xC2, 62] * 2)
+
+    @pytest.mark.parametrize("accept", ["*/*", "application/octet-stream;q=0, */*", "application/octet-stream, application/json",
+                                        "application/octet-stream;\tq=0.9, application/json", ""])
+    def test_json_comes_where_the_binary_form_is_not_wanted_more(self, shared, accept):
+        fields = get(shared, post(shared, "a.wav")["id"], "width=2", Accept=accept)[1]
+        assert fields["content-type"] == "application/json"
 
     def test_a_region_is_shown_from_a_whole_pixel_on(self, shared):
         id = post(shared, "a.wav")["id"]

@@ -143,6 +143,13 @@ def test_the_first_view_is_light(server):
         ("*;q=0", False),
         ("gzip;q=0, *", False),
         ("identity", False),
+        ("gzip;\tq=0", False),
+        ("gzip ; Q=0 ", False),
+        ("gzip;q=0.001", True),
+        ("identity, gzip;q=0.5", False),
+        ("gzip;q=0.5, identity;q=0.5", True),
+        ("identity;q=0, *", True),
+        ("gzip;q=2", True),
     ],
 )
 def test_gzip_is_sent_to_those_who_take_it(accepted, is_taken):

@@ -171,6 +171,13 @@ def test_preferences():
     assert parse_prefer("a, b c, d") == {"a": ""}
 
 
+def test_weights():
+    assert fields.weights("A/b;c=d; q=0.25;e, f ;\tQ=0 , g;q=1.000,h;q=2,i;q=0.1234,j;qq=0") == {
+        "a/b": 0.25, "f": 0, "g": 1, "h": 1, "i": 1, "j": 1,
+    }
+    assert fields.weights(",") == {"": 1}, "nothing that has a name"
+
+
 def test_garbage_is_refused_and_nothing_else():
     rng = random.Random(9110)
     parsers = (parse_host, parse_content_disposition, parse_digest_field, parse_media_type, parse_prefer, parse_http_date,

@@ -262,3 +262,16 @@ def test_a_client_that_trickles_takes_no_piece_from_the_others(pair, shelf):
         assert select.select([ours], [], [], 60)[0]
         assert receiving.step() is WAIT
     assert shelf.content == b"x" * 20_000 and not shelf.pieces
+
+
+@pytest.mark.parametrize("size, why", [(1, "bytes"), (4095, "short ones"), (5000, "long ones"), (1 << 20, "one of all")])
+def test_chunks_arrive_as_they_were_sent_and_short_ones_together(pair, shelf, size, why):
+    """A byte a chunk is six times as much work on the wire; it must not be a write to the disk each as well."""
+    ours, _ = pair
+    body = large_body(60_000, 3)
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    wire = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\nGET /"
+    receiving = Receiving(ours, shelf, None, wire, 1 << 30)
+    assert receiving.step() is DONE
+    assert shelf.content == body and receiving.leftover == b"GET /", why
+    assert len(shelf.parts) == (1 if size < 4096 else len(parts)), why

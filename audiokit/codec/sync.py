@@ -61,7 +61,7 @@ class FrameReader:
         self._start = 0  # of what is not yet read, in the buffer
         self._offset = 0  # of the buffer in the stream
         self._skip = 0  # bytes of a tag still to come
-        self._stream: Optional[FrameHeader] = None  # a header of the stream we follow
+        self._stream: Optional[FrameHeader] = None  # the first header of the stream we follow
         self._free_bytes = 0  # of an unpadded frame, in free format
         self._free_tried = -_FREE_FORMAT_TRIES_BYTES  # offset of the last search for it
         self._is_continuous = False
@@ -124,9 +124,10 @@ class FrameReader:
                 return None
             if size > 0:
                 behind = at + size
-                if left < size + _SEARCH_BYTES and not is_end and not self._is_confirmed(header, behind):
+                ahead = max(_SEARCH_BYTES, size + _BEHIND_BYTES)  # free-format frames may be longer than any other
+                if left < size + ahead and not is_end and not self._is_confirmed(header, behind):
                     return None  # a nearer header is looked for, which takes what is behind it
-                frame = self._accept(header, at, size)
+                frame = self._accept(header, at, size, is_end)
                 if frame is not None:
                     return frame
             self._lose(at)
@@ -164,6 +165,9 @@ class FrameReader:
             return header.frame_bytes
         if header.layer != 3:
             return 0
+        followed = self._stream
+        if followed is not None and not followed.is_free_format and same_stream(header, followed):
+            return 0  # its bit rate is damaged: free format is for all of a stream
         if not self._free_bytes:
             if len(self._buffer) - at < 2 * MAX_FREE_FORMAT_BYTES and not is_end:
                 return -1
@@ -177,14 +181,17 @@ class FrameReader:
                 return 0
         return self._free_bytes + header.padding * header.slot_bytes
 
-    def _accept(self, header: FrameHeader, at: int, size: int) -> Optional[Frame]:
+    def _accept(self, header: FrameHeader, at: int, size: int, is_end: bool) -> Optional[Frame]:
         """The frame at `at` if what follows it confirms it, cut short if it must be."""
         end = at + size
         buffer = self._buffer
         follows = self._stream is not None and same_stream(header, self._stream)
         confirmed = end == len(buffer) or self._is_confirmed(header, end)
-        if not confirmed and end > len(buffer):  # cut by the end of the data: said, not decoded
-            self.is_cut = follows
+        # An ID3v1 tag is told from audio by its place alone.
+        is_tagged = is_end and buffer[-_ID3V1_BYTES:].startswith(b"TAG")
+        stop = len(buffer) - (_ID3V1_BYTES if is_tagged else 0)
+        if not confirmed and end > stop:  # cut by the end of the audio: said, not decoded
+            self.is_cut |= follows
             return None
         if not confirmed and not (follows and self._is_continuous):
             return None
@@ -192,11 +199,12 @@ class FrameReader:
             return self._refuse(header, at)
         if not confirmed:
             # In step, but no header behind: either junk follows or bytes are missing here.
-            nearer = self._next_header(header, at + 4, end)
+            nearer = self._next_header(header, at + 4, end, is_end)
             if nearer:
                 end = nearer
         frame = Frame(header, bytes(buffer[at:end]), self._offset + at, self._is_continuous)
-        self._stream = header
+        if not follows:
+            self._stream = header
         self._is_continuous = True
         self._start = end
         return frame
@@ -211,14 +219,15 @@ class FrameReader:
             if not self.skipped_bytes:
                 raise Undecodable(self._other)
 
-    def _next_header(self, header: FrameHeader, first: int, end: int) -> int:
+    def _next_header(self, header: FrameHeader, first: int, end: int, is_end: bool) -> int:
         """Where between `first` and `end` a confirmed frame of this stream begins; 0: nowhere."""
         at = self._buffer.find(b"\xff", first, end)
         while at >= 0:
-            if self._is_header(header, at):
-                other = _header_of(bytes(self._buffer[at : at + 4]))
-                size = other.frame_bytes if other else 0
-                if size and self._is_header(header, at + size):
+            other = _header_of(bytes(self._buffer[at : at + 4]))
+            if other is not None and same_stream(header, other):
+                size = other.frame_bytes or self._free_bytes + other.padding * other.slot_bytes
+                behind = at + size
+                if self._is_confirmed(header, behind) or is_end and behind == len(self._buffer):
                     return at
             at = self._buffer.find(b"\xff", at + 1, end)
         return 0

@@ -259,6 +259,8 @@ def _confirm(frames: _Reader, first: _Frame, start: int) -> None:
         raise NotAudio("starts like AC-3, but its first frame is a pattern that repeats", start)
     if len(found) == _CONFIRMING:
         return
+    if found and not any(frames.window(start, first.size)[2:]):  # for which a CRC of zero holds
+        raise NotAudio("starts like AC-3, but there are only zeros behind the syncword", start)
     if not found or not all(_crc_holds(frames, at, frame) for at, frame in found):
         raise NotAudio("starts like AC-3, but no frame follows the first", start + first.size)
 

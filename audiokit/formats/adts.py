@@ -50,11 +50,22 @@ class AdtsHeader(NamedTuple):
 class _Frames(NamedTuple):
     """What counting found."""
 
-    samples: int
+    runs: Tuple[Tuple[int, int], ...]  # (samples, rate) of frames of one kind
     bytes: int
     end: int  # offset behind the last whole frame
     gaps: Tuple[Tuple[int, int], ...]  # (offset, bytes)
+    changes: Tuple[int, ...]  # offsets at which frames of another kind follow
     is_cut: bool
+
+    @property
+    def samples(self) -> int:
+        return sum(samples for samples, _ in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """Each kind at its own rate."""
+        rates = sorted({rate for _, rate in self.runs})
+        return sum(sum(samples for samples, other in self.runs if other == rate) / rate for rate in rates)
 
 
 def parse_header(head: bytes, at: int = 0) -> Optional[AdtsHeader]:
@@ -91,7 +102,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if first is None or not _chained(ahead, 0, tail.end - start == len(ahead)):
         raise NotAudio("starts like AAC in ADTS, but no frames follow one another", start)
     frames = _walk(source, start, tail.end)
-    seconds = frames.samples / first.sample_rate
+    seconds = frames.seconds
     is_little = frames.bytes < (tail.end - start) // 2
     if not frames.samples or is_little and not source.is_zeros(frames.end, tail.end):
         raise Damaged(f"frame sync lost at byte {frames.end}: {seconds:.1f} s are playable", frames.end)
@@ -116,7 +127,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         tags=tail.tags,
         pictures=tail.pictures,
         warnings=tuple(warnings),
-        samples=frames.samples,
+        samples=round(seconds * first.sample_rate),
         audio_offset=start,
         audio_bytes=frames.bytes,
     )
@@ -126,6 +137,9 @@ def _damage(source: Source, frames: _Frames, end: int, seconds: float, warnings:
     """Say what is no frame between and behind the frames; whether the end is missing."""
     for offset, size in frames.gaps[:5]:
         warnings.append(f"{size} bytes at byte {offset} are not frames")
+    for offset in frames.changes[:5]:
+        kind = parse_header(source.read(offset, HEADER_BYTES))
+        warnings.append(f"from byte {offset} on the frames are of {kind.sample_rate} Hz, channels: {kind.channels}")
     lost = end - frames.end
     if not lost:
         return False
@@ -161,21 +175,23 @@ def _chained(data: bytes, position: int, is_all: bool) -> bool:
 
 
 def _walk(source: Source, offset: int, end: int) -> _Frames:
-    samples = total = 0
+    total = 0
+    runs: List[Tuple[int, int]] = []
     gaps: List[Tuple[int, int]] = []
+    changes: List[int] = []
     while True:
-        begun = offset
+        begun, head = offset, parse_header(source.read(offset, HEADER_BYTES))
         offset, counted, is_cut = _run(source, offset, end)
-        samples += counted
+        if head is not None:
+            runs.append((counted, head.sample_rate))
         total += offset - begun
-        again = (
-            _resync(source, offset + is_cut, end)
-            if offset < end and len(gaps) < _MAX_GAPS
-            else None
-        )
+        again = _resync(source, offset + is_cut, end) if offset < end and len(runs) <= _MAX_GAPS else None
         if again is None:
-            return _Frames(samples, total, offset, tuple(gaps), is_cut)
-        gaps.append((offset, again - offset))
+            return _Frames(tuple(runs), total, offset, tuple(gaps), tuple(changes), is_cut)
+        if again == offset:
+            changes.append(offset)
+        else:
+            gaps.append((offset, again - offset))
         offset = again
 
 

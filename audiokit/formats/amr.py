@@ -18,6 +18,7 @@ from audiokit.formats.source import MAX_READ, Source
 
 MAX_CHANNELS = 6  # RFC 4867 section 4.1 names layouts up to 5.1
 FRAMES_PER_SECOND = 50
+_FEW = 8  # frames, which text may look like: where more of something else is behind them they are none
 _HEAD_BYTES = 19  # the longest magic and the channels
 
 # Bytes of a frame by its type, the first byte included; 0 for types that are reserved
@@ -68,6 +69,9 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     moments = frames.count // channels
     if not moments:
         raise Damaged("AMR without one whole frame", frames.end)
+    is_lost = not frames.is_cut and not source.is_zeros(frames.end, source.size)
+    if is_lost and frames.count < _FEW and source.size - frames.end > frames.end - first:
+        raise Damaged(f"AMR whose frames end at byte {frames.end}, where something else goes on", frames.end)
     duration = moments / FRAMES_PER_SECOND
     return AudioInfo(
         container="amr",

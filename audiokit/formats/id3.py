@@ -30,6 +30,8 @@ MAX_FRAMES = 2000  # of one tag; podcasts with chapters have a few hundred
 MAX_TEXT_BYTES = 4 * tagging.MAX_CHARACTERS  # read of one text frame, at up to four bytes a character
 MAX_ZEROS = 1 << 16  # bytes of zeros behind a tag whose size leaves its padding out
 MAX_UNSYNCHRONISED = 1 << 26  # bytes of a wholly unsynchronised tag that are looked at, in a second at most
+# What ID3v1 or APEv2 says behind these bare streams, if anything does, is often cut short or older.
+_UNTAGGED = frozenset(("mp3", "adts", "latm", "ac3", "dts", "amr", "tta"))
 _STEP = 1 << 16  # bytes in which what was unsynchronised is read
 _PICTURE_HEAD_BYTES = 1024  # media type, type and description of a picture
 
@@ -82,9 +84,9 @@ def leading_tags(source: Source) -> Id3:
 
 
 def merge(info: AudioInfo, id3: Id3) -> AudioInfo:
-    """`info` with what the ID3v2 tags before it say; in MPEG audio they win, elsewhere they fill
-    gaps."""
-    first, second = (id3.tags, info.tags) if info.container == "mp3" else (info.tags, id3.tags)
+    """`info` with what the ID3v2 tags before it say; where a container has no tags of its own they win,
+    elsewhere they fill gaps."""
+    first, second = (id3.tags, info.tags) if info.container in _UNTAGGED else (info.tags, id3.tags)
     tags = dict(first)
     tagging.fill(tags, second)
     return replace(

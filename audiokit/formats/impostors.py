@@ -113,6 +113,10 @@ _MAGIC: Tuple[Tuple[int, bytes, str], ...] = (
     (0, b"\0\0\x01\xb3", "an MPEG video stream"),
     (0, b".RMF\0", "a RealMedia file"),
     (0, b"DKIF\0\0", "an IVF video"),
+    (0, b"\0\0\0\1\x67", "an H.264 video stream"),
+    (0, b"\0\0\0\1\x40\1", "an HEVC video stream"),
+    (0, b"nut/multimedia container\0", "a NUT file (a container that is not read here)"),
+    (0, b"\x06\x0e\x2b\x34\2\5\1\1\x0d\1\2", "an MXF file (a container that is not read here)"),
     (0, b"\x8aMNG\r\n\x1a\n", "an MNG animation"),
     (0, b"YUV4MPEG2 ", "raw video (Y4M)"),
     # notes for synthesizers and sound chips

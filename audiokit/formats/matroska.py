@@ -218,6 +218,8 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
     if not seconds and track.byte_rate:
         seconds, source = blocks.bytes / track.byte_rate, "estimate"
     seconds = max(seconds - track.delay - blocks.padding, 0.0)
+    samples = round(seconds * track.sample_rate) if blocks.is_counted else None
+    seconds = seconds if samples is None else samples / track.sample_rate  # delay and padding are rounded to nanoseconds
     warnings: List[str] = []
     declared = None
     if movie.has_video:
@@ -257,7 +259,7 @@ def _describe(doc_type: str, movie: _Movie, track: Track, blocks: Blocks) -> Aud
         tags=movie.tags,
         pictures=tuple(movie.pictures),
         warnings=tuple(warnings),
-        samples=round(seconds * track.sample_rate) if blocks.is_counted else None,
+        samples=samples,
         audio_offset=movie.first_cluster,
         audio_bytes=blocks.bytes,
     )

@@ -25,6 +25,7 @@ from audiokit.formats.mpeg_header import HEADER_BYTES, SINGLE_CHANNEL, parse_hea
 from audiokit.formats.source import MAX_READ, Source
 
 _AC3_BLOCK = 256  # samples: what frames of AC-3 and E-AC-3 are made of, and the delay of a decoder
+_MAX_FRAME_SAMPLES = 1 << 16  # no codec has longer frames, and each has a byte at least
 _MAX_TRACKS = 64
 _MAX_OUTER = 4096  # outermost boxes before the first fragment; a camera writes a few mdat
 _MAX_SECONDS = 10**8  # three years: what says more is damaged
@@ -52,6 +53,7 @@ class _Track(NamedTuple):
     declared: int  # units that mdhd claims, 0 where unknown
     tables: Dict[bytes, Box]  # stts, stsc, stsz, stco, co64
     edits: Tuple[Tuple[int, int], ...]  # (units of the movie, media time or -1)
+    is_clocked: bool  # mdhd says how many units a second has
 
 
 class _Movie(NamedTuple):
@@ -218,7 +220,7 @@ def _track(source: Source, trak: Box) -> Tuple[Optional[_Track], str]:
     entry = source.read(stsd.start + 8, min(size, stsd.stop - stsd.start - 8, MAX_READ))
     codec = parse_sample_entry(entry, stsd.start + 8)
     codec = _of_first_frame(source, codec, tables)
-    return _Track(number, codec, timescale or codec.sample_rate, declared, tables, edits), kind
+    return _Track(number, codec, timescale or codec.sample_rate, declared, tables, edits, timescale > 0), kind
 
 
 def _of_first_frame(source: Source, codec: Codec, tables: Dict[bytes, Box]) -> Codec:
@@ -359,6 +361,16 @@ def _declared(
     return promised if promised - seconds > 0.0005 else None
 
 
+def _is_sound(track: _Track, size: int, seconds: float, warnings: List[str]) -> bool:
+    """Whether the times of the samples, of `size` bytes where that is known, can be what they say."""
+    if not track.is_clocked:
+        warnings.append(f"no mdhd tells the clock: {track.timescale} ticks a second are assumed")
+    is_long = 0 < size * _MAX_FRAME_SAMPLES < seconds * track.codec.sample_rate
+    if is_long:
+        warnings.append(f"the times of the samples mean {seconds:.0f} s, which {size} bytes cannot be")
+    return track.is_clocked and not is_long
+
+
 def _describe(
     source: Source,
     layout: _Layout,
@@ -370,7 +382,6 @@ def _describe(
 ) -> AudioInfo:
     codec = track.codec
     seconds, promised = units[0] / track.timescale, units[1] / track.timescale
-    is_exact = media.source == "samples"
     has_video = "video" in movie.others
     if has_video:
         warnings.append("besides the audio there is video")
@@ -384,6 +395,8 @@ def _describe(
     if not seconds:
         warnings.append("there are no samples")
     size = media.bytes or (layout.data_bytes if not movie.others and len(movie.tracks) == 1 else 0)
+    is_sound = _is_sound(track, size, seconds, warnings)
+    is_exact = is_sound and media.source == "samples"
     samples = round(seconds * codec.sample_rate) if is_exact else None
     kind = "audio/3gpp" if codec.codec.startswith("amr") else "audio/mp4"  # what browsers play of 3GP is MP4
     return AudioInfo(
@@ -395,7 +408,7 @@ def _describe(
         channels=codec.channels,
         duration=seconds,
         duration_exact=is_exact,
-        duration_source=media.source,
+        duration_source=media.source if is_sound else "estimate",
         duration_declared=declared,
         truncated=media.is_cut or layout.end > source.size,
         bits_per_sample=codec.bits,

@@ -41,6 +41,7 @@ from audiokit.formats.source import MAX_READ, Source
 _WINDOW = 1 << 16  # bytes in which a first frame must begin; 2048 is the most that was seen in real files
 _WINDOW_BEHIND_ID3 = 12 << 16  # bytes, where an ID3 tag is in front, whose size may be too small
 _CONFIRMING, _CONFIRMING_FAR = 2, 5  # further frames that must follow; more where chance has more room
+_CONFIRMING_AGAIN = 1  # where the stream is known, as by the decoder: both count the same frames
 _RESYNC_WINDOW = 1 << 18  # bytes in which frames must go on after a gap
 _MAX_GAPS = 10_000
 _MAX_TOLD = 5  # places of damage in the warnings
@@ -147,8 +148,9 @@ class _Search:
         for window in (_FIRST_READ, _RESYNC_WINDOW):
             data = self._source.read(offset, min(window + _LOOK_AHEAD, self.end - offset))
             end = self.end - offset
-            for position, other, _ in self._chains(data, window, _CONFIRMING, end):
-                if same_stream(header, other):
+            for position, other, _ in self._chains(data, window, _CONFIRMING_AGAIN, end):
+                is_other = other.is_free_format and not header.is_free_format  # whose bit rate is damaged
+                if same_stream(header, other) and not is_other:
                     self._tries += _TRIES_A_GAP
                     return offset + position
         return None

@@ -33,6 +33,8 @@ _DECODER_DELAY = 481  # samples that the decoder makes to warm up and takes off 
 _SV7_HEADER = struct.Struct("<4s6I")
 _SV7_FIRST_BIT = 6 * 32 + 8
 _LENGTH_BITS = 20
+_MAX_FRAME_BITS = 1 << 16  # of SV7: 1152 samples of two channels with 17 bits each are 39,168
+_FEW = 4  # frames of SV7, which any bytes may look like: where the header promises more they are none
 
 
 def matches(head: bytes) -> bool:
@@ -93,19 +95,21 @@ def _read_sv7(source: Source, start: int) -> AudioInfo:
         raise NotAudio(f"Musepack of stream version {magic[3] & 0x0F}, which is not read", start + 3)
     behind = tail.read(source, start)
     whole = _count_sv7(source.part(start, behind.end), frames)
+    if not frames or whole < min(frames, _FEW):
+        raise Damaged(f"Musepack whose header says {frames} frames, the file has {whole}", start)
     in_last = gapless >> 20 & 0x7FF or FRAME_SAMPLES
     if gapless >> 31:
         promised = max(frames - 1, 0) * FRAME_SAMPLES + min(in_last, FRAME_SAMPLES)
     else:
         promised = max(frames * FRAME_SAMPLES - _DECODER_DELAY, 0)
     warnings: List[str] = []
-    present = promised if frames else 0
+    present = promised
     if whole < frames:
         present = min(max(whole * FRAME_SAMPLES - _DECODER_DELAY, 0), promised)
         warnings.append(f"the header says {frames} frames, the file has {whole}")
     first = start + _SV7_FIRST_BIT // 8
     stream = _Stream(
-        "musepack7", _RATES[flags >> 16 & 3], 2, present, promised if frames else 0,
+        "musepack7", _RATES[flags >> 16 & 3], 2, present, promised,
         first, max(behind.end - first, 0),
     )  # fmt: skip
     return _describe(stream, behind, warnings)
@@ -125,8 +129,9 @@ def _count_sv7(part: Source, frames: int) -> int:
             is_all = 4 * first + MAX_READ >= part.size
             last = len(words) - 1 if is_all else len(words) - 2  # the pair of the last one is behind
         pair = words[at] << 32 | words[at + 1]
-        bit += _LENGTH_BITS + (pair >> (64 - _LENGTH_BITS - (bit & 31)) & 0xFFFFF)
-        if bit > stop:
+        length = pair >> (64 - _LENGTH_BITS - (bit & 31)) & 0xFFFFF
+        bit += _LENGTH_BITS + length
+        if bit > stop or not 0 < length <= _MAX_FRAME_BITS:  # zeros are what a download left empty
             return whole
     return frames
 

@@ -11,22 +11,25 @@ from typing import BinaryIO, Callable, Tuple
 
 MAX_READ = 1 << 20  # bytes; a reader that wants more walks in steps
 _BLOCK = 1 << 14  # bytes; one read of this size holds the headers of an ordinary small file
+_SMALL, _AHEAD = 1 << 10, 1 << 12  # bytes; who reads less than the one elsewhere soon reads more beside it
 
 
 class Source:
     """The bytes of a file: `size`, and `read(offset, length)`.
 
     `read_at(offset, length)` is the caller's way to the bytes (a `pread`, a seek and a read); it may
-    return less only at the end of the file.  The first block is kept, since every reader looks there.
+    return less only at the end of the file.  The first block is kept, since every reader looks there, and
+    the surroundings of the last small read, since headers stand side by side.
     """
 
-    __slots__ = ("size", "bytes_read", "_read_at", "_head")
+    __slots__ = ("size", "bytes_read", "_read_at", "_head", "_near", "_near_at")
 
     def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
         self.size = size
         self.bytes_read = 0
         self._read_at = read_at
-        self._head = b""
+        self._head = self._near = b""
+        self._near_at = 0  # offset of `_near`
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Source:
@@ -54,7 +57,15 @@ class Source:
             if not self._head:
                 self._head = self._fetch(0, min(_BLOCK, self.size))
             return self._head[offset:end]
-        return self._fetch(offset, min(length, self.size - offset))
+        length = min(length, self.size - offset)
+        if length > _SMALL:
+            return self._fetch(offset, length)
+        at = offset - self._near_at
+        if at < 0 or at + length > len(self._near):
+            self._near_at = min(offset, max(self.size - _AHEAD, _BLOCK))  # tags at the end are read backwards
+            self._near = self._fetch(self._near_at, min(_AHEAD, self.size - self._near_at))
+            at = offset - self._near_at
+        return self._near[at : at + length]
 
     def unpack(self, layout: struct.Struct, offset: int) -> Tuple:
         """The fields of `layout` at `offset`; raises EOFError when the file ends inside them."""

@@ -222,7 +222,9 @@ class Connection:
                 self.reactor.later(self)
             else:
                 self._watch(READ | BEHIND if self.buffer or self.unwanted else READ)
-            if turns and self.buffer:
+            if not self.buffer:
+                self.handler.rest()
+            elif turns:
                 self.reactor.untime(self)  # what is there now is a new head, with a time of its own
             self.reactor.await_head(self)
 

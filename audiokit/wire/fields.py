@@ -1,4 +1,4 @@
-"""Header field values: dates, hosts, media types, Content-Disposition, digests, preferences.
+"""Header field values: dates, hosts, media types, Content-Disposition, digests, weights, preferences.
 
 Text in, values out, and back.  Field values are text with one character a byte (latin-1), as heads
 give them. What is malformed raises `Refusal` where the field changes what is done, and is ignored
@@ -268,6 +268,23 @@ def _bad_digest(value: str) -> Refusal:
 def format_digest(sha256: bytes) -> str:
     """The value of Repr-Digest or Content-Digest for a sha-256."""
     return "sha-256=:" + base64.b64encode(sha256).decode("ascii") + ":"
+
+
+# -- weights (RFC 9110 section 12.4.2) ------------------------------------------------------------------------
+
+_WEIGHT = re.compile(r";[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*(?:;|\Z)", re.ASCII)
+
+
+def weights(value: str) -> Dict[str, float]:
+    """What a field such as Accept names, in lower case, and how much it is wanted: 1 where that is not said, 0 not at all.
+
+    What is no weight says nothing.
+    """
+    found: Dict[str, float] = {}
+    for item in value.lower().split(","):
+        said = _WEIGHT.search(item)
+        found[item.partition(";")[0].strip(" \t")] = float(said.group(1)) if said else 1.0
+    return found
 
 
 # -- Prefer (RFC 7240) ---------------------------------------------------------------------------------------

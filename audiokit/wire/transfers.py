@@ -28,6 +28,7 @@ _TAKEN = 2 << 20  # bytes of a body that are written at once: half as many cost 
 _KEPT = 4  # pieces of that size that sinks may have at a time: what the process holds in memory of all uploads
 _PATIENCE_S = 0.02  # a sender that fills pieces waits so long for one: what cannot be kept costs twice the CPU
 _WORTH = _TAKEN // 2  # bytes in a piece from which it may be kept: slow clients must not use up all of them
+_SHORT = 1 << 12  # bytes of a chunk below which handing it on by itself costs more than copying it to the others
 _CORK = getattr(socket, "TCP_CORK", None)  # Linux: only full segments leave until it is taken off
 _CORKED = 1 << 18  # bytes of a file from which that pays: 10 % of 100 MB, as no call ends in a short segment
 _DRAWN = 1 << 17  # bytes taken from a source at once: what a slow client makes us hold
@@ -164,6 +165,8 @@ class Receiving:
         pieces = self._chunks.feed(data)
         if self._chunks.done:
             self.leftover = bytes(self._chunks.leftover)
+        if len(pieces) * _SHORT > len(data):
+            pieces = [memoryview(b"".join(pieces))]
         for piece in pieces:
             self._write(piece)
         if self._chunks.done and self._chunks.trailers:
