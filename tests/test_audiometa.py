@@ -243,6 +243,22 @@ def test_a_source_gives_the_bytes_of_the_file_whatever_it_keeps(size):
         assert source.read(offset, length) == bytes(data[offset : offset + length]), (offset, length)
 
 
+def test_a_read_that_fails_leaves_nothing_that_another_place_is_taken_for():
+    data, failures = random.Random(3).choices(range(256), k=100_000), []
+
+    def read_at(offset, length):
+        if failures:
+            raise failures.pop()
+        return bytes(data[offset : offset + length])
+
+    source = Source(read_at, len(data))
+    assert source.read(30_000, 8) == bytes(data[30_000:30_008])
+    failures.append(OSError("the disk"))
+    with pytest.raises(OSError, match="the disk"):
+        source.read(60_000, 8)
+    assert source.read(60_000, 8) == bytes(data[60_000:60_008])
+
+
 def test_headers_side_by_side_and_tags_at_the_end_are_one_read_each():
     calls = []
 

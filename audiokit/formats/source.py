@@ -62,9 +62,9 @@ class Source:
             return self._fetch(offset, length)
         at = offset - self._near_at
         if at < 0 or at + length > len(self._near):
-            self._near_at = min(offset, max(self.size - _AHEAD, _BLOCK))  # tags at the end are read backwards
-            self._near = self._fetch(self._near_at, min(_AHEAD, self.size - self._near_at))
-            at = offset - self._near_at
+            near_at = min(offset, max(self.size - _AHEAD, _BLOCK))  # tags at the end are read backwards
+            self._near, self._near_at = self._fetch(near_at, min(_AHEAD, self.size - near_at)), near_at
+            at = offset - near_at
         return self._near[at : at + length]
 
     def unpack(self, layout: struct.Struct, offset: int) -> Tuple:
