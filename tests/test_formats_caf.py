@@ -38,6 +38,28 @@ def test_a_size_of_minus_one_goes_to_the_end():
     assert (info.samples, info.truncated, info.warnings) == (12000, False, ())
 
 
+@pytest.mark.parametrize("size", [0, 4], ids=["nothing", "the edit count"])
+@pytest.mark.parametrize("data", [bytes(48000), bytes(range(1, 241)) * 200], ids=["silence", "sound"])
+def test_a_size_that_was_never_filled_in_goes_to_the_end(size, data):
+    info = identify(caf(size=size, data=data))
+    assert (info.samples, info.truncated, info.audio_bytes) == (12000, False, 48000)
+
+
+def test_headers_that_were_to_be_filled_in_are_no_sound():
+    """As libsndfile leaves them in a pipe: the same header twice in front, and filled in behind."""
+    sound = bytes(range(1, 241)) * 200
+    empty, whole = caf(data=b""), caf(data=sound)[: -len(sound)]
+    info = identify(empty + empty + sound + whole)
+    assert (info.samples, info.audio_offset, info.audio_bytes) == (12000, 2 * len(empty), len(sound))
+    assert identify(empty + empty).samples == 0
+
+
+@pytest.mark.parametrize("behind", [b"", b"free" + bytes(7) + b"\4" + bytes(4)], ids=["the end", "a chunk"])
+def test_data_of_nothing_may_be_meant(behind):
+    info = identify(caf(data=b"") + behind)
+    assert (info.samples, info.warnings) == (0, ("there are no samples",))
+
+
 def test_companded_samples_are_eight_bits():
     info = identify(caf(b"ulaw", packet_bytes=1, channels=1, bits=8, data=bytes(800), rate=8000.0))
     assert (info.codec, info.sample_format, info.bits_per_sample, info.duration) == (

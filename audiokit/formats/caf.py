@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from audiokit.formats import tags as tagging
 from audiokit.formats.alac import alac_packet_samples, unwrapped
+from audiokit.formats.chunks import NAME
 from audiokit.formats.info import AudioInfo, Damaged, NotAudio, Tags
 from audiokit.formats.source import MAX_READ, Source
 from audiokit.formats.speakers import Speakers, of_layout
@@ -39,6 +40,8 @@ _MAX_PACKET_FRAMES = 1 << 24  # no codec comes near; what says more did not know
 _CHUNK = struct.Struct(">4sq")
 _DESCRIPTION = struct.Struct(">d4sIIIII")
 _PACKET_TABLE = struct.Struct(">qqii")
+_HEADER = 8 + _CHUNK.size + _DESCRIPTION.size  # bytes of a file that tell it from others: the magic and the description
+_HEADERS = 4  # looked for on either side of the sound; libsndfile writes one
 _IS_FLOAT, _IS_LITTLE = 1, 2
 _ALAC_BITS = {1: 16, 2: 20, 3: 24, 4: 32}
 
@@ -128,7 +131,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
     if b"data" not in chunks:
         raise Damaged("a CAF file without a data chunk", source.size)
     warnings: List[str] = []
-    data = _data(source, chunks[b"data"], warnings)
+    data = _data(source, start, chunks[b"data"], warnings)
     length = _length(source, description, data, chunks.get(b"pakt"), warnings)
     return _describe(source, chunks, description, form, data, length, warnings)
 
@@ -183,11 +186,22 @@ def _chunks(source: Source, position: int) -> Dict[bytes, _Chunk]:
             break
         name, size = _CHUNK.unpack(head)
         position += _CHUNK.size
+        if name == b"data" and 0 <= size <= 4 and not _is_chunk(source, position + size):
+            size = -1  # by a program that writes to a pipe, and could not come back to say how much it was
         found.setdefault(name, _Chunk(position, size))
         if size < 0:
             break  # data to the end of the file; of anything else a lie that nothing can follow
         position += size
     return found
+
+
+def _is_chunk(source: Source, position: int) -> bool:
+    """Whether a chunk begins there, or the file has ended."""
+    head = source.read(position, _CHUNK.size)
+    if len(head) < _CHUNK.size:
+        return not head
+    name, size = _CHUNK.unpack(head)
+    return NAME.match(name) is not None and -1 <= size <= source.size - position
 
 
 def _description(source: Source, chunk: _Chunk) -> _Description:
@@ -233,17 +247,32 @@ def _bits(source: Source, chunks: Dict[bytes, _Chunk], description: _Description
     return description.bits or None if form.lossless else None
 
 
-def _data(source: Source, chunk: _Chunk, warnings: List[str]) -> _Data:
+def _data(source: Source, start: int, chunk: _Chunk, warnings: List[str]) -> _Data:
     offset = chunk.offset + 4
     there = max(source.size - offset, 0)
     if chunk.size < 0:
-        return _Data(offset, there, there, False)
+        offset, end = _without_headers(source, start, offset)
+        return _Data(offset, end - offset, end - offset, False)
     declared = max(chunk.size - 4, 0)
     if declared > there:
         if not there:
             raise Damaged(f"data says {declared} bytes, the file ends before them", chunk.offset)
         warnings.append(f"data says {declared} bytes, the file has {there}")
     return _Data(offset, min(declared, there), declared, declared > there)
+
+
+def _without_headers(source: Source, start: int, offset: int) -> Tuple[int, int]:
+    """Where data begins and ends that goes on to the end of the file.
+
+    libsndfile writes its header again where it was to be filled in: in a pipe that is before and behind the sound.
+    """
+    head, length, end = source.read(start, _HEADER), offset - start, max(source.size, offset)
+    for _ in range(_HEADERS):
+        if end - offset >= length and source.read(offset, _HEADER) == head:
+            offset += length
+        if end - offset >= length and source.read(end - length, _HEADER) == head:
+            end -= length
+    return offset, end
 
 
 # How long it is
