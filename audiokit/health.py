@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
 from .blobs.ownership import Ownership
+from .failures import AWAY
 from .spool import Spool
 
 LOOK_SECONDS = 3.0  # a far store is asked no more often whether it is well
@@ -41,11 +41,11 @@ class Health:
         try:
             if self._catalogue.failure is not None:  # is it still so?  Nobody may write until we say that one can
                 self._catalogue.write(_PROBE)
-        except (OSError, sqlite3.Error) as error:
+        except AWAY as error:
             return f"the catalogue cannot be written: {error}"
         try:
             self._catalogue.read("SELECT 1 FROM files LIMIT 1")
-        except (OSError, sqlite3.Error) as error:
+        except AWAY as error:
             return f"the catalogue cannot be read: {error}"
         return None
 
@@ -56,7 +56,7 @@ class Health:
             try:
                 self._ownership.ensure_still(is_hasty=True)
                 self._blobs_are = None
-            except (OSError, sqlite3.Error) as error:
+            except AWAY as error:
                 self._blobs_are = str(error)
         return self._blobs_are
 

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "audiokit.engines": {"audiokit.blobs", "audiokit.catalogue"},
     "audiokit.failures": {"audiokit.blobs", "audiokit.catalogue", "audiokit.wire"},
     "audiokit.held": set(),
-    "audiokit.health": {"audiokit.blobs", "audiokit.spool"},
+    "audiokit.health": {"audiokit.blobs", "audiokit.failures", "audiokit.spool"},
     "audiokit.removals": {"audiokit.catalogue"},
     "audiokit.results": {"audiokit.blobs", "audiokit.catalogue", "audiokit.digests", "audiokit.failures", "audiokit.removals"},
     "audiokit.spool": {"audiokit.blobs", "audiokit.failures", "audiokit.wire"},
