@@ -84,7 +84,7 @@ def read(source: Source, start: int = 0) -> AudioInfo:
         duration_source="frames",
         truncated=frames.is_cut,
         bitrate=round((frames.end - first) * 8 / duration),
-        warnings=tuple(_warnings(source, frames, duration)),
+        warnings=tuple(_warnings(source, frames, is_lost, duration)),
         samples=moments * kind.sample_rate // FRAMES_PER_SECOND,
         audio_offset=first,
         audio_bytes=frames.end - first,
@@ -129,11 +129,11 @@ def _count(source: Source, position: int, lengths: bytes) -> _Frames:
     return _Frames(count, position, False)
 
 
-def _warnings(source: Source, frames: _Frames, duration: float) -> List[str]:
+def _warnings(source: Source, frames: _Frames, is_lost: bool, duration: float) -> List[str]:
     if frames.is_cut:
         return [f"the file ends inside a frame, at byte {source.size}"]
-    if source.is_zeros(frames.end, source.size) and frames.end < source.size:
-        return [f"{source.size - frames.end} zeros from byte {frames.end} on: {duration:g} s are playable"]
-    if frames.end < source.size:
+    if is_lost:
         return [f"frame sync lost at byte {frames.end}: {duration:g} s are playable"]
+    if frames.end < source.size:
+        return [f"{source.size - frames.end} zeros from byte {frames.end} on: {duration:g} s are playable"]
     return []
